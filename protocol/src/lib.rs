@@ -1,0 +1,7 @@
+//! Bytes: what travels by SMS, between nodes and to phones, and the identifiers and units that every other crate speaks in.
+//!
+//! Nothing here decides anything, keeps state or knows a key: a decision belongs in `relaymesh-core`, cryptography in
+//! `relaymesh-ratchet` and `relaymesh-seal`.
+
+pub mod frame;
+pub mod ids;
