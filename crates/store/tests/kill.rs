@@ -23,6 +23,9 @@ const DIR: &str = "RELAYMESH_STORE_KILL_DIR";
 const CYCLES: &str = "RELAYMESH_STORE_KILL_CYCLES";
 const DEFAULT_CYCLES: u32 = 15;
 
+/// Kills of one store before a new one is begun; the check reads all of it each time.
+const CYCLES_PER_STORE: u32 = 15;
+
 /// Batches that the child keeps under way, so that groups are killed and not only single ones.
 const UNDER_WAY: u64 = 24;
 
@@ -52,13 +55,17 @@ fn killed_stores_keep_every_acknowledged_pair() {
 fn run_parent() {
     let cycles =
         env::var(CYCLES).map_or(DEFAULT_CYCLES, |n| n.parse().expect("a number of cycles"));
-    let dir = tempfile::tempdir().unwrap();
+    let mut dir = tempfile::tempdir().unwrap();
     let mut chance = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut grown = 0;
+    let (mut grown, mut pairs) = (0, 0);
     for cycle in 0..cycles {
         chance ^= chance << 13;
         chance ^= chance >> 7;
         chance ^= chance << 17;
+        if cycle > 0 && cycle % CYCLES_PER_STORE == 0 {
+            pairs += acknowledged(dir.path());
+            dir = tempfile::tempdir().unwrap();
+        }
         let before = acknowledged(dir.path());
         let mut child = start("write", dir.path());
         // The time runs from the first sign of life: on a busy machine a start may take longer
@@ -83,10 +90,8 @@ fn run_parent() {
         grown >= cycles / 2,
         "only {grown} of {cycles} children came to write"
     );
-    eprintln!(
-        "{cycles} kills, {} acknowledged pairs",
-        acknowledged(dir.path())
-    );
+    pairs += acknowledged(dir.path());
+    eprintln!("{cycles} kills, {pairs} acknowledged pairs");
 }
 
 fn start(role: &str, dir: &Path) -> Child {
