@@ -1,0 +1,292 @@
+//! The parts of OAuth 2 that platforms share: PKCE (RFC 7636), state, and the stored token.
+//!
+//! No randomness is made here: the caller passes bytes in. No verifier is taken from a client.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use crate::adapter::Class;
+use crate::egress::{Answer, EgressError};
+
+/// Letters and digits of a verifier, as the upstream publisher makes them.
+const VERIFIER_LEN: usize = 48;
+/// Random bytes for one authorization: two for each character of the verifier, 32 for the state.
+pub const RANDOM_BYTES: usize = 2 * VERIFIER_LEN + 32;
+/// Longest state that a client may bring, in bytes; the Android app's has about twenty.
+pub const STATE_BYTES_MAX: usize = 1024;
+const ALNUM: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+/// What is needed to send a person to a platform's consent page.
+pub struct AuthorizationQuery<'a> {
+    /// Where the platform sends the person back; must be in the adapter's list, to the letter.
+    pub redirect_url: &'a str,
+    /// The client's state, given back unchanged; made from `random` if absent or empty.
+    pub state: Option<&'a str>,
+    /// Fresh random bytes.
+    pub random: &'a [u8; RANDOM_BYTES],
+}
+
+/// A begun authorization.
+pub struct Authorization {
+    /// The consent page.
+    pub url: String,
+    /// The state that will come back with the code.
+    pub state: String,
+    /// The PKCE verifier; needed at the exchange.
+    pub code_verifier: Zeroizing<String>,
+    /// Scopes asked for, with spaces between.
+    pub scope: String,
+    /// Our client id at the platform.
+    pub client_id: String,
+    /// As given.
+    pub redirect_url: String,
+}
+
+impl fmt::Debug for Authorization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Authorization(..)")
+    }
+}
+
+/// What is needed to turn a code into a token.
+pub struct Exchange<'a> {
+    /// The code from the redirect.
+    pub code: &'a str,
+    /// [`Authorization::code_verifier`].
+    pub code_verifier: &'a str,
+    /// The same redirect address as before.
+    pub redirect_url: &'a str,
+    /// Now, in epoch seconds, for `expires_at`.
+    pub now_s: u64,
+}
+
+/// A connected account.
+pub struct Account {
+    /// Who it is, distinct per platform, for example `name@instance` for Mastodon.
+    pub identifier: String,
+    /// The platform's token answer as JSON, with `expires_at` added.
+    pub token_json: Zeroizing<String>,
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Account(..)")
+    }
+}
+
+/// Why an OAuth call failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OAuthError {
+    /// Nothing was sent or the platform is busy; may be tried again.
+    #[error("the platform cannot be asked now ({why:?})")]
+    Retry {
+        /// What stood in the way.
+        why: Class,
+        /// How long the platform asked us to wait, in milliseconds.
+        retry_after_ms: Option<u64>,
+    },
+    /// The request may have been received; a code or a rotating token may be spent.
+    #[error("the platform did not answer in time or answered nonsense")]
+    Unknown,
+    /// The platform refused.
+    #[error("the platform refused with status {status}")]
+    Refused {
+        /// Its HTTP status.
+        status: u16,
+    },
+    /// Less was granted than publishing needs.
+    #[error("the granted scopes do not allow publishing; connect the account again")]
+    Scopes,
+    /// The platform gave no refresh token for this account.
+    #[error("no refresh token was given for this account; connect it again")]
+    NotOffered,
+    /// The call makes no sense; nothing was sent.
+    #[error("{0}")]
+    Invalid(&'static str),
+}
+
+/// Sorts a failed exchange of bytes.
+pub(crate) fn unanswered(error: EgressError) -> OAuthError {
+    match error {
+        EgressError::NotConnected => OAuthError::Retry {
+            why: Class::Connect,
+            retry_after_ms: None,
+        },
+        EgressError::Url(_) | EgressError::Build => {
+            OAuthError::Invalid("the request cannot be written as http")
+        }
+        EgressError::NoAnswer | EgressError::TooLong | EgressError::Redirect => OAuthError::Unknown,
+    }
+}
+
+/// Sorts an answer that is not 2xx.
+pub(crate) fn refused(answer: &Answer) -> OAuthError {
+    match retry_class(answer.status) {
+        Some(why) => OAuthError::Retry {
+            why,
+            retry_after_ms: answer.retry_after_ms,
+        },
+        None if answer.status == 504 => OAuthError::Unknown,
+        None => OAuthError::Refused {
+            status: answer.status,
+        },
+    }
+}
+
+/// The statuses that say "not taken, come again". 504 is none of them: there a gateway passed the
+/// request on and the answer never came.
+pub(crate) fn retry_class(status: u16) -> Option<Class> {
+    match status {
+        408 | 425 => Some(Class::TooEarly),
+        429 => Some(Class::RateLimited),
+        504 => None,
+        500..600 => Some(Class::Server),
+        _ => None,
+    }
+}
+
+/// A PKCE pair and a state from random bytes.
+pub(crate) struct Fresh {
+    pub(crate) verifier: Zeroizing<String>,
+    pub(crate) state: String,
+}
+
+impl Fresh {
+    pub(crate) fn from_random(random: &[u8; RANDOM_BYTES]) -> Self {
+        let (for_verifier, for_state) = random.split_at(2 * VERIFIER_LEN);
+        // 62 does not divide 65,536; the bias is below one in a thousand and costs no strength.
+        let pick = |pair: &[u8]| {
+            let number = pair
+                .iter()
+                .fold(0_usize, |sum, byte| (sum << 8) | usize::from(*byte));
+            char::from(ALNUM[number % ALNUM.len()])
+        };
+        let verifier = for_verifier.chunks(2).map(pick).collect();
+        Self {
+            verifier: Zeroizing::new(verifier),
+            state: URL_SAFE_NO_PAD.encode(for_state),
+        }
+    }
+}
+
+/// `code_challenge` of method S256.
+pub fn challenge(verifier: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()))
+}
+
+/// A token as the platform gave it, with what we add.
+pub(crate) struct Token(Map<String, Value>);
+
+impl Token {
+    /// From a platform's answer: needs an access token, adds `expires_at`, and copies the access
+    /// token where no refresh token was given, as the upstream publisher stores it.
+    pub(crate) fn from_answer(answer: &Answer, now_s: u64) -> Option<Self> {
+        let mut token = Self(answer.json::<Map<String, Value>>()?);
+        let access = token.access()?.to_owned();
+        if token.text("refresh_token").is_none() {
+            token
+                .0
+                .insert("refresh_token".into(), Value::String(access));
+        }
+        if let Some(lifetime_s) = token.0.get("expires_in").and_then(Value::as_u64) {
+            let expires_at = now_s.saturating_add(lifetime_s);
+            token.0.insert("expires_at".into(), expires_at.into());
+        }
+        Some(token)
+    }
+
+    /// From the vault.
+    pub(crate) fn parse(token_json: &str) -> Option<Self> {
+        let token = Self(serde_json::from_str(token_json).ok()?);
+        token.access()?;
+        Some(token)
+    }
+
+    pub(crate) fn access(&self) -> Option<&str> {
+        self.text("access_token")
+    }
+
+    /// The refresh token, unless it is our copy of the access token.
+    pub(crate) fn refresh(&self) -> Option<&str> {
+        self.text("refresh_token")
+            .filter(|token| Some(*token) != self.access())
+    }
+
+    /// The granted scopes; absent means "as asked for" (RFC 6749 §5.1).
+    pub(crate) fn scopes(&self) -> Option<Vec<&str>> {
+        Some(self.text("scope")?.split_ascii_whitespace().collect())
+    }
+
+    pub(crate) fn to_json(&self) -> Zeroizing<String> {
+        Zeroizing::new(Value::Object(self.0.clone()).to_string())
+    }
+
+    /// Takes over what the older token has and this one lacks, as a rotated answer may.
+    pub(crate) fn fill_from(&mut self, older: &Self) {
+        for (name, value) in &older.0 {
+            self.0.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name)?.as_str().filter(|text| !text.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn challenge_is_the_one_of_the_rfc() {
+        let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+        assert_eq!(
+            challenge(verifier),
+            "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+        );
+    }
+
+    #[test]
+    fn verifier_is_48_letters_and_digits_and_the_state_has_256_bits() {
+        let mut random = [0; RANDOM_BYTES];
+        for (index, byte) in random.iter_mut().enumerate() {
+            *byte = (index * 37 % 251) as u8;
+        }
+        let fresh = Fresh::from_random(&random);
+        assert_eq!(fresh.verifier.len(), 48);
+        assert!(
+            fresh
+                .verifier
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric())
+        );
+        assert_eq!(URL_SAFE_NO_PAD.decode(&fresh.state).unwrap().len(), 32);
+        random[0] ^= 1;
+        random[RANDOM_BYTES - 1] ^= 1;
+        let other = Fresh::from_random(&random);
+        assert!(other.verifier != fresh.verifier && other.state != fresh.state);
+    }
+
+    #[test]
+    fn statuses_are_sorted() {
+        for (status, class) in [
+            (408, Some(Class::TooEarly)),
+            (425, Some(Class::TooEarly)),
+            (429, Some(Class::RateLimited)),
+            (500, Some(Class::Server)),
+            (502, Some(Class::Server)),
+            (503, Some(Class::Server)),
+            (504, None),
+            (400, None),
+            (401, None),
+            (302, None),
+        ] {
+            assert_eq!(retry_class(status), class, "{status}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! A sink, an adapter that talks to it, and requests to send.
+
+#![allow(dead_code, reason = "each test file uses its own part of this")]
+#![allow(clippy::unwrap_used, reason = "a test that fails here fails loudly")]
+
+use std::net::SocketAddr;
+
+use relaymesh_publish::adapter::{Adapter, PartRequest, Sent};
+use relaymesh_publish::egress::{self, Client};
+use relaymesh_publish::mastodon::{Config, Mastodon};
+use relaymesh_publish::sink::{Sink, SinkHandle};
+use zeroize::Zeroizing;
+
+pub const REDIRECT: &str = "https://relay.smswithoutborders.com/android";
+pub const TEXT: &str = "a text that must not be in any error";
+pub const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+pub fn client() -> Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::new(egress::Config {
+        allow_private: true,
+    })
+    .unwrap()
+}
+
+pub async fn sink() -> (SinkHandle, Adapter) {
+    let sink = Sink::start(ANY, None).await.unwrap();
+    let (id, secret) = sink.client();
+    let adapter = adapter(&sink.url, &id, &secret);
+    (sink, adapter)
+}
+
+pub fn adapter(url: &str, id: &str, secret: &str) -> Adapter {
+    Adapter::Mastodon(Mastodon::new(Config::new(url, id, secret), client()).unwrap())
+}
+
+pub fn token_json(access: &str) -> Zeroizing<String> {
+    Zeroizing::new(format!(r#"{{"access_token":"{access}"}}"#))
+}
+
+pub fn part(addr: SocketAddr, access: &str, key: &str) -> PartRequest {
+    PartRequest {
+        idempotency_key: key.into(),
+        account: format!("alice@{addr}"),
+        token_json: token_json(access),
+        text: Zeroizing::new(TEXT.into()),
+        in_reply_to: None,
+        media: Vec::new(),
+    }
+}
+
+pub fn id(sent: Sent) -> String {
+    let Sent::Posted { remote_id, .. } = sent;
+    remote_id
+}
