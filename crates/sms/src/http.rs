@@ -1,0 +1,272 @@
+//! A provider's HTTP interface, described by templates.
+//!
+//! Placeholders: `{to}` (E.164), `{to_digits}` (without the plus), `{text}`, `{id}`. The content
+//! type decides how they are escaped. Two providers as they are described (TOML):
+//!
+//! ```toml
+//! # Twilio: form body, HTTP Basic with account SID and auth token
+//! url = "https://api.twilio.com/2010-04-01/Accounts/ACxxx/Messages.json"
+//! content_type = "application/x-www-form-urlencoded"
+//! body = "To={to}&From=%2B15005550006&Body={text}"
+//! username = "ACxxx"
+//! password = "…"
+//! success_statuses = [200, 201]
+//! ```
+//!
+//! ```toml
+//! # Queuedroid: JSON body, bearer key
+//! url = "https://api.queuedroid.com/v1/messages/send"
+//! content_type = "application/json"
+//! body = '{"content":"{text}","exchange_id":"EXCHANGE","phone_number":"{to}"}'
+//! bearer = "…"
+//! ```
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use relaymesh_publish::egress::{Answer, Client, EgressError, Method, Request};
+use relaymesh_publish::secret::Secret;
+use serde::Deserialize;
+
+use crate::template::{ConfigError, Escape, Template};
+use crate::{Accepted, SendError, Sms};
+
+/// Headers that follow from the rest of the request; a second one would make two requests of it.
+const OWN_HEADERS: &[&str] = &[
+    "content-length",
+    "content-type",
+    "host",
+    "transfer-encoding",
+];
+
+/// One provider.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpConfig {
+    /// Where to; placeholders may stand in path and query.
+    pub url: String,
+    /// How.
+    #[serde(default)]
+    pub method: HttpMethod,
+    /// `application/json`, `application/x-www-form-urlencoded` or `text/plain`.
+    #[serde(default = "json")]
+    pub content_type: String,
+    /// The body; empty for a provider that takes all in the URL.
+    #[serde(default)]
+    pub body: String,
+    /// More headers. Values may be secret; use `bearer` or `password` where they fit.
+    #[serde(default)]
+    pub headers: BTreeMap<String, Secret>,
+    /// Key for `Authorization: Bearer`.
+    #[serde(default)]
+    pub bearer: Option<Secret>,
+    /// Name for HTTP Basic.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// Password for HTTP Basic.
+    #[serde(default)]
+    pub password: Option<Secret>,
+    /// What the provider answers when it took the SMS.
+    #[serde(default = "success_statuses")]
+    pub success_statuses: Vec<u16>,
+}
+
+/// The methods that providers use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum HttpMethod {
+    /// `POST`.
+    #[default]
+    Post,
+    /// `PUT`.
+    Put,
+    /// `GET`, as some older gateways want it.
+    Get,
+}
+
+fn json() -> String {
+    "application/json".to_owned()
+}
+
+fn success_statuses() -> Vec<u16> {
+    vec![200, 201, 202]
+}
+
+impl fmt::Debug for HttpConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Keys stand in URLs of some providers.
+        f.debug_struct("HttpConfig")
+            .field("method", &self.method)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The port to one provider.
+pub struct HttpPort {
+    config: HttpConfig,
+    url: Template,
+    body: Template,
+    headers: Vec<(String, Template)>,
+    client: Client,
+}
+
+impl fmt::Debug for HttpPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HttpPort({:?})", self.config)
+    }
+}
+
+impl HttpPort {
+    /// Checks the configuration with a made-up SMS. Nothing is sent.
+    pub fn new(config: HttpConfig, client: Client) -> Result<Self, ConfigError> {
+        let escape = escape(&config.content_type)?;
+        let url = Template::parse("url", &config.url, Escape::Percent)?;
+        let body = Template::parse("body", &config.body, escape)?;
+        let mut headers = Vec::new();
+        for (name, value) in &config.headers {
+            if !is_header(name, value.expose()) {
+                return Err(ConfigError::Header);
+            }
+            let template = Template::parse("headers", value.expose(), Escape::Header)?;
+            headers.push((name.clone(), template));
+        }
+        let port = Self {
+            config,
+            url,
+            body,
+            headers,
+            client,
+        };
+        port.check(escape)?;
+        Ok(port)
+    }
+
+    fn check(&self, escape: Escape) -> Result<(), ConfigError> {
+        self.check_login()?;
+        let statuses = &self.config.success_statuses;
+        if statuses.is_empty() || !statuses.iter().all(|status| (200..300).contains(status)) {
+            return Err(ConfigError::Statuses);
+        }
+        let (url_to, url_text) = self.url.names();
+        let (body_to, body_text) = self.body.names();
+        if !(url_to || body_to) || !(url_text || body_text) {
+            return Err(ConfigError::Useless);
+        }
+        let probe = |to, text, id| Sms {
+            to,
+            text,
+            id,
+            at_ms: 0,
+        };
+        let (one, two) = (
+            probe("+10000001", "a", "b"),
+            probe("+20000002", "x\"y", "z"),
+        );
+        if self.host(&one)? != self.host(&two)? {
+            return Err(ConfigError::Url);
+        }
+        if escape == Escape::Json && !self.config.body.is_empty() {
+            let filled = self.body.fill(&two).ok_or(ConfigError::Body)?;
+            serde_json::from_str::<serde::de::IgnoredAny>(&filled)
+                .map_err(|_| ConfigError::Body)?;
+        }
+        Ok(())
+    }
+
+    fn check_login(&self) -> Result<(), ConfigError> {
+        let HttpConfig {
+            bearer,
+            username,
+            password,
+            ..
+        } = &self.config;
+        let half = username.is_some() != password.is_some();
+        let both = bearer.is_some() && username.is_some();
+        if half || both {
+            Err(ConfigError::Login)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn host(&self, sms: &Sms<'_>) -> Result<Option<String>, ConfigError> {
+        let filled = self.url.fill(sms).ok_or(ConfigError::Url)?;
+        let url = self
+            .client
+            .validate(&filled)
+            .map_err(|_| ConfigError::Url)?;
+        Ok(url.host_str().map(str::to_owned))
+    }
+
+    pub(crate) async fn send(&self, sms: &Sms<'_>) -> Result<Accepted, SendError> {
+        let request = self
+            .request(sms)
+            .ok_or(SendError::Invalid("the sms does not fit the template"))?;
+        let answer = self.client.send(request).await.map_err(unsent)?;
+        self.judge(&answer)
+    }
+
+    fn request(&self, sms: &Sms<'_>) -> Option<Request> {
+        let method = match self.config.method {
+            HttpMethod::Post => Method::Post,
+            HttpMethod::Put => Method::Put,
+            HttpMethod::Get => Method::Get,
+        };
+        let mut request = Request::new(method, self.url.fill(sms)?).no_redirects();
+        for (name, value) in &self.headers {
+            request = request.header(name.as_str(), value.fill(sms)?);
+        }
+        if let Some(key) = &self.config.bearer {
+            request = request.bearer(key.expose());
+        }
+        if let (Some(user), Some(password)) = (&self.config.username, &self.config.password) {
+            request = request.basic(user, password.expose());
+        }
+        if self.config.body.is_empty() {
+            return Some(request);
+        }
+        Some(request.body(&self.config.content_type, self.body.fill(sms)?.into_bytes()))
+    }
+
+    /// A success status is success whatever the body says. A 2xx that is not on the list is as
+    /// good as no answer: the provider may have taken the SMS.
+    fn judge(&self, answer: &Answer) -> Result<Accepted, SendError> {
+        match answer.status {
+            status if self.config.success_statuses.contains(&status) => Ok(Accepted),
+            200..300 | 504 => Err(SendError::Unknown),
+            408 | 425 | 429 | 500..600 => Err(SendError::Retry {
+                retry_after_ms: answer.retry_after_ms,
+            }),
+            status => Err(SendError::Refused { status }),
+        }
+    }
+}
+
+fn escape(content_type: &str) -> Result<Escape, ConfigError> {
+    let bare = content_type.split(';').next().unwrap_or_default().trim();
+    match bare {
+        "application/json" => Ok(Escape::Json),
+        "application/x-www-form-urlencoded" => Ok(Escape::Percent),
+        "text/plain" => Ok(Escape::Plain),
+        _ => Err(ConfigError::ContentType),
+    }
+}
+
+fn is_header(name: &str, value: &str) -> bool {
+    let token = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    let visible = |b: u8| b.is_ascii_graphic() || b == b' ';
+    let ours = OWN_HEADERS.iter().any(|own| name.eq_ignore_ascii_case(own));
+    !ours && !name.is_empty() && name.bytes().all(token) && value.bytes().all(visible)
+}
+
+fn unsent(error: EgressError) -> SendError {
+    match error {
+        EgressError::NotConnected => SendError::Retry {
+            retry_after_ms: None,
+        },
+        EgressError::Url(_) | EgressError::Build => {
+            SendError::Invalid("the request cannot be written as http")
+        }
+        EgressError::NoAnswer | EgressError::TooLong | EgressError::Redirect => SendError::Unknown,
+    }
+}
