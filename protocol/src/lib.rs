@@ -3,5 +3,8 @@
 //! Nothing here decides anything, keeps state or knows a key: a decision belongs in `relaymesh-core`, cryptography in
 //! `relaymesh-ratchet` and `relaymesh-seal`.
 
+pub mod base64text;
 pub mod frame;
+pub mod gsm7;
 pub mod ids;
+pub mod wire;
