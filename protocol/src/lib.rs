@@ -7,4 +7,5 @@ pub mod base64text;
 pub mod frame;
 pub mod gsm7;
 pub mod ids;
+pub mod payload;
 pub mod wire;
