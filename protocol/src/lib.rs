@@ -4,8 +4,11 @@
 //! `relaymesh-ratchet` and `relaymesh-seal`.
 
 pub mod base64text;
+pub mod bridge_content;
+pub mod content;
 pub mod frame;
 pub mod gsm7;
 pub mod ids;
 pub mod payload;
+pub mod platform;
 pub mod wire;
