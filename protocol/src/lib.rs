@@ -6,9 +6,11 @@
 pub mod base64text;
 pub mod bridge_content;
 pub mod content;
+pub mod detect;
 pub mod frame;
 pub mod gsm7;
 pub mod ids;
 pub mod payload;
 pub mod platform;
+pub mod segment;
 pub mod wire;
