@@ -12,5 +12,7 @@ pub mod gsm7;
 pub mod ids;
 pub mod payload;
 pub mod platform;
+pub mod reply;
 pub mod segment;
+pub mod sms_text;
 pub mod wire;
