@@ -18,7 +18,6 @@ const ENDINGS_REFUSED: &[&str] = &[
     "domain",
     "example",
     "home",
-    "host",
     "internal",
     "intranet",
     "invalid",

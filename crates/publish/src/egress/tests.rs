@@ -39,6 +39,7 @@ const FRIENDLY: &[&str] = &[
     "HTTPS://MASTODON.SOCIAL/",
     "https://1password.com/",
     "https://3.14.social/",
+    "https://mastodon.host/",
     "https://127.0.0.1.nip.io/", // a name: the address filter is what stops it
 ];
 

@@ -13,6 +13,8 @@ use crate::oauth::{Token, retry_class};
 /// Looks at a file that the server is still working on, before the post is put off.
 const MEDIA_POLLS: usize = 5;
 const MEDIA_POLL_EVERY: Duration = Duration::from_millis(500);
+/// Time for all files of a part together, so that a slow server cannot hold a job for minutes.
+const UPLOADS_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest idempotency key, in bytes; ours are hashes.
 const KEY_BYTES_MAX: usize = 128;
 
@@ -37,10 +39,14 @@ impl Mastodon {
     pub async fn publish(&self, request: &PartRequest) -> Result<Sent, SendError> {
         let token = self.check(request)?;
         let access = token.access().unwrap_or_default();
-        let mut media_ids = Vec::with_capacity(request.media.len());
-        for media in &request.media {
-            media_ids.push(self.upload(media, access).await?);
-        }
+        let uploading = self.upload_all(&request.media, access);
+        let too_slow = SendError::Retry {
+            why: Class::Media,
+            retry_after_ms: None,
+        };
+        let media_ids = tokio::time::timeout(UPLOADS_TIMEOUT, uploading)
+            .await
+            .map_err(|_| too_slow)??;
         let status = NewStatus {
             status: &request.text,
             in_reply_to_id: request.in_reply_to.as_deref(),
@@ -94,6 +100,14 @@ impl Mastodon {
         Token::parse(&request.token_json).ok_or(SendError::Invalid(
             "the stored token is damaged; connect the account again",
         ))
+    }
+
+    async fn upload_all(&self, files: &[Media], access: &str) -> Result<Vec<String>, SendError> {
+        let mut ids = Vec::with_capacity(files.len());
+        for media in files {
+            ids.push(self.upload(media, access).await?);
+        }
+        Ok(ids)
     }
 
     async fn upload(&self, media: &Media, access: &str) -> Result<String, SendError> {
