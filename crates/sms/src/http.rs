@@ -1,25 +1,7 @@
 //! A provider's HTTP interface, described by templates.
 //!
-//! Placeholders: `{to}` (E.164), `{to_digits}` (without the plus), `{text}`, `{id}`. The content
-//! type decides how they are escaped. Two providers as they are described (TOML):
-//!
-//! ```toml
-//! # Twilio: form body, HTTP Basic with account SID and auth token
-//! url = "https://api.twilio.com/2010-04-01/Accounts/ACxxx/Messages.json"
-//! content_type = "application/x-www-form-urlencoded"
-//! body = "To={to}&From=%2B15005550006&Body={text}"
-//! username = "ACxxx"
-//! password = "…"
-//! success_statuses = [200, 201]
-//! ```
-//!
-//! ```toml
-//! # Queuedroid: JSON body, bearer key
-//! url = "https://api.queuedroid.com/v1/messages/send"
-//! content_type = "application/json"
-//! body = '{"content":"{text}","exchange_id":"EXCHANGE","phone_number":"{to}"}'
-//! bearer = "…"
-//! ```
+//! What follows from the statuses is the same for all of them; what differs (address, body, login)
+//! is configuration.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -40,6 +22,18 @@ const OWN_HEADERS: &[&str] = &[
 ];
 
 /// One provider.
+///
+/// Placeholders in URL, headers and body: `{to}` (E.164), `{to_digits}` (without the plus),
+/// `{text}`, `{id}`. The content type decides how they are escaped in the body.
+///
+/// Twilio takes a form and HTTP Basic with account SID and auth token:
+/// ```toml
+#[doc = include_str!("../examples/twilio.toml")]
+/// ```
+/// Queuedroid takes JSON and a bearer key:
+/// ```toml
+#[doc = include_str!("../examples/queuedroid.toml")]
+/// ```
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HttpConfig {

@@ -260,6 +260,17 @@ fn configuration_is_checked() {
     assert!(typo.is_err());
 }
 
+#[test]
+fn the_described_providers_are_accepted_by_the_strict_client() {
+    for text in [
+        include_str!("../examples/twilio.toml"),
+        include_str!("../examples/queuedroid.toml"),
+    ] {
+        let config: HttpConfig = toml::from_str(text).unwrap();
+        assert!(HttpPort::new(config, client(false)).is_ok());
+    }
+}
+
 #[tokio::test]
 async fn nothing_that_is_no_sms_leaves_and_nothing_tells_a_secret() {
     let (addr, seen) = provider(200).await;
