@@ -146,6 +146,7 @@ mod tests {
             "😀😀😀😀",
             "http://example.org/?a=b",
             "BA",
+            "BALI",
         ] {
             assert_eq!(detect(text), Err(DetectError::NotOurs), "{text:?}");
         }

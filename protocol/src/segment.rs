@@ -76,12 +76,9 @@ pub enum SegmentError {
     /// An image of no segments.
     #[error("image message announces 0 segments")]
     NoTotal,
-    /// Nothing behind the header.
-    #[error("image segment {number} is empty")]
-    NoChunk {
-        /// Which.
-        number: u8,
-    },
+    /// Nothing behind the header of the first. (Four letters alone are more likely somebody's word.)
+    #[error("first image segment is empty")]
+    NoChunk,
     /// Over [`CHUNK_LETTERS_MAX`].
     #[error("image segment {number} has {letters} letters, at most {CHUNK_LETTERS_MAX} are taken")]
     ChunkTooLong {
@@ -251,7 +248,8 @@ fn read_head(header: &str) -> Result<Head, SegmentError> {
 
 fn check_chunk(number: u8, letters: usize) -> Result<(), SegmentError> {
     match letters {
-        0 => Err(SegmentError::NoChunk { number }),
+        0 if number == 0 => Err(SegmentError::NoChunk),
+        0 => Err(SegmentError::NoSegment),
         1..=CHUNK_LETTERS_MAX => Ok(()),
         _ => Err(SegmentError::ChunkTooLong { number, letters }),
     }

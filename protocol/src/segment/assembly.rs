@@ -193,6 +193,13 @@ impl Set {
         self.parts.is_empty()
     }
 
+    /// Whether this is an image message, and no single word of a private SMS that happens to read like a segment: only
+    /// then may its sender be told that it stayed incomplete.
+    #[must_use]
+    pub fn is_credible(&self) -> bool {
+        self.parts.contains_key(&0) || self.parts.len() > 1
+    }
+
     /// When the first of its segments came.
     #[must_use]
     pub fn since(&self) -> Option<Timestamp> {

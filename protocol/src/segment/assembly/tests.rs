@@ -166,6 +166,15 @@ fn the_set_is_bounded_and_the_newest_stay() {
 }
 
 #[test]
+fn one_word_that_reads_like_a_segment_is_not_credible() {
+    let mut set = Set::default();
+    set.insert(Segment::parse("BONJOUR").unwrap(), START);
+    assert!(!set.is_credible());
+    set.insert(segments("A", 3, 5).remove(0), START);
+    assert!(set.is_credible());
+}
+
+#[test]
 fn a_day_later_all_is_gone() {
     let mut set = Set::default();
     set.insert(segments("A", 3, 5).remove(1), START);
