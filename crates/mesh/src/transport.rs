@@ -1,0 +1,95 @@
+//! How bytes travel. The swarm takes any of these, so that a simulation or a test can bring its own.
+
+use std::io;
+use std::sync::Arc;
+
+use libp2p::core::muxing::StreamMuxerBox;
+use libp2p::core::transport::{Boxed, MemoryTransport};
+use libp2p::core::upgrade::Version;
+use libp2p::identity::Keypair;
+use libp2p::{PeerId, Transport as _, dns, noise, tcp, websocket, yamux};
+
+/// Authenticated, multiplexed connections.
+pub(crate) type BoxedTransport = Boxed<(PeerId, StreamMuxerBox)>;
+
+type Builder = dyn Fn(&Keypair) -> io::Result<BoxedTransport> + Send + Sync;
+
+/// Makes a transport for an identity; called at the start and after each panic.
+#[derive(Clone)]
+pub struct Transport(Arc<Builder>);
+
+impl Transport {
+    /// A transport of one's own.
+    pub fn new(build: impl Fn(&Keypair) -> io::Result<BoxedTransport> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(build))
+    }
+
+    pub(crate) fn build(&self, identity: &Keypair) -> io::Result<BoxedTransport> {
+        (self.0)(identity)
+    }
+}
+
+/// Streams on one connection, both directions. Frames, identify, ping and relay circuits need some sixty.
+const STREAMS_PER_CONNECTION_MAX: usize = 256;
+/// Largest WebSocket message taken: a Noise frame is at most 64 KiB, and writers send few at once.
+const WEBSOCKET_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+
+pub(crate) fn multiplexer() -> yamux::Config {
+    let mut config = yamux::Config::default();
+    config.set_max_num_streams(STREAMS_PER_CONNECTION_MAX);
+    config
+}
+
+pub(crate) fn encryption(identity: &Keypair) -> io::Result<noise::Config> {
+    noise::Config::new(identity).map_err(io::Error::other)
+}
+
+/// What nodes use: TCP and WebSocket, with names resolved by the system's servers. `/ws` listens in clear, to stand
+/// behind a TLS front; `/ws`, `/wss` and `/tls/ws` can be dialled.
+#[must_use]
+pub fn real_transport() -> Transport {
+    Transport::new(|identity| {
+        let mut websocket = websocket::Config::new(resolving(sockets()));
+        websocket.set_max_data_size(WEBSOCKET_MESSAGE_BYTES_MAX);
+        let websocket = websocket
+            .upgrade(Version::V1Lazy)
+            .authenticate(encryption(identity)?)
+            .multiplex(multiplexer())
+            .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+        let tcp = resolving(sockets())
+            .upgrade(Version::V1Lazy)
+            .authenticate(encryption(identity)?)
+            .multiplex(multiplexer())
+            .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+        Ok(websocket.or_transport(tcp).map(|either, _| either.into_inner()).boxed())
+    })
+}
+
+fn sockets() -> tcp::tokio::Transport {
+    tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
+}
+
+/// Without a readable `/etc/resolv.conf` (bare containers) names do not resolve and numeric addresses still work; no
+/// resolver of a third party is asked instead.
+fn resolving(inner: tcp::tokio::Transport) -> dns::tokio::Transport<tcp::tokio::Transport> {
+    match dns::tokio::Transport::system(inner) {
+        Ok(transport) => transport,
+        Err(error) => {
+            tracing::warn!(%error, "no system resolver: only numeric addresses can be dialled");
+            dns::tokio::Transport::custom(sockets(), dns::ResolverConfig::default(), dns::ResolverOpts::default())
+        }
+    }
+}
+
+/// Connections inside this process (`/memory/1234`), encrypted as the real ones are. For tests.
+#[must_use]
+pub fn memory_transport() -> Transport {
+    Transport::new(|identity| {
+        Ok(MemoryTransport::default()
+            .upgrade(Version::V1Lazy)
+            .authenticate(encryption(identity)?)
+            .multiplex(multiplexer())
+            .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
+            .boxed())
+    })
+}
