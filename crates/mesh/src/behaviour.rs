@@ -2,8 +2,12 @@
 //! about a peer must come after whoever may refuse it.
 
 use std::io;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::transport::timeout::TransportTimeout;
 use libp2p::core::upgrade::Version;
@@ -15,6 +19,7 @@ use libp2p::{
     PeerId, Swarm, Transport as _, connection_limits, dcutr, identify, mdns, memory_connection_limits, ping, relay,
     swarm,
 };
+use tokio::sync::Notify;
 
 use crate::asks::IN_FLIGHT_PER_PEER_MAX;
 use crate::codec::{FRAME_PROTOCOL, FrameCodec};
@@ -50,12 +55,17 @@ pub(crate) struct Behaviour {
     pub rpc: Rpc,
 }
 
+/// Rings when one of the swarm's own tasks (one per connection) has panicked. libp2p would take the connection for open
+/// forever, and its requests would never come back.
+pub(crate) type Alarm = Arc<Notify>;
+
 /// A swarm that listens nowhere yet.
 pub(crate) fn swarm(
     config: &Config,
     identity: &Keypair,
     transport: &Transport,
     policy: Policy,
+    alarm: &Alarm,
 ) -> io::Result<Swarm<Behaviour>> {
     let me = identity.public().to_peer_id();
     let (transport, relay_client) = with_relaying(config, identity, transport.build(identity)?)?;
@@ -73,10 +83,21 @@ pub(crate) fn swarm(
         mdns: discovery(config, me).into(),
         rpc: Rpc::with_codec(FrameCodec::default(), [(FRAME_PROTOCOL, ProtocolSupport::Full)], rpc_config(config)),
     };
-    let swarm_config = swarm::Config::with_tokio_executor()
+    let swarm_config = swarm::Config::with_executor(guarded(alarm.clone()))
         .with_idle_connection_timeout(IDLE_TIMEOUT)
         .with_max_negotiating_inbound_streams(STREAMS_OF_REQUESTS_MAX + 16);
     Ok(Swarm::new(transport, behaviour, me, swarm_config))
+}
+
+fn guarded(alarm: Alarm) -> impl Fn(BoxFuture<'static, ()>) + Send {
+    move |task| {
+        let alarm = alarm.clone();
+        tokio::spawn(async move {
+            if AssertUnwindSafe(task).catch_unwind().await.is_err() {
+                alarm.notify_one();
+            }
+        });
+    }
 }
 
 fn with_relaying(

@@ -5,7 +5,7 @@
 //! [`Response`](relaymesh_protocol::frame::Response). It decides nothing about a message, keeps nothing on disk and
 //! gives no retry: whoever sent a frame hears exactly once what became of it and decides.
 //!
-//! Inside, what must outlive a panic of the swarm ([`book`]) is kept apart from what may die with it ([`task`]).
+//! Inside, what must outlive a panic of the swarm (`book`) is kept apart from what may die with it (`task`).
 
 mod address;
 mod api;

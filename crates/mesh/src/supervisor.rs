@@ -12,7 +12,7 @@ use crate::api::{Event, Handle};
 use crate::book::Book;
 use crate::config::{COMMANDS_MAX, Config, EVENTS_MAX, StartError};
 use crate::peer::{keypair, node_of};
-use crate::task::{Blueprint, Io, Live};
+use crate::task::{Blueprint, Ended, Io, Live};
 use crate::transport::Transport;
 
 /// Pause before the first restart; doubles with each panic that follows soon.
@@ -83,7 +83,7 @@ async fn supervise(blueprint: Blueprint, mut book: Book, first: Live, mut io: Io
     ended.send_replace(true);
 }
 
-/// Runs a swarm until it ends (true) or panics (false). The swarm lives outside the caught future and is dropped under
+/// Runs a swarm until it ends (true) or something in it panics (false). The swarm lives outside the caught future and is dropped under
 /// a catch of its own: a second panic in a destructor while unwinding would abort the process.
 async fn run_once(blueprint: &Blueprint, book: &mut Book, built: Option<Live>, io: &mut Io) -> bool {
     let build = || built.map_or_else(|| Live::build(blueprint, book), Ok);
@@ -100,7 +100,7 @@ async fn run_once(blueprint: &Blueprint, book: &mut Book, built: Option<Live>, i
     if dropped.is_err() {
         tracing::error!("the swarm panicked while it was taken down");
     }
-    end.is_ok()
+    matches!(end, Ok(Ended::Stopped))
 }
 
 async fn hand_over_rest(book: &mut Book, io: &Io) {

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 use crate::address::{self, is_relayed, relay_of};
 use crate::api::{Command, Event, Unanswered};
 use crate::asks::Asks;
-use crate::behaviour::{self, Behaviour};
+use crate::behaviour::{self, Alarm, Behaviour};
 use crate::book::{Book, RESERVATIONS_MAX};
 use crate::config::{Addresses, Config, OUTBOX_HARD_MAX, OUTBOX_SOFT_MAX};
 use crate::dial::Dials;
@@ -64,15 +64,25 @@ pub(crate) struct Live {
     pub(crate) reservations: Reservations,
     pub(crate) config: Config,
     listeners: Vec<Listener>,
+    alarm: Alarm,
+}
+
+/// Why the loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Told to, or nobody is left who commands or listens.
+    Stopped,
+    /// A task of the swarm panicked: what it held is stuck.
+    Broken,
 }
 
 impl Live {
     /// A swarm that listens, lets in and reserves as the book and the blueprint say.
     pub(crate) fn build(blueprint: &Blueprint, book: &mut Book) -> io::Result<Self> {
         let Blueprint { config, addresses, identity, transport } = blueprint;
-        let now = Instant::now();
+        let (now, alarm) = (Instant::now(), Alarm::default());
         let mut live = Self {
-            swarm: behaviour::swarm(config, identity, transport, book.policy())?,
+            swarm: behaviour::swarm(config, identity, transport, book.policy(), &alarm)?,
             links: Links::default(),
             asks: Asks::default(),
             inbox: Inbox::default(),
@@ -84,6 +94,7 @@ impl Live {
                 .iter()
                 .map(|addr| Listener { addr: addr.clone(), id: None, next: now })
                 .collect(),
+            alarm,
         };
         if config.relay_server && addresses.external.is_empty() {
             tracing::warn!("a relay without an external address in the configuration is of no use to anybody");
@@ -98,23 +109,24 @@ impl Live {
         Ok(live)
     }
 
-    /// Runs until told to stop, or until nobody is left who commands or listens.
-    pub(crate) async fn run(&mut self, book: &mut Book, io: &mut Io) {
+    /// Runs until told to stop, until nobody is left who commands or listens, or until something breaks.
+    pub(crate) async fn run(&mut self, book: &mut Book, io: &mut Io) -> Ended {
         loop {
             self.housekeep(book, Instant::now());
             if flush(book, &io.events).is_err() || *io.stop.borrow() {
-                return;
+                return Ended::Stopped;
             }
             let tick = if self.is_restless() { TICK } else { IDLE_TICK };
             tokio::select! {
-                _ = io.stop.changed() => return,
+                () = self.alarm.notified() => return Ended::Broken,
+                _ = io.stop.changed() => return Ended::Stopped,
                 room = io.events.reserve(), if !book.outbox.is_empty() => match (room, book.outbox.pop_front()) {
                     (Ok(room), Some(event)) => room.send(event),
-                    _ => return,
+                    _ => return Ended::Stopped,
                 },
                 command = io.commands.recv(), if book.outbox.len() < OUTBOX_SOFT_MAX => match command {
                     Some(command) => self.on_command(book, command),
-                    None => return,
+                    None => return Ended::Stopped,
                 },
                 event = self.swarm.select_next_some(), if book.outbox.len() < OUTBOX_HARD_MAX => {
                     self.on_swarm_event(book, event);

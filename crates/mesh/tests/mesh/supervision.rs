@@ -1,7 +1,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -17,10 +17,17 @@ use crate::node::{Node, config, free_port, tcp as tcp_config};
 
 type Connected = (PeerId, StreamMuxerBox);
 
-/// A transport that panics inside the swarm's task, once, when it is armed and asked to dial.
+/// Does not go off.
+const SAFE: u8 = 0;
+/// Goes off in the swarm's own task.
+const IN_SWARM: u8 = 1;
+/// Goes off in the task that the swarm spawns for the connection.
+const IN_CONNECTION: u8 = 2;
+
+/// A transport that panics once, when it is armed and asked to dial.
 struct Bomb {
     inner: Boxed<Connected>,
-    armed: Arc<AtomicBool>,
+    armed: Arc<AtomicU8>,
 }
 
 impl libp2p::core::Transport for Bomb {
@@ -38,8 +45,11 @@ impl libp2p::core::Transport for Bomb {
     }
 
     fn dial(&mut self, addr: Multiaddr, opts: DialOpts) -> Result<Self::Dial, TransportError<io::Error>> {
-        assert!(!self.armed.swap(false, Ordering::SeqCst), "this panic is part of a test");
-        self.inner.dial(addr, opts).map(FutureExt::boxed)
+        match self.armed.swap(SAFE, Ordering::SeqCst) {
+            IN_SWARM => panic!("this panic is part of a test"),
+            IN_CONNECTION => Ok(async { panic!("this panic is part of a test") }.boxed()),
+            _ => self.inner.dial(addr, opts).map(FutureExt::boxed),
+        }
     }
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<TransportEvent<Self::ListenerUpgrade, io::Error>> {
@@ -47,7 +57,7 @@ impl libp2p::core::Transport for Bomb {
     }
 }
 
-fn bomb(armed: &Arc<AtomicBool>) -> Transport {
+fn bomb(armed: &Arc<AtomicU8>) -> Transport {
     let armed = armed.clone();
     Transport::new(move |identity| {
         let inner = tcp::tokio::Transport::new(tcp::Config::default())
@@ -62,7 +72,7 @@ fn bomb(armed: &Arc<AtomicBool>) -> Transport {
 
 #[tokio::test]
 async fn a_panic_costs_the_connections_and_nothing_else() {
-    let armed = Arc::new(AtomicBool::new(false));
+    let armed = Arc::new(AtomicU8::new(SAFE));
     let mut a = Node::on(bomb(&armed), 1, config(&[&format!("/ip4/127.0.0.1/tcp/{}", free_port())]));
     let mut b = Node::start(2, tcp_config());
     let nowhere = Node::start(3, Config::default()).id();
@@ -80,7 +90,7 @@ async fn a_panic_costs_the_connections_and_nothing_else() {
     b.asked().await;
     b.send(a.id(), 3);
     let (_, stale, _) = a.asked().await;
-    armed.store(true, Ordering::SeqCst);
+    armed.store(IN_SWARM, Ordering::SeqCst);
     let start = Instant::now();
     a.send(nowhere, 4);
 
@@ -99,14 +109,29 @@ async fn a_panic_costs_the_connections_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_panic_in_a_connections_task_leaves_no_request_stuck() {
+    let armed = Arc::new(AtomicU8::new(IN_CONNECTION));
+    let mut a = Node::on(bomb(&armed), 1, Config::default());
+    let mut b = Node::start(2, tcp_config());
+    let at = b.listening().await;
+    a.introduce(&b, &[&at]);
+    let start = Instant::now();
+    a.send(b.id(), 1);
+    assert_eq!(a.unanswered(1).await, Unanswered::Closed);
+    a.wait("Restarted", |event| (*event == Event::Restarted { panics: 1 }).then_some(())).await;
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    a.ask(&mut b, 2).await;
+}
+
+#[tokio::test]
 async fn panics_one_after_another_are_survived() {
-    let armed = Arc::new(AtomicBool::new(false));
+    let armed = Arc::new(AtomicU8::new(SAFE));
     let mut a = Node::on(bomb(&armed), 1, Config::default());
     let mut b = Node::start(2, tcp_config());
     let at = b.listening().await;
     a.introduce(&b, &[&at]);
     for panics in 1..=4 {
-        armed.store(true, Ordering::SeqCst);
+        armed.store(IN_SWARM, Ordering::SeqCst);
         a.send(b.id(), panics);
         assert_eq!(a.unanswered(panics).await, Unanswered::Closed);
         a.wait("Restarted", |event| (*event == Event::Restarted { panics }).then_some(())).await;
@@ -116,7 +141,7 @@ async fn panics_one_after_another_are_survived() {
 
 #[tokio::test]
 async fn shutdown_does_not_wait_for_a_restart() {
-    let armed = Arc::new(AtomicBool::new(true));
+    let armed = Arc::new(AtomicU8::new(IN_SWARM));
     let a = Node::on(bomb(&armed), 1, Config::default());
     let b = Node::start(2, Config::default());
     a.introduce(&b, &["/ip4/127.0.0.1/tcp/9"]);
