@@ -36,9 +36,9 @@ use inner::Inner;
 /// Length of the encapsulated X25519 key.
 const ENC_LEN: usize = 32;
 /// Most bytes of a body: the largest bucket without what stands before the body and the padding's mark.
-pub const BODY_LEN_MAX: usize = Bucket::B65536.len() - inner::OVERHEAD;
+pub const BODY_LEN_MAX: usize = Bucket::B65536.plaintext_len() - inner::OVERHEAD;
 /// Most bytes of an envelope, for limits on the way.
-pub const ENVELOPE_LEN_MAX: usize = HEADER_LEN + ENC_LEN + Bucket::B65536.len() + TAG_LEN;
+pub const ENVELOPE_LEN_MAX: usize = HEADER_LEN + ENC_LEN + Bucket::B65536.plaintext_len() + TAG_LEN;
 
 type EncappedKey = <X25519HkdfSha256 as Kem>::EncappedKey;
 
@@ -154,14 +154,15 @@ pub fn seal(
     .map_err(|_| SealError::RecipientKey)?;
     let enc: [u8; ENC_LEN] = enc.to_bytes().into();
 
-    let mut inner = Inner { sender: sender.id(), created_minutes: minutes(created.0 / MINUTE_MS)?, kind, body, sig: [0; 64] };
+    let mut inner =
+        Inner { sender: sender.id(), created_minutes: minutes(created.0 / MINUTE_MS)?, kind, body, sig: [0; 64] };
     inner.sig = sender.sign_digest(labels::ENV_SIG, &inner.digest(&enc, &head, recipient, to));
 
     let start = HEADER_LEN + ENC_LEN;
-    let mut out = Vec::with_capacity(start + bucket.len() + TAG_LEN);
+    let mut out = Vec::with_capacity(start + bucket.plaintext_len() + TAG_LEN);
     out.extend_from_slice(&head);
     out.extend_from_slice(&enc);
-    inner.write(&mut out, start + bucket.len());
+    inner.write(&mut out, start + bucket.plaintext_len());
     let plain = out.get_mut(start..).expect("the plaintext was just written");
     let tag = context
         .seal_inout_detached(InOutBuf::from(plain), &aad(&head))

@@ -192,8 +192,12 @@ mod tests {
         let key = NodeKey::from_seed(&[3; 32]);
         let sig = key.sign(b"RM1/a\0", &[b"ab", b"c"]);
         assert_eq!(NodeKey::verify(&key.id(), b"RM1/a\0", &[b"ab", b"c"], &sig), Ok(()));
-        let tampered: [(&[u8], &[&[u8]]); 4] =
-            [(b"RM1/b\0", &[b"ab", b"c"]), (b"RM1/a\0", &[b"a", b"bc"]), (b"RM1/a\0", &[b"abc"]), (b"RM1/a\0", &[b"ab"])];
+        let tampered: [(&[u8], &[&[u8]]); 4] = [
+            (b"RM1/b\0", &[b"ab", b"c"]),
+            (b"RM1/a\0", &[b"a", b"bc"]),
+            (b"RM1/a\0", &[b"abc"]),
+            (b"RM1/a\0", &[b"ab"]),
+        ];
         for (label, parts) in tampered {
             assert_eq!(NodeKey::verify(&key.id(), label, parts, &sig), Err(BadSignature));
         }

@@ -170,9 +170,9 @@ pub fn finish<S: AsRef<[u8]>>(
 /// The tag that a node's own key gives a number: how a home names its own people. Equal to what [`finish`] gives an asker.
 #[must_use]
 pub fn direct(evaluator: &Evaluator, number: &E164, purpose: Purpose) -> Tag {
-    let output = Zeroizing::new(
-        <[u8; 64]>::from(evaluator.0.evaluate(&input(number)).expect("as in `Blinded::new`: short, and not the identity")),
-    );
+    let output = Zeroizing::new(<[u8; 64]>::from(
+        evaluator.0.evaluate(&input(number)).expect("as in `Blinded::new`: short, and not the identity"),
+    ));
     hash_to_tag(purpose.label(), output.as_slice())
 }
 
@@ -186,7 +186,12 @@ pub fn key_id(public: &[u8; ELEMENT_LEN]) -> u32 {
 /// Derives an independent seed per question or batch from one that the core drew.
 #[must_use]
 pub fn split_seed(seed: &Secret32, index: u32) -> [u8; 32] {
-    Sha256::new().chain_update(labels::OPRF_SEED).chain_update(seed.danger_bytes()).chain_update(index.to_be_bytes()).finalize().into()
+    Sha256::new()
+        .chain_update(labels::OPRF_SEED)
+        .chain_update(seed.danger_bytes())
+        .chain_update(index.to_be_bytes())
+        .finalize()
+        .into()
 }
 
 fn unblind<S: AsRef<[u8]>>(
@@ -209,7 +214,8 @@ fn unblind<S: AsRef<[u8]>>(
     let key = Ristretto255::deserialize_elem(public).map_err(|_| FinishError::PublicKey)?;
     let proof: &[u8; PROOF_LEN] = proof.try_into().map_err(|_| FinishError::Proof)?;
     let proof = Proof::deserialize(proof).map_err(|_| FinishError::Proof)?;
-    let outputs = VoprfClient::batch_finalize(&inputs, &clients, &answers, &proof, key).map_err(|_| FinishError::Proof)?;
+    let outputs =
+        VoprfClient::batch_finalize(&inputs, &clients, &answers, &proof, key).map_err(|_| FinishError::Proof)?;
     let outputs = outputs.enumerate().map(|(at, output)| match output {
         Ok(output) => Ok(Zeroizing::new(output.into())),
         Err(_) => Err(FinishError::State(at)),

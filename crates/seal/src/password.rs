@@ -102,7 +102,8 @@ pub(crate) fn digest(
     cost: Cost,
 ) -> Result<Zeroizing<[u8; HASH_LEN]>, CostError> {
     let params = cost.params()?;
-    let argon = Argon2::new_with_secret(secret, Algorithm::Argon2id, Version::V0x13, params).map_err(|_| CostError::Memory)?;
+    let argon =
+        Argon2::new_with_secret(secret, Algorithm::Argon2id, Version::V0x13, params).map_err(|_| CostError::Memory)?;
     let mut out = Zeroizing::new([0; HASH_LEN]);
     argon.hash_password_into(password, salt, out.as_mut_slice()).map_err(|_| CostError::Memory)?;
     Ok(out)

@@ -25,8 +25,8 @@ use crate::secret::secret_key;
 
 pub use crate::aead::NONCE_LEN;
 pub use record::{
-    DayAad, RecordAad, open_day_record, open_day_record_any_counter, open_record, open_record_any_counter, seal_day_record,
-    seal_record,
+    DayAad, RecordAad, open_day_record, open_day_record_any_counter, open_record, open_record_any_counter,
+    seal_day_record, seal_record,
 };
 pub use wrap::{WRAPPED_LEN, unwrap_user_key, wrap_user_key};
 

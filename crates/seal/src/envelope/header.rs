@@ -33,7 +33,7 @@ impl Bucket {
 
     /// Bytes of plaintext.
     #[must_use]
-    pub const fn len(self) -> usize {
+    pub const fn plaintext_len(self) -> usize {
         match self {
             Self::B1024 => 1_024,
             Self::B4096 => 4_096,
@@ -45,14 +45,14 @@ impl Bucket {
     /// Bytes of a whole envelope of this class.
     #[must_use]
     pub const fn envelope_len(self) -> usize {
-        HEADER_LEN + ENC_LEN + self.len() + TAG_LEN
+        HEADER_LEN + ENC_LEN + self.plaintext_len() + TAG_LEN
     }
 
     /// The smallest class that holds a body, which is the only one that may carry it.
     #[must_use]
     pub fn for_body(len: usize) -> Option<Self> {
         let need = len.checked_add(inner::OVERHEAD)?;
-        Self::ALL.into_iter().find(|b| need <= b.len())
+        Self::ALL.into_iter().find(|b| need <= b.plaintext_len())
     }
 
     fn from_byte(byte: u8) -> Option<Self> {

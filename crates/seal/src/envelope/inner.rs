@@ -90,7 +90,14 @@ mod tests {
         let mut plain = Vec::new();
         inner.write(&mut plain, 1_024);
         assert_eq!(Inner::parse(&plain).unwrap().body, inner.body);
-        for (at, with) in [(1_023, 1), (1_023, 0x80), (PREFIX_LEN - 1, 5), (PREFIX_LEN - 1, 7), (PREFIX_LEN - 4, 1), (PREFIX_LEN + 6, 0)] {
+        for (at, with) in [
+            (1_023, 1),
+            (1_023, 0x80),
+            (PREFIX_LEN - 1, 5),
+            (PREFIX_LEN - 1, 7),
+            (PREFIX_LEN - 4, 1),
+            (PREFIX_LEN + 6, 0),
+        ] {
             let mut bad = plain.clone();
             bad[at] = with;
             assert!(Inner::parse(&bad).is_none(), "byte {at} = {with}");

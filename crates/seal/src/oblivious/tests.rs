@@ -62,7 +62,8 @@ fn rfc_9497_client_side() {
 fn a_batch_of_the_largest_size_has_one_proof() {
     let node = Evaluator::from_seed(&[1; 32]);
     let numbers: Vec<_> = (0..BATCH_MAX as u64).map(|i| number(650_000_000 + i)).collect();
-    let asked: Vec<_> = numbers.iter().zip(0..).map(|(n, i)| Blinded::new(n, split_seed(&Secret32::from_bytes([2; 32]), i))).collect();
+    let asked: Vec<_> =
+        numbers.iter().zip(0..).map(|(n, i)| Blinded::new(n, split_seed(&Secret32::from_bytes([2; 32]), i))).collect();
     let blinded: Vec<_> = asked.iter().map(|b| b.blinded).collect();
     let states: Vec<_> = asked.iter().map(|b| b.state.as_slice()).collect();
     let (evaluated, proof) = node.evaluate(&blinded, [3; 32]).unwrap();

@@ -68,9 +68,13 @@ fn a_code_is_bound_to_purpose_and_person() {
     let key = OtpKey::from_bytes([1; 32]);
     let mac = otp_mac(&key, "signup", "+1", "123456");
     assert!(macs_equal(&mac, &otp_mac(&key, "signup", "+1", "123456")));
-    for (purpose, identifier, code) in
-        [("login", "+1", "123456"), ("signup", "+2", "123456"), ("signup", "+1", "123457"), ("signup", "+11", "23456"), ("signup+", "1", "123456")]
-    {
+    for (purpose, identifier, code) in [
+        ("login", "+1", "123456"),
+        ("signup", "+2", "123456"),
+        ("signup", "+1", "123457"),
+        ("signup", "+11", "23456"),
+        ("signup+", "1", "123456"),
+    ] {
         assert!(!macs_equal(&mac, &otp_mac(&key, purpose, identifier, code)), "{purpose} {identifier} {code}");
     }
     assert!(!macs_equal(&mac, &otp_mac(&OtpKey::from_bytes([2; 32]), "signup", "+1", "123456")));

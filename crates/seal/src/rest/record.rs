@@ -107,7 +107,13 @@ impl<'a> Place<'a> {
     }
 
     fn day(aad: DayAad<'a>) -> Self {
-        Self { label: labels::DAY_AAD, shard: aad.shard, table: aad.table, entity: EntityId([0; 16]), record: aad.record }
+        Self {
+            label: labels::DAY_AAD,
+            shard: aad.shard,
+            table: aad.table,
+            entity: EntityId([0; 16]),
+            record: aad.record,
+        }
     }
 
     fn encode(&self, counter: u64) -> Vec<u8> {
