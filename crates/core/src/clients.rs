@@ -1,0 +1,249 @@
+//! Gateway clients as the apps list them, and their reliability tests.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use relaymesh_protocol::ids::{E164, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::batch::Key;
+use crate::command::{
+    ClientRow, ClientsCommand, ClientsReply, Code, FailureClass, MessageOutcome, Private, Refusal, Reply, TestRow,
+};
+use crate::delivery::Submission;
+use crate::input::ReplyTo;
+use crate::node::Node;
+use crate::record::{Scope, Stored, delete_row, get_node, key, open_row, put_node};
+use crate::tx::{Run, Tx};
+
+/// Most tests remembered; the oldest end first.
+const TESTS_MAX: usize = 10_000;
+/// Most tests of one gateway client that wait at once: anybody may start one.
+const PENDING_MAX: usize = 20;
+/// A test without its SMS has timed out after this.
+const TEST_LIFE: Duration = Duration::from_secs(10 * 60);
+/// Routed within this after it was received: counts for the score.
+const SCORE_WITHIN_S: u64 = 180;
+/// Routed within this: counts as success in a listing.
+const LIST_WITHIN_S: u64 = 300;
+/// Rows per page at most.
+const PER_PAGE_MAX: u32 = 100;
+
+/// What is remembered of tests.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    tests: BTreeMap<u64, Test>,
+}
+
+/// How it changes.
+#[derive(Debug)]
+pub(crate) enum Change {
+    Test(u64, Test),
+    Gone(u64),
+}
+
+impl State {
+    pub(crate) fn apply(&mut self, change: Change) {
+        match change {
+            Change::Test(id, test) => {
+                self.tests.insert(id, test);
+            }
+            Change::Gone(id) => {
+                self.tests.remove(&id);
+            }
+        }
+    }
+}
+
+/// A reliability test.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Test {
+    msisdn: E164,
+    started: Timestamp,
+    /// Seconds: as sent, as received, as routed.
+    done: Option<(u64, u64, u64)>,
+}
+
+impl Stored for Test {
+    const SCOPE: Scope = Scope::Node;
+}
+
+impl Test {
+    fn status(&self, now: Timestamp) -> &'static str {
+        match self.done {
+            Some(_) => "success",
+            None if now.since(self.started) >= TEST_LIFE => "timedout",
+            None => "pending",
+        }
+    }
+
+    fn within(&self, seconds: u64) -> bool {
+        self.done.is_some_and(|(_, received, routed)| routed.saturating_sub(received) <= seconds)
+    }
+
+    fn row(&self, id: u64, now: Timestamp) -> TestRow {
+        TestRow {
+            id,
+            msisdn: self.msisdn.reveal().to_owned(),
+            started: self.started.seconds(),
+            sms_sent: self.done.map(|(sent, ..)| sent),
+            sms_received: self.done.map(|(_, received, _)| received),
+            sms_routed: self.done.map(|(.., routed)| routed),
+            status: self.status(now),
+        }
+    }
+}
+
+/// `GET/POST /v3/clients…`.
+pub(crate) fn on_command(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, command: &ClientsCommand) -> Run {
+    let now = tx.now();
+    let answer = match command {
+        ClientsCommand::List { country, operator, protocols, last_published_day, page, per_page } => {
+            let rows = clients(node, now).filter(|row| {
+                matches(&row.country, country.as_deref(), |a, b| a == b)
+                    && matches(&row.operator, operator.as_deref(), |a, b| a.contains(b))
+                    && protocols.as_deref().is_none_or(|p| row.protocols.iter().any(|have| contains(have, p)))
+                    && last_published_day.is_none_or(|day| row.last_published / 86_400 == day)
+            });
+            let (rows, total) = paged(rows.collect(), *page, *per_page)?;
+            ClientsReply::List { rows, total }
+        }
+        ClientsCommand::Countries => ClientsReply::Names(names(clients(node, now).map(|row| row.country))),
+        ClientsCommand::Operators { country } => {
+            let of = clients(node, now).filter(|row| row.country.eq_ignore_ascii_case(country));
+            ClientsReply::Names(names(of.map(|row| row.operator)))
+        }
+        ClientsCommand::Tests { msisdn, page, per_page, status, from, to } => {
+            let filter = Filter { msisdn, status: status.as_deref(), from: *from, to: *to };
+            tests(node, now, &filter, *page, *per_page)?
+        }
+        ClientsCommand::StartTest { msisdn } => start_test(node, tx, msisdn)?,
+    };
+    tx.reply(reply, Reply::Clients(answer));
+    Ok(())
+}
+
+fn matches(have: &str, want: Option<&str>, how: impl Fn(&str, &str) -> bool) -> bool {
+    want.is_none_or(|want| how(&have.to_lowercase(), &want.to_lowercase()))
+}
+
+fn contains(have: &str, want: &str) -> bool {
+    have.to_lowercase().contains(&want.to_lowercase())
+}
+
+fn names(all: impl Iterator<Item = String>) -> Vec<String> {
+    let mut names: Vec<String> = all.filter(|name| !name.is_empty()).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn paged<T>(all: Vec<T>, page: u32, per_page: u32) -> Result<(Vec<T>, u64), Refusal> {
+    if page == 0 || per_page == 0 {
+        let text = "Invalid page or per_page parameter. Must be positive integers.";
+        return Err(Refusal::new(Code::InvalidArgument, text));
+    }
+    let (total, size) = (all.len() as u64, per_page.min(PER_PAGE_MAX) as usize);
+    let skip = (page as usize - 1).saturating_mul(size);
+    Ok((all.into_iter().skip(skip).take(size).collect(), total))
+}
+
+fn clients(node: &Node, now: Timestamp) -> impl Iterator<Item = ClientRow> {
+    node.ingress.gateways().map(move |(id, gateway)| ClientRow {
+        msisdn: gateway.msisdn.reveal().to_owned(),
+        country: gateway.country.clone().unwrap_or_default(),
+        operator: gateway.operator.clone().unwrap_or_default(),
+        operator_code: String::new(),
+        protocols: vec!["https".to_owned()],
+        reliability: reliability(node, &gateway.msisdn, now),
+        last_published: node.ingress.usage(id).last_seen.seconds(),
+    })
+}
+
+/// Whole percent of ended tests whose SMS was routed in time; a gateway client without tests has none.
+fn reliability(node: &Node, msisdn: &E164, now: Timestamp) -> u8 {
+    let ended: Vec<_> =
+        node.clients.tests.values().filter(|t| t.msisdn == *msisdn && t.status(now) != "pending").collect();
+    let good = ended.iter().filter(|test| test.within(SCORE_WITHIN_S)).count();
+    (100 * good).checked_div(ended.len()).and_then(|percent| u8::try_from(percent).ok()).unwrap_or(0)
+}
+
+struct Filter<'a> {
+    msisdn: &'a Private,
+    status: Option<&'a str>,
+    from: Option<u64>,
+    to: Option<u64>,
+}
+
+fn tests(node: &Node, now: Timestamp, filter: &Filter<'_>, page: u32, per_page: u32) -> Result<ClientsReply, Refusal> {
+    let of: Vec<_> =
+        node.clients.tests.iter().filter(|(_, test)| test.msisdn.reveal() == filter.msisdn.reveal()).collect();
+    let success = of.iter().filter(|(_, test)| test.within(LIST_WITHIN_S)).count() as u64;
+    let failed = of.iter().filter(|(_, test)| test.status(now) == "timedout").count() as u64;
+    let rows: Vec<TestRow> = of
+        .into_iter()
+        .map(|(id, test)| test.row(*id, now))
+        .filter(|row| filter.status.is_none_or(|status| row.status == status))
+        .filter(|row| filter.from.is_none_or(|from| row.started >= from))
+        .filter(|row| filter.to.is_none_or(|to| row.started <= to))
+        .collect();
+    let (rows, total) = paged(rows, page, per_page)?;
+    Ok(ClientsReply::Tests { rows, total, success, failed })
+}
+
+fn start_test(node: &Node, tx: &mut Tx<'_>, msisdn: &Private) -> Run<ClientsReply> {
+    let known = node.ingress.gateways().find(|(_, gateway)| gateway.msisdn.reveal() == msisdn.reveal());
+    let Some((_, gateway)) = known else { return Ok(ClientsReply::Unknown) };
+    let now = tx.now();
+    let pending = |test: &&Test| test.msisdn == gateway.msisdn && test.status(now) == "pending";
+    if node.clients.tests.values().filter(pending).count() >= PENDING_MAX {
+        return Err(Refusal::new(Code::ResourceExhausted, "too many tests of this gateway client are under way").into());
+    }
+    let id = node.clients.tests.last_key_value().map_or(0, |(id, _)| *id) + 1;
+    if tx.get(&key::test(id))?.is_some() {
+        return Err(Refusal::unavailable().into());
+    }
+    let test = Test { msisdn: gateway.msisdn.clone(), started: now, done: None };
+    put_node(node, tx, key::test(id), &test)?;
+    tx.then(Change::Test(id, test));
+    if node.clients.tests.len() >= TESTS_MAX
+        && let Some((oldest, _)) = node.clients.tests.first_key_value()
+    {
+        delete_row(tx, key::test(*oldest))?;
+        tx.then(Change::Gone(*oldest));
+    }
+    Ok(ClientsReply::Started { test_id: id, started: now.seconds() })
+}
+
+/// A test's SMS has come all the way. `None` when the content names no test at all.
+pub(crate) fn arrived(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    id: &str,
+    submission: &Submission,
+) -> Run<Option<MessageOutcome>> {
+    let Ok(id) = id.trim().parse::<u64>() else { return Ok(None) };
+    let failed = Some(MessageOutcome::Failed(FailureClass::Content));
+    let Some(mut test) = get_node::<Test>(node, tx, &key::test(id))? else { return Ok(failed) };
+    let now = tx.now();
+    if test.status(now) != "pending" {
+        return Ok(failed);
+    }
+    let seconds = |millis: Option<i64>| millis.and_then(|m| u64::try_from(m / 1000).ok());
+    let received = seconds(submission.date).unwrap_or_else(|| submission.received.seconds());
+    let sent = seconds(submission.date_sent).unwrap_or(received);
+    test.done = Some((sent, received, now.seconds()));
+    put_node(node, tx, key::test(id), &test)?;
+    tx.then(Change::Test(id, test));
+    Ok(Some(MessageOutcome::Published))
+}
+
+/// Reads tests at start.
+pub(crate) fn restore(node: &mut Node, rows: &[(Key, Vec<u8>)]) {
+    for (row_key, row) in rows {
+        let id = row_key.get(1..).and_then(|id| <[u8; 8]>::try_from(id).ok());
+        if let (Some(id), Some(test)) = (id, open_row::<Test>(node, row_key, row)) {
+            node.clients.tests.insert(u64::from_be_bytes(id), test);
+        }
+    }
+}

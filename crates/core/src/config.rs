@@ -1,0 +1,106 @@
+//! What the operator decided, parsed and checked. `relaymesh` reads it from TOML; the simulator builds it.
+
+use std::time::Duration;
+
+use relaymesh_protocol::ids::MeshId;
+use serde::{Deserialize, Serialize};
+
+/// Settings of one node.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The node's name, for people.
+    pub name: String,
+    /// The instance's name, for people.
+    pub instance: String,
+    /// Operator contact, published in the instance record.
+    pub contact: String,
+    /// The mesh.
+    pub mesh: MeshId,
+    /// What the node does.
+    pub roles: Roles,
+    /// ISO 3166 alpha-2 of where the node's numbers are, if told; orders the asking of vault nodes.
+    pub country: Option<String>,
+    /// Multiaddresses to publish.
+    pub addresses: Vec<String>,
+    /// Who may become a member through this node.
+    pub accept: Accept,
+    /// How long a gateway client may wait for an outcome.
+    pub ingress_wait: Duration,
+    /// Whether a code is sent by SMS / by e-mail.
+    pub otp: Otp,
+    /// Platforms that are configured, by name.
+    pub platforms: Vec<Platform>,
+    /// Domain of bridge aliases, when a smart host is configured.
+    pub bridge_domain: Option<String>,
+    /// SMS can leave this node.
+    pub sms: bool,
+    /// Countries that get a code by SMS; empty = all.
+    pub otp_countries: Vec<String>,
+    /// A captcha service is configured.
+    pub captcha: bool,
+    /// Fewer background bytes.
+    pub metered: bool,
+}
+
+/// What a node does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Roles {
+    /// Takes SMS in.
+    pub gateway: bool,
+    /// Holds vaults.
+    pub vault: bool,
+    /// Relays for members behind NAT, holds custody copies.
+    pub relay: bool,
+    /// Serves bridge e-mail.
+    pub bridge: bool,
+}
+
+impl Roles {
+    /// Their names in order.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        [("gateway", self.gateway), ("vault", self.vault), ("relay", self.relay), ("bridge", self.bridge)]
+            .into_iter()
+            .filter(|(_, on)| *on)
+            .map(|(name, _)| name.to_owned())
+            .collect()
+    }
+}
+
+/// Who may become a member through this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Accept {
+    /// Whoever holds an invite code of this node.
+    Invite,
+    /// Anybody.
+    Open,
+    /// Only instances that are federated by hand.
+    List,
+}
+
+/// One-time codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Otp {
+    /// By SMS.
+    pub sms: bool,
+    /// By e-mail.
+    pub email: bool,
+}
+
+/// A platform that the operator configured; what the core must know to offer it.
+#[derive(Clone, Debug)]
+pub struct Platform {
+    /// `mastodon`.
+    pub name: String,
+    /// Where the browser goes, e.g. `https://mastodon.example/oauth/authorize`.
+    pub authorize_url: String,
+    /// The OAuth client.
+    pub client_id: String,
+    /// Space-separated.
+    pub scope: String,
+    /// Longest text of one part, in characters.
+    pub text_max: usize,
+    /// How long after the first attempt a part may be repeated under its idempotency key; zero = never.
+    pub resend_within: Duration,
+}

@@ -1,0 +1,114 @@
+//! The record of a message at its ingress: the copy until an acceptance proves itself, then the outcome for duplicates.
+
+use std::time::Duration;
+
+use relaymesh_protocol::ids::{E164, Language, MessageId, NodeId, Timestamp};
+use relaymesh_protocol::payload::Payload;
+use serde::{Deserialize, Serialize};
+
+use super::body::{Cargo, Route, Submission};
+use crate::command::MessageOutcome;
+use crate::locator::Lookup;
+use crate::record::Stored;
+
+/// A message that no home accepted is given up after this long, and its sender is told.
+pub const SUBMISSION_LIFE: Duration = Duration::from_hours(120 * 24);
+/// An outcome is kept for duplicates this long.
+pub const OUTCOME_LIFE: Duration = Duration::from_hours(30 * 24);
+
+/// A message at its ingress.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outbox {
+    /// Payload or segments; emptied when an acceptance has proven itself.
+    pub cargo: Cargo,
+    /// Image session of segments; 0 for whole payloads.
+    pub session: u8,
+    /// What it is routed by.
+    pub lookup: Lookup,
+    /// Who sent it; emptied when there is nothing left to tell.
+    pub sender: Option<E164>,
+    /// When it came in.
+    pub received: Timestamp,
+    /// As the gateway client told, milliseconds.
+    pub date: Option<i64>,
+    /// As the gateway client told, milliseconds.
+    pub date_sent: Option<i64>,
+    /// The gateway client's number.
+    pub gateway: Option<E164>,
+    /// The gateway client was authenticated.
+    pub trusted: bool,
+    /// Where it stands.
+    pub stage: Stage,
+}
+
+impl Stored for Outbox {}
+
+/// Where a message stands at its ingress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stage {
+    /// No home has proven that it has it.
+    Held,
+    /// This node proved it, then.
+    Accepted {
+        /// The home.
+        by: NodeId,
+        /// When.
+        at: Timestamp,
+    },
+    /// It ended, as the home that proved its acceptance says.
+    Done {
+        /// The home.
+        by: NodeId,
+        /// When.
+        at: Timestamp,
+        /// How.
+        outcome: MessageOutcome,
+    },
+    /// No home in time.
+    Expired {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+impl Outbox {
+    /// The submission for a candidate.
+    #[must_use]
+    pub fn submission(&self, message: MessageId, route: Route) -> Submission {
+        Submission {
+            message,
+            cargo: self.cargo.clone(),
+            session: self.session,
+            route,
+            received: self.received,
+            date: self.date,
+            date_sent: self.date_sent,
+            gateway: self.gateway.clone(),
+            trusted: self.trusted,
+        }
+    }
+
+    /// The language of the payload, while it is here; English else.
+    #[must_use]
+    pub fn language(&self) -> Language {
+        match &self.cargo {
+            Cargo::Whole { payload, .. } => Payload::parse(payload).map_or(Language::EN, |payload| payload.language()),
+            Cargo::Parts(_) => Language::EN,
+        }
+    }
+
+    /// Drops the copy: somebody else has proven to hold it.
+    pub fn drop_cargo(&mut self) {
+        self.cargo = Cargo::Whole { payload: Vec::new(), image: None };
+    }
+
+    /// What duplicates are told.
+    #[must_use]
+    pub fn outcome(&self) -> Option<MessageOutcome> {
+        match self.stage {
+            Stage::Held | Stage::Expired { .. } => None,
+            Stage::Accepted { .. } => Some(MessageOutcome::Pending),
+            Stage::Done { outcome, .. } => Some(outcome),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Answers about messages. An acceptance proves itself: only the holder of the ratchet can derive the message's MAC key,
+//! so no lie of anyone else makes this node forget a message.
+
+use std::time::Duration;
+
+use relaymesh_protocol::ids::{MessageId, NodeId, Timestamp};
+use relaymesh_protocol::payload::Payload;
+
+use super::body::{Body, Cargo, Receipt};
+use super::legs::Leg;
+use super::outbox::{OUTCOME_LIFE, Outbox, Stage};
+use super::{Change, letters};
+use crate::command::MessageOutcome;
+use crate::egress;
+use crate::ingress;
+use crate::locator;
+use crate::input::Follow;
+use crate::node::Node;
+use crate::record::{get_node, key, put_node};
+use crate::timer::Timer;
+use crate::tx::{Run, Tx};
+
+/// Receipts wait this long for others to the same node.
+const GATHER: Duration = Duration::from_millis(5);
+/// So many leave at once without waiting.
+const GATHER_MAX: usize = 32;
+
+/// Tells an ingress something about a message; receipts to one node travel together.
+pub(crate) fn say(node: &Node, tx: &mut Tx<'_>, to: NodeId, receipt: Receipt) -> Run {
+    if to == node.id() {
+        tx.follow(Follow::Receipt { from: to, receipt });
+        return Ok(());
+    }
+    let waiting = node.delivery.gathered.get(&to).map_or(0, Vec::len);
+    tx.then(Change::Gather(to, receipt));
+    if waiting == 0 || waiting + 1 >= GATHER_MAX {
+        let pause = if waiting == 0 { GATHER } else { Duration::ZERO };
+        let at = tx.now().after(pause);
+        tx.wake(at, Timer::Receipts(to));
+    }
+    Ok(())
+}
+
+/// Declines leave together at round moments, so that the time of one tells nothing of its reason.
+const DECLINE_GRID_MS: u64 = 100;
+
+/// Tells an ingress that a message is not for this node, or not openable.
+pub(crate) fn say_declined(node: &Node, tx: &mut Tx<'_>, to: NodeId, message: MessageId) -> Run {
+    let receipt = Receipt::Declined { message };
+    if to == node.id() {
+        tx.follow(Follow::Receipt { from: to, receipt });
+        return Ok(());
+    }
+    let at = Timestamp((tx.now().0 / DECLINE_GRID_MS + 2) * DECLINE_GRID_MS);
+    tx.then(Change::GatherDecline(to, receipt));
+    tx.wake(at, Timer::Declines(to));
+    Ok(())
+}
+
+/// Sends the declines that were gathered for a node.
+pub(crate) fn on_declines(node: &Node, tx: &mut Tx<'_>, to: NodeId) -> Run {
+    let Some(receipts) = node.delivery.declines.get(&to) else { return Ok(()) };
+    for part in receipts.chunks(GATHER_MAX) {
+        letters::send(node, tx, to, Body::Receipts(part.to_vec()))?;
+    }
+    tx.change(Change::DeclinesFlushed(to));
+    Ok(())
+}
+
+/// Sends what was gathered for a node.
+pub(crate) fn on_flush(node: &Node, tx: &mut Tx<'_>, to: NodeId) -> Run {
+    let Some(receipts) = node.delivery.gathered.get(&to) else { return Ok(()) };
+    for part in receipts.chunks(GATHER_MAX) {
+        letters::send(node, tx, to, Body::Receipts(part.to_vec()))?;
+    }
+    tx.change(Change::Flushed(to));
+    Ok(())
+}
+
+/// Receipts of another node: each is judged by itself.
+pub(crate) fn on_receipts(_node: &Node, tx: &mut Tx<'_>, from: NodeId, receipts: &[Receipt]) -> Run {
+    for receipt in receipts {
+        tx.follow(Follow::Receipt { from, receipt: receipt.clone() });
+    }
+    Ok(())
+}
+
+/// One receipt.
+pub(crate) fn on_receipt(node: &Node, tx: &mut Tx<'_>, from: NodeId, receipt: &Receipt) -> Run {
+    match receipt {
+        Receipt::Accepted { message, auth_key, ad } => accepted(node, tx, from, *message, auth_key, ad),
+        Receipt::Declined { message } => {
+            if node.delivery.held.get(message).is_some_and(|held| held.legs.contains_key(&from)) {
+                tx.then(Change::Leg(*message, from, Leg::Declined));
+                node.trace(tx, *message, "receipt", format!("declined by {}", node.membership.display(&from)));
+            }
+            Ok(())
+        }
+        Receipt::Done { message, outcome, tell } => done(node, tx, from, *message, *outcome, tell.as_deref()),
+    }
+}
+
+fn accepted(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    from: NodeId,
+    message: MessageId,
+    auth_key: &[u8; 32],
+    ad: &[u8; 32],
+) -> Run {
+    let Some(held) = node.delivery.held.get(&message) else { return Ok(()) };
+    let Some(mut outbox) = get_node::<Outbox>(node, tx, &key::outbox(&message))? else { return Ok(()) };
+    if outbox.stage != Stage::Held {
+        return Ok(());
+    }
+    // Legs are memory: after a restart a candidate's late answer (out of a bundle, say) still counts.
+    let asked = held.legs.contains_key(&from)
+        || locator::locate(node, tx, message, &outbox.lookup)?.iter().any(|candidate| candidate.node == from);
+    if !asked {
+        node.count(tx, "receipt_unasked");
+        return Ok(());
+    }
+    if !proves(node, &outbox, auth_key, ad) {
+        tx.change(Change::Leg(message, from, Leg::Silent));
+        tx.change(Change::Failed(from));
+        node.count(tx, "acceptance_unproven");
+        node.trace(tx, message, "receipt", format!("unproven acceptance by {}", node.membership.display(&from)));
+        return Ok(());
+    }
+    let at = tx.now();
+    outbox.stage = Stage::Accepted { by: from, at };
+    outbox.drop_cargo();
+    put_node(node, tx, key::outbox(&message), &outbox)?;
+    tx.then(Change::Proved(from));
+    tx.then(Change::Release(message));
+    tx.wake(at.after(OUTCOME_LIFE), Timer::Outcome(message));
+    ingress::proven(node, tx, &outbox);
+    node.count(tx, "message_accepted");
+    node.trace(tx, message, "receipt", format!("accepted by {}", node.membership.display(&from)));
+    Ok(())
+}
+
+/// The rule: the stored, complete payload parses to one block, and `auth_key` is the MAC key of that block.
+fn proves(node: &Node, outbox: &Outbox, auth_key: &[u8; 32], ad: &[u8; 32]) -> bool {
+    let Cargo::Whole { payload, .. } = &outbox.cargo else { return false };
+    Payload::parse(payload).is_ok_and(|payload| node.crypto().proves(auth_key, ad, payload.block()))
+}
+
+fn done(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    from: NodeId,
+    message: MessageId,
+    outcome: MessageOutcome,
+    tell: Option<&str>,
+) -> Run {
+    let Some(mut outbox) = get_node::<Outbox>(node, tx, &key::outbox(&message))? else { return Ok(()) };
+    let Stage::Accepted { by, .. } = outbox.stage else {
+        node.count(tx, "receipt_unasked");
+        return Ok(());
+    };
+    if by != from || outcome == MessageOutcome::Pending {
+        node.count(tx, "receipt_unasked");
+        return Ok(());
+    }
+    let at = tx.now();
+    outbox.stage = Stage::Done { by, at, outcome };
+    let sender = outbox.sender.take();
+    if let (Some(text), Some(sender)) = (tell, sender) {
+        egress::text(node, tx, &sender, text.to_owned())?;
+    }
+    put_node(node, tx, key::outbox(&message), &outbox)?;
+    ingress::settle(node, tx, message, outcome);
+    node.trace(tx, message, "receipt", format!("done: {outcome:?}").to_lowercase());
+    Ok(())
+}

@@ -1,0 +1,219 @@
+//! What happens to a message from its ingress on: candidates, offers, detours through custodians, retries, and its end
+//! when nobody accepts it within [`SUBMISSION_LIFE`].
+
+use std::time::Duration;
+
+use relaymesh_protocol::ids::{MessageId, NodeId, Timestamp};
+use relaymesh_protocol::sms_text::Notice;
+
+use super::body::{Body, Route, Submission};
+use super::custody::{self, COPY_BUDGET, spread_targets};
+use super::legs::{CANDIDATES_MAX, Held, Leg, SILENT_AFTER, next_delay};
+use super::letters::{carry, seal};
+use super::outbox::{OUTCOME_LIFE, Outbox, SUBMISSION_LIFE, Stage};
+use super::{Change, Offer, Rows};
+use crate::egress;
+use crate::input::Follow;
+use crate::locator::{self, Candidate, Lookup};
+use crate::node::Node;
+use crate::record::{delete_row, get_node, key, open_row, put_node};
+use crate::timer::Timer;
+use crate::tx::{Run, Tx};
+
+/// Copies of one attempt that go to custodians when a candidate cannot be reached.
+const SPRAY_COPIES: usize = 2;
+/// Messages that are tried at once when a link comes up; the rest follow spread over the next seconds.
+const BURST: usize = 64;
+
+/// Starts a message's way: it is durable in the outbox.
+pub(crate) fn hold(tx: &mut Tx<'_>, message: MessageId, received: Timestamp) {
+    tx.then(Change::Hold(message, Box::new(Held::new(received))));
+    tx.follow(Follow::Route(message));
+}
+
+/// Whether a candidate may be offered the message now.
+fn due(node: &Node, held: &Held, candidate: &Candidate, now: Timestamp) -> bool {
+    let leg = held.legs.get(&candidate.node);
+    let known = candidate.node == node.id() || node.membership.is_member(&candidate.node);
+    known && !leg.is_some_and(|leg| leg.waits(now))
+}
+
+/// Finds candidates for a held message, offers it to them, and sets the next attempt.
+pub(crate) fn on_route(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run {
+    let Some(held) = node.delivery.held.get(&message) else { return Ok(()) };
+    let Some(outbox) = get_node::<Outbox>(node, tx, &key::outbox(&message))? else {
+        tx.then(Change::Release(message));
+        return Ok(());
+    };
+    let now = tx.now();
+    if now.since(outbox.received) >= SUBMISSION_LIFE {
+        return expire(node, tx, message, outbox);
+    }
+    let mut candidates = locator::locate(node, tx, message, &outbox.lookup)?;
+    candidates.retain(|candidate| due(node, held, candidate, now));
+    candidates.sort_by_key(|candidate| {
+        let rank = held.legs.get(&candidate.node).map_or(0, |leg| leg.rank());
+        let score = node.delivery.standing.get(&candidate.node).copied().unwrap_or_default().score();
+        (rank, -score, candidate.node)
+    });
+    candidates.truncate(CANDIDATES_MAX);
+    if candidates.is_empty() {
+        node.count(tx, "route_no_candidate");
+    }
+    for candidate in &candidates {
+        offer(node, tx, message, &outbox, candidate);
+    }
+    let delay = next_delay(held.delay, tx.rng());
+    tx.then(Change::Attempted(message, delay));
+    tx.wake(now.after(delay), Timer::Route(message));
+    Ok(())
+}
+
+/// The submission as one candidate needs it.
+pub(super) fn submission(outbox: &Outbox, message: MessageId, candidate: &Candidate) -> Option<Submission> {
+    let route = match (&outbox.lookup, candidate.tag) {
+        (Lookup::Device(device), _) => Route::Device(*device),
+        (Lookup::Number(_), Some((key_id, tag))) => Route::Number { tag, key_id },
+        (Lookup::Number(_), None) => return None,
+        (Lookup::Bridge { number, .. }, _) => Route::Bridge { number: number.clone() },
+    };
+    Some(outbox.submission(message, route))
+}
+
+fn offer(node: &Node, tx: &mut Tx<'_>, message: MessageId, outbox: &Outbox, candidate: &Candidate) {
+    let at = tx.now();
+    let leg = Leg::Offered { at };
+    if candidate.node == node.id() {
+        tx.then(Change::Leg(message, candidate.node, leg));
+        tx.follow(Follow::Local(message));
+        return;
+    }
+    let Some(submission) = submission(outbox, message, candidate) else { return };
+    let Some(sealed) = seal(node, tx, candidate.node, &Body::Submission(Box::new(submission))) else { return };
+    node.trace(tx, message, "leg", format!("offered to {}", node.membership.display(&candidate.node)));
+    tx.then(Change::Leg(message, candidate.node, leg));
+    tx.wake(at.after(SILENT_AFTER), Timer::LegSilent(message, candidate.node));
+    carry(tx, candidate.node, sealed.id, sealed.envelope, 0, 0, Offer::Leg(message));
+}
+
+/// A candidate could not be reached: freshly sealed copies go to custodians.
+pub(super) fn detour(node: &Node, tx: &mut Tx<'_>, message: MessageId, candidate: NodeId) -> Run {
+    let targets = spread_targets(node, &candidate, &[], SPRAY_COPIES);
+    if targets.is_empty() {
+        return Ok(());
+    }
+    let Some(outbox) = get_node::<Outbox>(node, tx, &key::outbox(&message))? else { return Ok(()) };
+    if outbox.stage != Stage::Held {
+        return Ok(());
+    }
+    let found = locator::locate(node, tx, message, &outbox.lookup)?;
+    let Some(submission) =
+        found.iter().find(|c| c.node == candidate).and_then(|candidate| submission(&outbox, message, candidate))
+    else {
+        return Ok(());
+    };
+    let Some(sealed) = seal(node, tx, candidate, &Body::Submission(Box::new(submission))) else { return Ok(()) };
+    for to in targets {
+        node.trace(tx, message, "custody", format!("copy to {}", node.membership.display(&to)));
+        carry(tx, to, sealed.id, sealed.envelope.clone(), 1, COPY_BUDGET, Offer::Spray);
+    }
+    Ok(())
+}
+
+/// Nobody accepted in time: the copy ends, and the sender is told that the outcome is uncertain.
+fn expire(node: &Node, tx: &mut Tx<'_>, message: MessageId, mut outbox: Outbox) -> Run {
+    if let Some(sender) = outbox.sender.take() {
+        egress::notice(node, tx, &sender, outbox.language(), &Notice::Expired { sent: outbox.received })?;
+    }
+    outbox.stage = Stage::Expired { at: tx.now() };
+    outbox.drop_cargo();
+    put_node(node, tx, key::outbox(&message), &outbox)?;
+    tx.then(Change::Release(message));
+    node.count(tx, "message_expired");
+    node.trace(tx, message, "ingress", "expired: no home accepted it");
+    tx.wake(tx.now().after(OUTCOME_LIFE), Timer::Outcome(message));
+    Ok(())
+}
+
+/// An offer has waited long enough for its receipt.
+pub(crate) fn on_leg_silent(node: &Node, tx: &mut Tx<'_>, message: MessageId, candidate: NodeId) -> Run {
+    let Some(held) = node.delivery.held.get(&message) else { return Ok(()) };
+    if let Some(Leg::Offered { at }) = held.legs.get(&candidate)
+        && tx.now().since(*at) >= SILENT_AFTER
+    {
+        tx.change(Change::Leg(message, candidate, Leg::Silent));
+        node.count(tx, "leg_silent");
+    }
+    Ok(())
+}
+
+/// A link came up: what waits for that peer, and what found no way before, goes now.
+pub(crate) fn on_connected(node: &Node, tx: &mut Tx<'_>, peer: NodeId) -> Run {
+    if node.delivery.copies.contains_key(&peer) {
+        tx.wake(tx.now(), Timer::Custody(peer));
+    }
+    route_all(node, tx, |held| !matches!(held.legs.get(&peer), Some(Leg::Declined)));
+    Ok(())
+}
+
+/// Tries held messages again soon: the first at once, the others spread over the next seconds.
+pub(crate) fn route_all(node: &Node, tx: &mut Tx<'_>, wanted: impl Fn(&Held) -> bool) {
+    let now = tx.now();
+    let waiting = node.delivery.held.iter().filter(|(_, held)| wanted(held));
+    for (n, (message, _)) in waiting.enumerate() {
+        if n < BURST {
+            tx.wake(now, Timer::Route(*message));
+        } else {
+            let later = Duration::from_millis((n as u64).min(30_000));
+            tx.wake(now.after(later), Timer::Route(*message));
+        }
+    }
+}
+
+/// An outcome was kept long enough.
+pub(crate) fn on_forget(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run {
+    let Some(outbox) = get_node::<Outbox>(node, tx, &key::outbox(&message))? else { return Ok(()) };
+    let ended = match outbox.stage {
+        Stage::Held => return Ok(()),
+        Stage::Accepted { at, .. } | Stage::Done { at, .. } | Stage::Expired { at } => at,
+    };
+    if tx.now().since(ended) >= OUTCOME_LIFE {
+        return delete_row(tx, key::outbox(&message));
+    }
+    tx.wake(ended.after(OUTCOME_LIFE), Timer::Outcome(message));
+    Ok(())
+}
+
+/// Sets everything in motion after the records were read.
+pub(crate) fn start(node: &Node, tx: &mut Tx<'_>) -> Run {
+    route_all(node, tx, |_| true);
+    for recipient in node.delivery.copies.keys() {
+        tx.wake(tx.now(), Timer::Custody(*recipient));
+    }
+    Ok(())
+}
+
+/// Standing decays.
+pub(crate) fn daily(_node: &Node, tx: &mut Tx<'_>) -> Run {
+    tx.change(Change::Decay);
+    Ok(())
+}
+
+/// Reads outbox and custody at start.
+pub(crate) fn restore(node: &mut Node, table: u8, rows: &Rows, _now: Timestamp) {
+    if table == key::CUSTODY {
+        return custody::restore(node, rows);
+    }
+    for (row_key, row) in rows {
+        let message = row_key.get(1..).map(MessageId::try_from);
+        let (Some(Ok(message)), Some(outbox)) = (message, open_row::<Outbox>(node, row_key, row)) else { continue };
+        match outbox.stage {
+            Stage::Held => {
+                node.delivery.held.insert(message, Held::new(outbox.received));
+            }
+            Stage::Accepted { at, .. } | Stage::Done { at, .. } | Stage::Expired { at } => {
+                node.set_timer(at.after(OUTCOME_LIFE), Timer::Outcome(message));
+            }
+        }
+    }
+}

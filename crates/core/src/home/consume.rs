@@ -1,0 +1,323 @@
+//! One message, one transaction: find the session, verify the MAC on a copy, parse what it says, and commit session, result
+//! and job together. Nothing is written before all of that fits.
+
+use std::time::Duration;
+
+use relaymesh_protocol::detect::parse_text;
+use relaymesh_protocol::ids::{E164, EntityId, MessageId, NodeId, Tag};
+use relaymesh_protocol::payload::Payload;
+use relaymesh_protocol::segment::assembly::Set;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::find::{self, Try};
+use super::job::{self, Job, Part};
+use super::{Change, bridge, refusals};
+use crate::command::MessageOutcome;
+use crate::crypto::RatchetOpened;
+use crate::delivery::{self, Cargo, Outbox, Receipt, Route, Stage, Submission};
+use crate::input::Follow;
+use crate::locator::Lookup;
+use crate::node::Node;
+use crate::record::index::{self, Kind};
+use crate::record::vault::{ACCOUNT, Account, POSITION, Position, SEEN, Seen, Session};
+use crate::record::{Entity, Stored, get_node, key, put_node};
+use crate::tx::{Run, Tx};
+
+/// A job is given up after this: an answer that late helps nobody, and tokens change.
+const JOB_LIFE: Duration = Duration::from_hours(72);
+/// Kind byte of the keyed hash that names a set of segments at the home.
+const INDEX_SET: u8 = 34;
+
+/// A complete payload at its possible home.
+pub(super) struct Incoming<'a> {
+    /// The ingress, which hears the receipt.
+    pub from: NodeId,
+    pub message: MessageId,
+    pub payload: &'a [u8],
+    pub image: Option<u16>,
+    pub route: Route,
+    /// Known for bridge mail, and to the ingress itself.
+    pub number: Option<E164>,
+    pub submission: &'a Submission,
+}
+
+/// A held message whose home may be this node.
+pub(crate) fn on_local(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run {
+    let Some(outbox) = get_node::<Outbox>(node, tx, &key::outbox(&message))? else { return Ok(()) };
+    if outbox.stage != Stage::Held {
+        return Ok(());
+    }
+    let (route, number) = match &outbox.lookup {
+        Lookup::Device(device) => (Route::Device(*device), None),
+        Lookup::Number(number) | Lookup::Bridge { number, .. } => {
+            (Route::Bridge { number: number.clone() }, Some(number.clone()))
+        }
+    };
+    let submission = outbox.submission(message, route);
+    take(node, tx, node.id(), &submission, number)
+}
+
+/// A submission that another node's envelope brought.
+pub(crate) fn on_submission(node: &Node, tx: &mut Tx<'_>, from: NodeId, submission: &Submission) -> Run {
+    let number = match &submission.route {
+        Route::Bridge { number } => Some(number.clone()),
+        Route::Device(_) | Route::Number { .. } => None,
+    };
+    take(node, tx, from, submission, number)
+}
+
+fn take(node: &Node, tx: &mut Tx<'_>, from: NodeId, submission: &Submission, number: Option<E164>) -> Run {
+    let route = submission.route.clone();
+    match &submission.cargo {
+        Cargo::Whole { payload, image } => {
+            let incoming = Incoming {
+                from,
+                message: submission.message,
+                payload,
+                image: *image,
+                route,
+                number,
+                submission,
+            };
+            consume(node, tx, &incoming)
+        }
+        Cargo::Parts(set) => assemble(node, tx, from, submission, number, set),
+    }
+}
+
+/// Segments of one image session that reached different nodes come together here.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct HomeSet(Set);
+
+impl Stored for HomeSet {}
+
+fn assemble(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    from: NodeId,
+    submission: &Submission,
+    number: Option<E164>,
+    set: &Set,
+) -> Run {
+    let Some(entity) = set_entity(node, tx, &submission.route, number.as_ref())? else {
+        return decline(node, tx, from, submission.message);
+    };
+    let mut value = entity.0.to_vec();
+    value.push(submission.session);
+    let place = key::segments(&node.crypto().index(node.keys(), INDEX_SET, &value));
+    let mut row = get_node::<HomeSet>(node, tx, &place)?.unwrap_or_default();
+    row.0.merge(set.clone(), tx.now());
+    for assembly in row.0.assemblies() {
+        let Ok(message) = parse_text(&assembly.text) else { continue };
+        let origin = message.payload.device_id().map_or_else(
+            || number.as_ref().map(|n| n.reveal().as_bytes().to_vec()).unwrap_or_default(),
+            |device| device.as_bytes().to_vec(),
+        );
+        let mut whole = submission.clone();
+        whole.message = MessageId::of(&origin, &message.bytes);
+        whole.cargo = Cargo::Whole { payload: message.bytes, image: Some(assembly.image_len) };
+        if let Some(device) = message.payload.device_id() {
+            whole.route = Route::Device(device);
+        }
+        tx.follow(Follow::Assembled { from, submission: Box::new(whole), number: number.clone() });
+    }
+    node.count(tx, "segments_merged");
+    put_node(node, tx, place, &row)
+}
+
+/// An assembled submission, as if it had come whole.
+pub(crate) fn on_assembled(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    from: NodeId,
+    submission: &Submission,
+    number: Option<&E164>,
+) -> Run {
+    take(node, tx, from, submission, number.cloned())
+}
+
+fn set_entity(node: &Node, tx: &mut Tx<'_>, route: &Route, number: Option<&E164>) -> Run<Option<EntityId>> {
+    match (route, number) {
+        (Route::Device(device), _) => index::find(node, tx, Kind::Device, device.as_bytes()),
+        (Route::Number { tag, key_id }, _) => index::find(node, tx, Kind::NumberTag, &tag_value(*key_id, tag)),
+        (Route::Bridge { .. }, Some(number)) => index::find(node, tx, Kind::Phone, number.reveal().as_bytes()),
+        (Route::Bridge { .. }, None) => Ok(None),
+    }
+}
+
+fn tag_value(key_id: u32, tag: &Tag) -> Vec<u8> {
+    let mut value = key_id.to_be_bytes().to_vec();
+    value.extend_from_slice(&tag.0);
+    value
+}
+
+/// First 16 bytes of SHA-256(block): what consumed blocks are known by.
+fn block_key(block: &[u8]) -> [u8; 16] {
+    let mut short = [0; 16];
+    short.copy_from_slice(&Sha256::digest(block)[..16]);
+    short
+}
+
+/// Record key of a ratchet position: first 16 bytes of SHA-256(AD ‖ header.dh ‖ n).
+fn position_key(ad: &[u8; 32], block: &[u8]) -> Option<[u8; 16]> {
+    // Block: length field 4, pn 4, n 4, dh 32; see interop of the payloads.
+    let n = block.get(8..12)?;
+    let dh = block.get(12..44)?;
+    let mut hash = Sha256::new();
+    hash.update(ad);
+    hash.update(dh);
+    hash.update(n);
+    let mut short = [0; 16];
+    short.copy_from_slice(&hash.finalize()[..16]);
+    Some(short)
+}
+
+fn consume(node: &Node, tx: &mut Tx<'_>, incoming: &Incoming<'_>) -> Run {
+    let Ok(payload) = Payload::parse(incoming.payload) else {
+        return decline(node, tx, incoming.from, incoming.message);
+    };
+    let block = payload.block();
+    let seen_key = block_key(block);
+    let tries = find::tries(node, tx, incoming, &payload)?;
+    for candidate in &tries {
+        if let Some(entity) = &candidate.entity
+            && let Some(seen) = entity.get::<Seen>(node, tx, SEEN, &seen_key)?
+        {
+            return repeat(node, tx, incoming, &seen);
+        }
+    }
+    if tries.is_empty() {
+        decoy(node, tx, block);
+        return decline(node, tx, incoming.from, incoming.message);
+    }
+    let mut missed = None;
+    for candidate in tries {
+        let Some(opened) = open(node, tx, &candidate, block)? else {
+            missed = missed.or(candidate.entity.as_ref().map(|entity| entity.id));
+            continue;
+        };
+        return opened_by(node, tx, incoming, &payload, seen_key, candidate, opened);
+    }
+    refusals::mac_failed(node, tx, incoming, missed)?;
+    decline(node, tx, incoming.from, incoming.message)
+}
+
+/// Opens the block under one session, unless another block was consumed at its position: that position's MAC key has
+/// been shown, so it must never count twice.
+fn open(node: &Node, tx: &mut Tx<'_>, candidate: &Try, block: &[u8]) -> Run<Option<RatchetOpened>> {
+    let session = &candidate.session;
+    if let (Some(entity), Some(position)) = (&candidate.entity, position_key(&session.ad, block))
+        && entity.get::<Position>(node, tx, POSITION, &position)?.is_some()
+    {
+        node.count(tx, "position_reused");
+        return Ok(None);
+    }
+    let now = tx.now();
+    Ok(node.crypto().ratchet_open(&session.ratchet, block, &session.ad, now, tx.rng()).ok())
+}
+
+/// Spends the same work on an unknown sender as on a known one with a damaged payload.
+fn decoy(node: &Node, tx: &mut Tx<'_>, block: &[u8]) {
+    let (secret, now) = (tx.random(), tx.now());
+    let mut client = [9; 32];
+    client[31] = 0;
+    if let Ok((session, ad)) = node.crypto().bob_session(&secret, &client) {
+        let _ = node.crypto().ratchet_open(&session, block, &ad, now, tx.rng());
+    }
+}
+
+/// A consumed block again: its stored result and proof.
+fn repeat(node: &Node, tx: &mut Tx<'_>, incoming: &Incoming<'_>, seen: &Seen) -> Run {
+    node.count(tx, "block_repeated");
+    let message = incoming.message;
+    let receipt = Receipt::Accepted { message, auth_key: seen.auth_key, ad: seen.ad };
+    delivery::say(node, tx, incoming.from, receipt)?;
+    if seen.outcome == MessageOutcome::Pending {
+        return Ok(());
+    }
+    delivery::say(node, tx, incoming.from, Receipt::Done { message, outcome: seen.outcome, tell: None })
+}
+
+/// Not mine, or not openable: one answer for every reason, at a time that tells nothing.
+pub(super) fn decline(node: &Node, tx: &mut Tx<'_>, from: NodeId, message: MessageId) -> Run {
+    node.count(tx, "submission_declined");
+    delivery::say_declined(node, tx, from, message)
+}
+
+/// The MAC fits. If the content fits too, everything is committed at once.
+fn opened_by(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    incoming: &Incoming<'_>,
+    payload: &Payload,
+    seen_key: [u8; 16],
+    candidate: Try,
+    opened: RatchetOpened,
+) -> Run {
+    let Try { entity, slot, session } = candidate;
+    let known = entity.is_some();
+    let mut entity = match entity {
+        Some(entity) => entity,
+        None => Entity::create(node, tx)?,
+    };
+    let plan = match bridge::plan(node, tx, incoming, payload, &entity, known, &opened.plaintext)? {
+        Ok(plan) => plan,
+        Err(misfit) => {
+            refusals::misfit(node, tx, incoming, payload, known.then_some(entity.id), misfit)?;
+            return decline(node, tx, incoming.from, incoming.message);
+        }
+    };
+    let now = tx.now();
+    if !known {
+        bridge::register(node, tx, incoming, &mut entity, payload.language())?;
+    }
+    let advanced = Session { ratchet: opened.session.to_vec(), ad: session.ad, client: session.client, kid: session.kid };
+    entity.put(node, tx, slot.0, &slot.1, &advanced)?;
+    if let Some(position) = position_key(&session.ad, payload.block()) {
+        entity.put(node, tx, POSITION, &position, &Position { block: seen_key })?;
+    }
+    let outcome = plan.at_once.unwrap_or(MessageOutcome::Pending);
+    let seen = Seen { auth_key: opened.auth_key, ad: session.ad, at: now, outcome };
+    entity.put(node, tx, SEEN, &seen_key, &seen)?;
+    let message = incoming.message;
+    if let Some(content) = plan.content {
+        let number = notify_number(node, tx, &entity, incoming)?;
+        let parts = vec![Part::Ready; content.parts()];
+        let job = Job {
+            platform: plan.platform,
+            account: plan.account,
+            device_tokens: plan.device_tokens,
+            content,
+            parts,
+            ingress: incoming.from,
+            number,
+            language: payload.language(),
+            block: seen_key,
+            deadline: now.after(JOB_LIFE),
+            refreshed: false,
+            attempts: 0,
+            ordinal: refusals::next_ordinal(node, tx, &mut entity)?,
+        };
+        job::put(node, tx, &mut entity, &message, &job)?;
+        tx.then(Change::Owed(message));
+        tx.follow(Follow::RunJob(message));
+    }
+    tx.then(Change::MacGood(entity.id));
+    node.count(tx, "message_consumed");
+    node.trace(tx, message, "vault", "decrypted; result and publication are durable");
+    let receipt = Receipt::Accepted { message, auth_key: opened.auth_key, ad: session.ad };
+    delivery::say(node, tx, incoming.from, receipt)?;
+    if outcome != MessageOutcome::Pending {
+        delivery::say(node, tx, incoming.from, Receipt::Done { message, outcome, tell: None })?;
+    }
+    Ok(())
+}
+
+/// Who is told by SMS: the account's number, or the bridge identity's.
+fn notify_number(node: &Node, tx: &mut Tx<'_>, entity: &Entity, incoming: &Incoming<'_>) -> Run<Option<E164>> {
+    if incoming.number.is_some() && matches!(incoming.submission.route, Route::Bridge { .. }) {
+        return Ok(incoming.number.clone());
+    }
+    Ok(entity.get::<Account>(node, tx, ACCOUNT, b"")?.and_then(|account| account.phone))
+}

@@ -1,0 +1,115 @@
+//! Whose message may this be? Each answer is a session to try; only a valid MAC makes it so.
+
+use relaymesh_protocol::ids::{E164, EntityId};
+use relaymesh_protocol::payload::{BridgePayload, Payload};
+use sha2::{Digest, Sha256};
+
+use super::consume::Incoming;
+use crate::delivery::Route;
+use crate::node::Node;
+use crate::record::index::{self, Kind};
+use crate::record::vault::{BRIDGE, SESSION, Session};
+use crate::record::{Entity, key};
+use crate::tx::{Run, Tx};
+
+/// Bridge sessions kept for one number: its phones, and room for forged key exchanges beside them.
+pub(super) const BRIDGE_SESSIONS_MAX: usize = 8;
+
+/// A session that may open the block.
+pub(super) struct Try {
+    /// Whose; `None` for a number that has no bridge identity yet.
+    pub entity: Option<Entity>,
+    /// Table and record key of the session.
+    pub slot: (u8, Vec<u8>),
+    /// The session.
+    pub session: Session,
+}
+
+/// Sessions to try, in order.
+pub(super) fn tries(node: &Node, tx: &mut Tx<'_>, incoming: &Incoming<'_>, payload: &Payload) -> Run<Vec<Try>> {
+    match payload {
+        Payload::Platform(_) => {
+            let id = platform_entity(node, tx, incoming)?;
+            vault_try(node, tx, id)
+        }
+        Payload::Bridge(bridge) => {
+            let Some(number) = incoming.number.as_ref() else { return Ok(Vec::new()) };
+            bridge_tries(node, tx, number, bridge)
+        }
+    }
+}
+
+fn platform_entity(node: &Node, tx: &mut Tx<'_>, incoming: &Incoming<'_>) -> Run<Option<EntityId>> {
+    match &incoming.route {
+        Route::Device(device) => index::find(node, tx, Kind::Device, device.as_bytes()),
+        Route::Number { tag, key_id } => {
+            let mut value = key_id.to_be_bytes().to_vec();
+            value.extend_from_slice(&tag.0);
+            index::find(node, tx, Kind::NumberTag, &value)
+        }
+        Route::Bridge { .. } => match &incoming.number {
+            Some(number) => index::find(node, tx, Kind::Phone, number.reveal().as_bytes()),
+            None => Ok(None),
+        },
+    }
+}
+
+fn vault_try(node: &Node, tx: &mut Tx<'_>, id: Option<EntityId>) -> Run<Vec<Try>> {
+    let Some(id) = id else { return Ok(Vec::new()) };
+    tx.prefetch([key::head(&id), key::entity(&id, SESSION, b"")])?;
+    let Some(entity) = Entity::load(node, tx, id)? else { return Ok(Vec::new()) };
+    let session = entity.get::<Session>(node, tx, SESSION, b"")?;
+    let found = session.map(|session| Try { entity: Some(entity), slot: (SESSION, Vec::new()), session });
+    Ok(found.into_iter().collect())
+}
+
+/// A logged-in app writes bridge mail under its vault session; everybody else under a bridge session of the number.
+fn bridge_tries(node: &Node, tx: &mut Tx<'_>, number: &E164, bridge: &BridgePayload) -> Run<Vec<Try>> {
+    let mut all = Vec::new();
+    if bridge.key_exchange.is_none() {
+        let account = index::find(node, tx, Kind::Phone, number.reveal().as_bytes())?;
+        all.extend(vault_try(node, tx, account)?);
+    }
+    let identity = index::find(node, tx, Kind::Bridge, number.reveal().as_bytes())?;
+    let entity = match identity {
+        Some(id) => Entity::load(node, tx, id)?,
+        None => None,
+    };
+    match &bridge.key_exchange {
+        Some(exchange) => {
+            let slot = slot(exchange.kid, &exchange.client_public);
+            let running = match &entity {
+                Some(entity) => entity.get::<Session>(node, tx, BRIDGE, &slot)?,
+                None => None,
+            };
+            let session = match running {
+                Some(session) => Some(session),
+                None => fresh(node, exchange.kid, &exchange.client_public),
+            };
+            all.extend(session.map(|session| Try { entity, slot: (BRIDGE, slot), session }));
+        }
+        None => {
+            if let Some(entity) = entity {
+                for (slot, session) in entity.all::<Session>(node, tx, BRIDGE, BRIDGE_SESSIONS_MAX)? {
+                    let entity = Entity::load(node, tx, entity.id)?;
+                    all.push(Try { entity, slot: (BRIDGE, slot), session });
+                }
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Where a number keeps the session of one client key under one static key: a repeated key exchange finds it running.
+fn slot(kid: u8, client: &[u8; 32]) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    hash.update([kid]);
+    hash.update(client);
+    hash.finalize()[..16].to_vec()
+}
+
+fn fresh(node: &Node, kid: u8, client: &[u8; 32]) -> Option<Session> {
+    let secret = crate::keys::static_secret(node, kid)?;
+    let (ratchet, ad) = node.crypto().bob_session(&secret, client).ok()?;
+    Some(Session { ratchet: ratchet.to_vec(), ad, client: *client, kid: Some(kid) })
+}

@@ -1,0 +1,171 @@
+//! A publication owed: its parts, and how far each is.
+
+use relaymesh_protocol::ids::{E164, EntityId, Language, MessageId, NodeId, Timestamp};
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::batch::Key;
+use crate::node::Node;
+use crate::output::{Private64, PublishContent};
+use crate::record::vault::JOB;
+use crate::record::{Entity, Stored, key};
+use crate::tx::{Run, Tx};
+
+/// Name of the bridge as a platform.
+pub(super) const EMAIL_BRIDGE: &str = "email_bridge";
+
+/// One publication owed.
+#[derive(Clone, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+pub(crate) struct Job {
+    /// Platform name.
+    pub platform: String,
+    /// Account identifier.
+    pub account: String,
+    /// Tokens that the phone sent along: access and refresh.
+    pub device_tokens: Option<(String, String)>,
+    /// What is published.
+    pub content: JobContent,
+    /// How far each part is.
+    #[zeroize(skip)]
+    pub parts: Vec<Part>,
+    /// Who handed the message in: hears how it ended.
+    #[zeroize(skip)]
+    pub ingress: NodeId,
+    /// Who is told by SMS.
+    #[zeroize(skip)]
+    pub number: Option<E164>,
+    /// In which language.
+    #[zeroize(skip)]
+    pub language: Language,
+    /// Record key of the consumed block, which keeps the outcome.
+    #[zeroize(skip)]
+    pub block: [u8; 16],
+    /// Given up after this.
+    #[zeroize(skip)]
+    pub deadline: Timestamp,
+    /// One refresh of the token was tried.
+    #[zeroize(skip)]
+    pub refreshed: bool,
+    /// Attempts so far, for the pause between them.
+    #[zeroize(skip)]
+    pub attempts: u32,
+    /// Which message of the entity this is, counted from 1.
+    #[zeroize(skip)]
+    pub ordinal: u64,
+}
+
+impl Stored for Job {}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Job").field("platform", &self.platform).field("parts", &self.parts).finish_non_exhaustive()
+    }
+}
+
+/// Content of a job.
+#[derive(Clone, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+pub(crate) enum JobContent {
+    /// Posts of a thread, in order; an image goes with the first.
+    Thread {
+        /// Texts.
+        posts: Vec<String>,
+        /// WebP.
+        image: Option<Vec<u8>>,
+    },
+    /// A mail.
+    Email {
+        /// Comma-separated.
+        to: String,
+        /// Comma-separated.
+        cc: String,
+        /// Comma-separated.
+        bcc: String,
+        /// Line.
+        subject: String,
+        /// Text.
+        body: String,
+        /// WebP.
+        image: Option<Vec<u8>>,
+    },
+    /// A direct message.
+    Message {
+        /// Recipient.
+        to: String,
+        /// Text.
+        text: String,
+    },
+}
+
+impl JobContent {
+    /// How many parts it has.
+    pub fn parts(&self) -> usize {
+        match self {
+            Self::Thread { posts, .. } => posts.len(),
+            Self::Email { .. } | Self::Message { .. } => 1,
+        }
+    }
+
+    /// One part, as the platform's adapter takes it.
+    pub fn part(&self, index: usize) -> Option<PublishContent> {
+        let private = |bytes: &Option<Vec<u8>>| bytes.clone().map(Private64);
+        Some(match self {
+            Self::Thread { posts, image } => PublishContent::Text {
+                text: posts.get(index)?.clone().into(),
+                image: if index == 0 { private(image) } else { None },
+            },
+            Self::Email { to, cc, bcc, subject, body, image } => PublishContent::Email {
+                to: to.clone().into(),
+                cc: cc.clone().into(),
+                bcc: bcc.clone().into(),
+                subject: subject.clone().into(),
+                body: body.clone().into(),
+                image: private(image),
+            },
+            Self::Message { to, text } => {
+                PublishContent::Message { to: to.clone().into(), text: text.clone().into() }
+            }
+        })
+    }
+}
+
+/// How far a part is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Part {
+    /// Nothing was sent, or the platform said to come back.
+    Ready,
+    /// It may have been sent; first at this moment.
+    Sending {
+        /// First attempt whose end is unknown.
+        first: Timestamp,
+    },
+    /// Published.
+    Done {
+        /// As the platform names it.
+        remote: String,
+    },
+}
+
+/// Record key under which a job is sealed apart.
+fn record(message: &MessageId) -> &[u8] {
+    message.as_bytes()
+}
+
+/// Writes a job in the entity's batch.
+pub(super) fn put(node: &Node, tx: &mut Tx<'_>, entity: &mut Entity, message: &MessageId, job: &Job) -> Run {
+    let mut row = entity.id.0.to_vec();
+    row.extend(entity.seal_apart(node, tx, JOB, record(message), job)?);
+    tx.put(key::job(message), row)
+}
+
+/// Reads a job and its entity.
+pub(super) fn get(node: &Node, tx: &mut Tx<'_>, message: &MessageId) -> Run<Option<(Entity, Job)>> {
+    let job_key: Key = key::job(message);
+    let Some(row) = tx.get(&job_key)? else { return Ok(None) };
+    let Some((id, sealed)) = row.split_first_chunk::<16>() else { return Ok(None) };
+    let Some(entity) = Entity::load(node, tx, EntityId(*id))? else { return Ok(None) };
+    let job = entity.open_apart::<Job>(node, JOB, record(message), sealed);
+    if job.is_none() {
+        node.count(tx, "record_unreadable");
+    }
+    Ok(job.map(|job| (entity, job)))
+}

@@ -1,0 +1,107 @@
+//! The home of a message: one message, one transaction, then one publication owed.
+
+mod bridge;
+mod consume;
+mod find;
+mod job;
+mod parts;
+mod refusals;
+mod run;
+
+use std::collections::BTreeMap;
+
+use relaymesh_protocol::ids::{MessageId, Timestamp};
+
+use crate::WorkId;
+use crate::batch::Key;
+use crate::node::Node;
+use crate::record::key;
+use crate::timer::Timer;
+use crate::tx::{Run, Tx};
+
+pub(crate) use consume::{on_assembled, on_local, on_submission};
+pub(crate) use refusals::on_refusal;
+pub(crate) use run::{on_job, on_worked};
+
+/// What the home remembers.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    /// Work under way, and whose job it is for.
+    working: BTreeMap<WorkId, MessageId>,
+    /// The other way round: a job has one piece of work at a time.
+    busy: BTreeMap<MessageId, WorkId>,
+    /// Jobs owed.
+    owed: BTreeMap<MessageId, ()>,
+    /// MAC failures in a row, per entity, from authenticated gateway clients.
+    failures: BTreeMap<relaymesh_protocol::ids::EntityId, u8>,
+}
+
+/// How the home's memory changes.
+#[derive(Debug)]
+pub(crate) enum Change {
+    Owed(MessageId),
+    Settled(MessageId),
+    Working(WorkId, MessageId),
+    Worked(WorkId),
+    MacFailed(relaymesh_protocol::ids::EntityId),
+    MacGood(relaymesh_protocol::ids::EntityId),
+}
+
+/// Entities whose MAC failures are counted at once; the rest are forgotten.
+const FAILURES_MAX: usize = 10_000;
+
+impl State {
+    /// Publications owed.
+    pub(crate) fn jobs(&self) -> usize {
+        self.owed.len()
+    }
+
+    pub(crate) fn apply(&mut self, change: Change) {
+        match change {
+            Change::Owed(message) => {
+                self.owed.insert(message, ());
+            }
+            Change::Settled(message) => {
+                self.owed.remove(&message);
+            }
+            Change::Working(id, message) => {
+                self.working.insert(id, message);
+                self.busy.insert(message, id);
+            }
+            Change::Worked(id) => {
+                if let Some(message) = self.working.remove(&id) {
+                    self.busy.remove(&message);
+                }
+            }
+            Change::MacFailed(entity) => {
+                if self.failures.len() >= FAILURES_MAX {
+                    self.failures.pop_first();
+                }
+                let count = self.failures.entry(entity).or_default();
+                *count = count.saturating_add(1);
+            }
+            Change::MacGood(entity) => {
+                self.failures.remove(&entity);
+            }
+        }
+    }
+}
+
+/// Jobs read at start are gone through at once: a part found in `sending` decides by its platform what is harmless.
+pub(crate) fn start(node: &Node, tx: &mut Tx<'_>) -> Run {
+    for message in node.home.owed.keys() {
+        tx.wake(tx.now(), Timer::Job(*message));
+    }
+    Ok(())
+}
+
+/// Reads which jobs are owed.
+pub(crate) fn restore(node: &mut Node, rows: &[(Key, Vec<u8>)], _now: Timestamp) {
+    for (row_key, _) in rows {
+        if row_key.first() == Some(&key::JOB)
+            && let Some(Ok(message)) = row_key.get(1..).map(MessageId::try_from)
+        {
+            node.home.owed.insert(message, ());
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What the home tells people about messages that it refused, and how seldom.
+
+use std::time::Duration;
+
+use relaymesh_protocol::ids::{E164, EntityId, MessageId, Timestamp};
+use relaymesh_protocol::payload::Payload;
+use relaymesh_protocol::sms_text::Notice;
+use serde::{Deserialize, Serialize};
+
+use super::Change;
+use super::bridge::Misfit;
+use super::consume::Incoming;
+use crate::egress;
+use crate::node::Node;
+use crate::record::vault::{ACCOUNT, Account, NOTICES};
+use crate::record::{Entity, Stored};
+use crate::timer::Timer;
+use crate::tx::{Run, Tx};
+
+/// The undamaged copy has this long to arrive before the person hears of the damaged one.
+const GRACE: Duration = Duration::from_secs(10 * 60);
+/// MAC failures in a row, from authenticated gateway clients, that mean the phone's session is lost.
+const FAILURES_BEFORE_NOTICE: u8 = 3;
+
+/// Book-keeping of what a person was told.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Notices {
+    /// Publications so far; the next one is called one more.
+    pub ordinal: u64,
+    /// Messages consumed so far.
+    pub consumed: u64,
+    /// Day of the last "came damaged".
+    pub damaged_day: u64,
+    /// Day of the last "log in again".
+    pub login_day: u64,
+    /// A refusal that waits for its good copy, and how many were consumed when it came.
+    pub waiting: Option<(Timestamp, u64)>,
+}
+
+impl Stored for Notices {}
+
+fn notices(node: &Node, tx: &mut Tx<'_>, entity: &Entity) -> Run<Notices> {
+    Ok(entity.get::<Notices>(node, tx, NOTICES, b"")?.unwrap_or_default())
+}
+
+/// The number of an entity's next publication, counted in the same batch.
+pub(super) fn next_ordinal(node: &Node, tx: &mut Tx<'_>, entity: &mut Entity) -> Run<u64> {
+    let mut notices = notices(node, tx, entity)?;
+    notices.ordinal += 1;
+    notices.consumed += 1;
+    entity.put(node, tx, NOTICES, b"", &notices)?;
+    Ok(notices.ordinal)
+}
+
+/// The payload opened, but something outside its MAC does not fit: its key is not consumed, and the person is told if no
+/// good copy comes.
+pub(super) fn misfit(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    incoming: &Incoming<'_>,
+    _payload: &Payload,
+    entity: Option<EntityId>,
+    misfit: Misfit,
+) -> Run {
+    node.count(tx, counter(misfit));
+    let Some(id) = entity else { return Ok(()) };
+    let Some(mut entity) = Entity::load(node, tx, id)? else { return Ok(()) };
+    let mut notices = notices(node, tx, &entity)?;
+    if notices.waiting.is_some() {
+        return Ok(());
+    }
+    notices.waiting = Some((tx.now(), notices.consumed));
+    entity.put(node, tx, NOTICES, b"", &notices)?;
+    tx.wake(tx.now().after(GRACE), Timer::Refusal(id, incoming.message));
+    Ok(())
+}
+
+fn counter(misfit: Misfit) -> &'static str {
+    match misfit {
+        Misfit::Shortcode => "refused_shortcode",
+        Misfit::Content => "refused_content",
+        Misfit::Account => "refused_account",
+        Misfit::Platform => "refused_platform",
+        Misfit::TooLong => "refused_too_long",
+    }
+}
+
+/// The grace of a refused payload is over.
+pub(crate) fn on_refusal(node: &Node, tx: &mut Tx<'_>, id: EntityId, _message: MessageId) -> Run {
+    let Some(mut entity) = Entity::load(node, tx, id)? else { return Ok(()) };
+    let mut notices = notices(node, tx, &entity)?;
+    let Some((_, consumed)) = notices.waiting.take() else { return Ok(()) };
+    let today = tx.now().day();
+    if notices.consumed == consumed && notices.damaged_day != today {
+        notices.damaged_day = today;
+        tell(node, tx, &entity, Notice::Damaged)?;
+    }
+    entity.put(node, tx, NOTICES, b"", &notices)
+}
+
+/// No session opened the block. Three in a row from authenticated gateway clients: the phone's session is lost.
+pub(super) fn mac_failed(node: &Node, tx: &mut Tx<'_>, incoming: &Incoming<'_>, id: Option<EntityId>) -> Run {
+    node.count(tx, "mac_failed");
+    let Some(id) = id.filter(|_| incoming.submission.trusted) else { return Ok(()) };
+    tx.change(Change::MacFailed(id));
+    let failures = node.home.failures.get(&id).copied().unwrap_or(0) + 1;
+    if failures < FAILURES_BEFORE_NOTICE {
+        return Ok(());
+    }
+    let Some(mut entity) = Entity::load(node, tx, id)? else { return Ok(()) };
+    let mut notices = notices(node, tx, &entity)?;
+    let today = tx.now().day();
+    if notices.login_day == today {
+        return Ok(());
+    }
+    notices.login_day = today;
+    tell(node, tx, &entity, Notice::LoginAgain)?;
+    entity.put(node, tx, NOTICES, b"", &notices)
+}
+
+fn tell(node: &Node, tx: &mut Tx<'_>, entity: &Entity, notice: Notice) -> Run {
+    let account = entity.get::<Account>(node, tx, ACCOUNT, b"")?;
+    let Some((number, language)) = account.and_then(|a| Some((a.phone.clone()?, a.language))) else { return Ok(()) };
+    egress::notice(node, tx, &number, language, &notice)
+}
+
+/// A number that is told something at once.
+pub(super) fn tell_number(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    number: &E164,
+    language: relaymesh_protocol::ids::Language,
+    notice: &Notice,
+) -> Run {
+    egress::notice(node, tx, number, language, notice)
+}

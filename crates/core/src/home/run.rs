@@ -1,0 +1,336 @@
+//! Running jobs: each part goes from ready to sending, durably, before anything is sent; a part whose answer never came is
+//! sent again only where that is proven harmless.
+
+use std::time::Duration;
+
+use relaymesh_protocol::ids::{MessageId, Timestamp};
+use relaymesh_protocol::sms_text::Notice;
+
+use super::job::{self, EMAIL_BRIDGE, Job, Part};
+use super::{Change, refusals};
+use crate::command::{FailureClass, MessageOutcome};
+use crate::delivery::{self, Receipt};
+use crate::input::Follow;
+use crate::node::Node;
+use crate::output::{Output, PublishRequest, SendError, Work, WorkDone, WorkId};
+use crate::record::vault::{SEEN, Seen, TOKEN, Token, token_key};
+use crate::record::{Entity, key};
+use crate::timer::Timer;
+use crate::tx::{Run, Tx};
+
+/// Shortest and longest pause between attempts.
+const PAUSE_MIN: Duration = Duration::from_secs(2);
+const PAUSE_MAX: Duration = Duration::from_secs(15 * 60);
+/// A part that may be repeated harmlessly is tried again after this.
+const REPEAT_AFTER: Duration = Duration::from_secs(10);
+
+/// What comes next in a job.
+enum Next {
+    Send(usize),
+    Finish(MessageOutcome),
+}
+
+/// Runs a job on: sends its next part, or ends it.
+pub(crate) fn on_job(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run {
+    if node.home.busy.contains_key(&message) || !node.home.owed.contains_key(&message) {
+        return Ok(());
+    }
+    let Some((mut entity, mut job)) = job::get(node, tx, &message)? else {
+        tx.then(Change::Settled(message));
+        return Ok(());
+    };
+    match next(node, &job, tx.now()) {
+        Next::Finish(outcome) => finish(node, tx, &mut entity, &message, &job, outcome),
+        Next::Send(index) => send(node, tx, &mut entity, &message, &mut job, index),
+    }
+}
+
+fn next(node: &Node, job: &Job, now: Timestamp) -> Next {
+    let open = job.parts.iter().position(|part| !matches!(part, Part::Done { .. }));
+    let Some(index) = open else { return Next::Finish(MessageOutcome::Published) };
+    match job.parts.get(index) {
+        Some(Part::Sending { first }) if !repeatable(node, job, *first, now) => Next::Finish(MessageOutcome::Uncertain),
+        _ if now >= job.deadline => Next::Finish(late(job)),
+        _ => Next::Send(index),
+    }
+}
+
+/// Time ran out: with nothing on the platform that is a failure, with a part of it uncertain.
+fn late(job: &Job) -> MessageOutcome {
+    if job.parts.iter().all(|part| *part == Part::Ready) {
+        MessageOutcome::Failed(FailureClass::Expired)
+    } else {
+        MessageOutcome::Uncertain
+    }
+}
+
+/// Whether a part that may have arrived can be sent again: the platform still knows its idempotency key.
+fn repeatable(node: &Node, job: &Job, first: Timestamp, now: Timestamp) -> bool {
+    let platform = node.config().platforms.iter().find(|platform| platform.name == job.platform);
+    platform.is_some_and(|platform| now.since(first) < platform.resend_within)
+}
+
+fn send(node: &Node, tx: &mut Tx<'_>, entity: &mut Entity, message: &MessageId, job: &mut Job, index: usize) -> Run {
+    let Some(request) = request(node, tx, entity, message, job, index)? else {
+        let outcome = MessageOutcome::Failed(FailureClass::Account);
+        return finish(node, tx, entity, message, job, outcome);
+    };
+    let now = tx.now();
+    if let Some(part) = job.parts.get_mut(index) {
+        let first = match part {
+            Part::Sending { first } => *first,
+            _ => now,
+        };
+        *part = Part::Sending { first };
+    }
+    job::put(node, tx, entity, message, job)?;
+    let id = WorkId(u64::from_be_bytes(tx.random()));
+    tx.then(Change::Working(id, *message));
+    let part = u16::try_from(index).unwrap_or(u16::MAX);
+    tx.output(Output::Work { id, work: Work::Publish { message: *message, part, request } });
+    node.trace(tx, *message, "publish", format!("part {} of {} sent to {}", index + 1, job.parts.len(), job.platform));
+    Ok(())
+}
+
+/// One part for the platform's adapter; `None` when the account is no longer connected.
+fn request(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    entity: &Entity,
+    message: &MessageId,
+    job: &Job,
+    index: usize,
+) -> Run<Option<PublishRequest>> {
+    let token = if job.platform == EMAIL_BRIDGE {
+        String::new()
+    } else {
+        let stored = entity.get::<Token>(node, tx, TOKEN, &token_key(&job.platform, &job.account))?;
+        let Some(stored) = stored else { return Ok(None) };
+        overlay(&stored.json, job.device_tokens.as_ref())
+    };
+    let Some(content) = job.content.part(index) else { return Ok(None) };
+    let before = index.checked_sub(1).and_then(|before| job.parts.get(before));
+    let in_reply_to = match before {
+        Some(Part::Done { remote }) => Some(remote.clone()),
+        _ => None,
+    };
+    Ok(Some(PublishRequest {
+        platform: job.platform.clone(),
+        account: job.account.clone().into(),
+        token: token.into(),
+        idempotency_key: format!("{}-{index}", hex::encode(&message.0[..16])),
+        content,
+        in_reply_to,
+    }))
+}
+
+/// The phone's own tokens over what the vault keeps.
+fn overlay(json: &str, device: Option<&(String, String)>) -> String {
+    let Some((access, refresh)) = device else { return json.to_owned() };
+    let mut token: serde_json::Map<String, serde_json::Value> = serde_json::from_str(json).unwrap_or_default();
+    token.insert("access_token".to_owned(), access.clone().into());
+    token.insert("refresh_token".to_owned(), refresh.clone().into());
+    serde_json::Value::Object(token).to_string()
+}
+
+/// A publication or a refresh ended.
+pub(crate) fn on_worked(node: &Node, tx: &mut Tx<'_>, id: WorkId, done: &WorkDone) -> Run {
+    let Some(message) = node.home.working.get(&id).copied() else { return Ok(()) };
+    let Some((mut entity, mut job)) = job::get(node, tx, &message)? else {
+        tx.then(Change::Worked(id));
+        return Ok(());
+    };
+    tx.then(Change::Worked(id));
+    match done {
+        WorkDone::Published(Ok(remote)) => published(node, tx, &mut entity, &message, &mut job, remote),
+        WorkDone::Published(Err(error)) => unpublished(node, tx, &mut entity, &message, &mut job, error),
+        WorkDone::Refreshed(result) => refreshed(node, tx, &mut entity, &message, &mut job, result),
+        _ => Ok(()),
+    }
+}
+
+fn sending(job: &Job) -> Option<usize> {
+    job.parts.iter().position(|part| matches!(part, Part::Sending { .. }))
+}
+
+fn published(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    entity: &mut Entity,
+    message: &MessageId,
+    job: &mut Job,
+    remote: &str,
+) -> Run {
+    if let Some(part) = sending(job).and_then(|index| job.parts.get_mut(index)) {
+        *part = Part::Done { remote: remote.to_owned() };
+    }
+    job.attempts = 0;
+    if job.parts.iter().all(|part| matches!(part, Part::Done { .. })) {
+        return finish(node, tx, entity, message, job, MessageOutcome::Published);
+    }
+    job::put(node, tx, entity, message, job)?;
+    tx.follow(Follow::RunJob(*message));
+    Ok(())
+}
+
+fn unpublished(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    entity: &mut Entity,
+    message: &MessageId,
+    job: &mut Job,
+    error: &SendError,
+) -> Run {
+    node.count(tx, "publish_failed");
+    match error {
+        SendError::Retry { after_ms } => {
+            let pause = after_ms.map_or_else(|| pause(job.attempts), Duration::from_millis).min(PAUSE_MAX);
+            again(node, tx, entity, message, job, Part::Ready, pause)
+        }
+        SendError::Unknown => {
+            let first = match sending(job).and_then(|index| job.parts.get(index)) {
+                Some(Part::Sending { first }) => *first,
+                _ => tx.now(),
+            };
+            if repeatable(node, job, first, tx.now().after(REPEAT_AFTER)) {
+                return again(node, tx, entity, message, job, Part::Sending { first }, REPEAT_AFTER);
+            }
+            finish(node, tx, entity, message, job, MessageOutcome::Uncertain)
+        }
+        SendError::Unauthorized if !job.refreshed && job.device_tokens.is_none() => {
+            refresh(node, tx, entity, message, job)
+        }
+        SendError::Unauthorized => failed(node, tx, entity, message, job, FailureClass::Account),
+        SendError::Refused { .. } => failed(node, tx, entity, message, job, FailureClass::Platform),
+    }
+}
+
+/// Final. Parts that are on the platform already make the whole uncertain rather than failed.
+fn failed(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    entity: &mut Entity,
+    message: &MessageId,
+    job: &Job,
+    class: FailureClass,
+) -> Run {
+    let some_done = job.parts.iter().any(|part| matches!(part, Part::Done { .. }));
+    let outcome = if some_done { MessageOutcome::Uncertain } else { MessageOutcome::Failed(class) };
+    finish(node, tx, entity, message, job, outcome)
+}
+
+fn pause(attempts: u32) -> Duration {
+    PAUSE_MIN.saturating_mul(1 << attempts.min(9)).min(PAUSE_MAX)
+}
+
+fn again(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    entity: &mut Entity,
+    message: &MessageId,
+    job: &mut Job,
+    part: Part,
+    pause: Duration,
+) -> Run {
+    if let Some(slot) = sending(job).and_then(|index| job.parts.get_mut(index)) {
+        *slot = part;
+    }
+    job.attempts = job.attempts.saturating_add(1);
+    job::put(node, tx, entity, message, job)?;
+    tx.wake(tx.now().after(pause), Timer::Job(*message));
+    node.trace(tx, *message, "publish", format!("will be tried again in {} s", pause.as_secs()));
+    Ok(())
+}
+
+/// The platform did not take the token: one refresh is tried, durably noted before it.
+fn refresh(node: &Node, tx: &mut Tx<'_>, entity: &mut Entity, message: &MessageId, job: &mut Job) -> Run {
+    let Some(stored) = entity.get::<Token>(node, tx, TOKEN, &token_key(&job.platform, &job.account))? else {
+        return failed(node, tx, entity, message, job, FailureClass::Account);
+    };
+    if let Some(slot) = sending(job).and_then(|index| job.parts.get_mut(index)) {
+        *slot = Part::Ready;
+    }
+    job.refreshed = true;
+    job::put(node, tx, entity, message, job)?;
+    let id = WorkId(u64::from_be_bytes(tx.random()));
+    tx.then(Change::Working(id, *message));
+    let work = Work::Refresh { platform: job.platform.clone(), token: stored.json.clone().into() };
+    tx.output(Output::Work { id, work });
+    Ok(())
+}
+
+/// A refreshed token is durable before the send that uses it.
+fn refreshed(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    entity: &mut Entity,
+    message: &MessageId,
+    job: &mut Job,
+    result: &Result<crate::command::Private, SendError>,
+) -> Run {
+    match result {
+        Ok(json) => {
+            let token = Token {
+                platform: job.platform.clone(),
+                account: job.account.clone(),
+                json: json.reveal().to_owned(),
+            };
+            entity.put(node, tx, TOKEN, &token_key(&job.platform, &job.account), &token)?;
+            tx.follow(Follow::RunJob(*message));
+            Ok(())
+        }
+        Err(SendError::Retry { .. }) => {
+            job.refreshed = false;
+            again(node, tx, entity, message, job, Part::Ready, PAUSE_MIN)
+        }
+        Err(_) => failed(node, tx, entity, message, job, FailureClass::Account),
+    }
+}
+
+/// The end of a job: result for duplicates, receipt for the ingress, SMS for the person, in one batch.
+fn finish(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    entity: &mut Entity,
+    message: &MessageId,
+    job: &Job,
+    outcome: MessageOutcome,
+) -> Run {
+    if let Some(mut seen) = entity.get::<Seen>(node, tx, SEEN, &job.block)? {
+        seen.outcome = outcome;
+        entity.put(node, tx, SEEN, &job.block, &seen)?;
+    }
+    tx.get(&key::job(message))?;
+    tx.delete(key::job(message))?;
+    tx.then(Change::Settled(*message));
+    let notice = notice(job, outcome, tx.now());
+    let tell = match &job.number {
+        Some(number) => {
+            refusals::tell_number(node, tx, number, job.language, &notice)?;
+            None
+        }
+        None => Some(notice.text(job.language)),
+    };
+    node.count(tx, "job_finished");
+    node.trace(tx, *message, "publish", describe(outcome));
+    delivery::say(node, tx, job.ingress, Receipt::Done { message: *message, outcome, tell })
+}
+
+fn describe(outcome: MessageOutcome) -> String {
+    match outcome {
+        MessageOutcome::Pending => "pending".to_owned(),
+        MessageOutcome::Published => "PUBLISHED".to_owned(),
+        MessageOutcome::Failed(class) => format!("FAILED: {}", class.text()),
+        MessageOutcome::Uncertain => "UNCERTAIN: the answer never came".to_owned(),
+    }
+}
+
+fn notice(job: &Job, outcome: MessageOutcome, at: Timestamp) -> Notice {
+    let platform = job.platform.clone();
+    let number = u32::try_from(job.ordinal).unwrap_or(u32::MAX);
+    match outcome {
+        MessageOutcome::Published => Notice::Published { platform, at, number },
+        MessageOutcome::Failed(_) => Notice::Failed { platform, at, number },
+        MessageOutcome::Uncertain | MessageOutcome::Pending => Notice::Uncertain { platform, at, number },
+    }
+}

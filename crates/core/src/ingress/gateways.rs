@@ -1,0 +1,197 @@
+//! Gateway clients: who may hand SMS in, under which limits, and what each has brought.
+
+use relaymesh_protocol::ids::{E164, GatewayId, Timestamp};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::Change;
+use crate::batch::Key;
+use crate::command::{Code, Door, GatewayRow, OperatorCommand, OperatorReply, Private, Refusal, Reply};
+use crate::input::ReplyTo;
+use crate::limit::Bucket;
+use crate::node::Node;
+use crate::record::{Scope, Stored, delete_row, key, open_row, put_node};
+use crate::tx::{Run, Tx};
+
+/// SMS that one gateway client may bring at once: a phone that comes back on line after a cut.
+const BURST: u32 = 2_000;
+/// And per second afterwards; a modem receives far less.
+const PER_SECOND: u32 = 2_000;
+/// Most gateway clients of one node.
+const GATEWAYS_MAX: usize = 10_000;
+/// Bytes of a URL token: unguessable, and short enough for a QR code.
+const TOKEN_BYTES: usize = 16;
+
+/// A gateway client as the operator enrolled it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gateway {
+    /// The operator's name for it.
+    pub name: String,
+    /// Its own number.
+    pub msisdn: E164,
+    /// ISO 3166 alpha-2: how national numbers are read.
+    pub country: Option<String>,
+    /// Carrier.
+    pub operator: Option<String>,
+    /// When it was enrolled.
+    pub since: Timestamp,
+}
+
+impl Stored for Gateway {
+    const SCOPE: Scope = Scope::Node;
+}
+
+/// What a gateway client did.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Use {
+    /// It asked, at this moment.
+    Asked(Timestamp),
+    /// A payload was taken.
+    Accepted,
+    /// A private SMS was dropped.
+    Ignored,
+}
+
+/// What a gateway client has brought since start, and what it may bring now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usage {
+    pub accepted: u64,
+    pub ignored: u64,
+    pub last_seen: Timestamp,
+    bucket: Bucket,
+}
+
+impl Default for Usage {
+    fn default() -> Self {
+        Self { accepted: 0, ignored: 0, last_seen: Timestamp(0), bucket: Bucket::new(BURST, PER_SECOND) }
+    }
+}
+
+impl Usage {
+    pub fn count(&mut self, used: Use) {
+        match used {
+            Use::Asked(at) => {
+                self.last_seen = at;
+                self.bucket.take(at);
+            }
+            Use::Accepted => self.accepted += 1,
+            Use::Ignored => self.ignored += 1,
+        }
+    }
+}
+
+fn usage_key(door: Door) -> Option<GatewayId> {
+    match door {
+        Door::Gateway(id) => Some(id),
+        Door::Open | Door::Content => None,
+    }
+}
+
+/// Lets a request in, if its door is one and its rate allows.
+pub(super) fn admit<'n>(node: &'n Node, tx: &mut Tx<'_>, door: Door) -> Run<Option<&'n Gateway>> {
+    let gateway = match door {
+        Door::Gateway(id) => {
+            Some(node.ingress.gateway(&id).ok_or_else(|| Refusal::new(Code::NotFound, "no such gateway client"))?)
+        }
+        Door::Open | Door::Content => None,
+    };
+    let now = tx.now();
+    let usage = node.ingress.usage.get(&usage_key(door)).copied().unwrap_or_default();
+    if !usage.bucket.allows(now) {
+        node.count(tx, "sms_over_rate");
+        return Err(Refusal::new(Code::ResourceExhausted, "too many messages; please try again later").into());
+    }
+    tx.change(Change::Used(usage_key(door), Use::Asked(now)));
+    Ok(gateway)
+}
+
+pub(super) fn used(tx: &mut Tx<'_>, door: Door, used: Use) {
+    tx.then(Change::Used(usage_key(door), used));
+}
+
+/// The id of the gateway client that holds a URL token.
+#[must_use]
+pub fn id_of(token: &str) -> GatewayId {
+    let mut hash = Sha256::new();
+    hash.update(b"RM1/gateway-token\0");
+    hash.update(token.as_bytes());
+    let digest: [u8; 32] = hash.finalize().into();
+    let mut id = [0; 8];
+    id.copy_from_slice(&digest[..8]);
+    GatewayId(id)
+}
+
+/// `gateway add | list | remove`.
+pub(crate) fn on_operator(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, command: &OperatorCommand) -> Run {
+    let answer = match command {
+        OperatorCommand::GatewayAdd { name, msisdn, country, operator } => {
+            add(node, tx, name, msisdn, country.clone(), operator.clone())?
+        }
+        OperatorCommand::GatewayRemove { name } => remove(node, tx, name)?,
+        _ => OperatorReply::Gateways(node.ingress.gateways().map(|(id, gateway)| row(node, id, gateway)).collect()),
+    };
+    tx.reply(reply, Reply::Operator(answer));
+    Ok(())
+}
+
+fn add(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    name: &str,
+    msisdn: &Private,
+    country: Option<String>,
+    operator: Option<String>,
+) -> Run<OperatorReply> {
+    let invalid = |text: String| Refusal::new(Code::InvalidArgument, text);
+    if name.is_empty() || name.len() > 64 || name.chars().any(char::is_control) {
+        return Err(invalid("a gateway client's name has 1 to 64 printable characters".to_owned()).into());
+    }
+    if node.ingress.gateways().any(|(_, gateway)| gateway.name == name) {
+        let text = "a gateway client of that name exists; remove it first or choose another name";
+        return Err(Refusal::new(Code::AlreadyExists, text).into());
+    }
+    if node.ingress.gateways.len() >= GATEWAYS_MAX {
+        return Err(Refusal::new(Code::ResourceExhausted, "too many gateway clients on this node").into());
+    }
+    let msisdn: E164 =
+        msisdn.reveal().parse().map_err(|why| invalid(format!("the gateway client's number is {why}")))?;
+    let country = country.map(|code| code.to_ascii_uppercase()).or_else(|| msisdn.country());
+    let token: [u8; TOKEN_BYTES] = tx.random();
+    let token = hex::encode(token);
+    let id = id_of(&token);
+    let gateway = Gateway { name: name.to_owned(), msisdn, country, operator, since: tx.now() };
+    put_node(node, tx, key::gateway(&id), &gateway)?;
+    tx.then(Change::Gateway(id, Box::new(gateway)));
+    Ok(OperatorReply::GatewayAdded { name: name.to_owned(), path: format!("/g/{token}/v3/publish").into() })
+}
+
+fn remove(node: &Node, tx: &mut Tx<'_>, name: &str) -> Run<OperatorReply> {
+    let found = node.ingress.gateways().find(|(_, gateway)| gateway.name == name).map(|(id, _)| *id);
+    let id = found.ok_or_else(|| Refusal::new(Code::NotFound, "no gateway client of that name; see `relaymesh gateway list`"))?;
+    delete_row(tx, key::gateway(&id))?;
+    tx.then(Change::GatewayGone(id));
+    Ok(OperatorReply::Done { message: "removed; its URL answers 404 from now on".to_owned() })
+}
+
+fn row(node: &Node, id: &GatewayId, gateway: &Gateway) -> GatewayRow {
+    let usage = node.ingress.usage(id);
+    GatewayRow {
+        name: gateway.name.clone(),
+        id: id.to_string(),
+        msisdn: gateway.msisdn.to_string(),
+        country: gateway.country.clone(),
+        accepted: usage.accepted,
+        ignored: usage.ignored,
+        last_seen: usage.last_seen,
+    }
+}
+
+/// Reads gateway clients at start.
+pub(crate) fn restore(node: &mut Node, rows: &[(Key, Vec<u8>)], _now: Timestamp) {
+    for (row_key, row) in rows {
+        let id = row_key.get(1..).map(GatewayId::try_from);
+        if let (Some(Ok(id)), Some(gateway)) = (id, open_row::<Gateway>(node, row_key, row)) {
+            node.ingress.gateways.insert(id, gateway);
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Image messages arrive as up to 255 SMS, maybe at several nodes: sets are kept per sender and session, handed to the
+//! home when they stay incomplete, and given up after a day.
+
+use std::time::Duration;
+
+use relaymesh_protocol::detect::parse_text;
+use relaymesh_protocol::ids::{E164, Language, MessageId, Timestamp};
+use relaymesh_protocol::sms_text::Notice;
+use relaymesh_protocol::segment::Segment;
+use relaymesh_protocol::segment::assembly::{Progress, SEGMENT_TTL, Set};
+use serde::{Deserialize, Serialize};
+
+use super::{Origin, gateways, take_message};
+use crate::command::{Code, Door, Refusal, Reply, Submitted};
+use crate::delivery::{self, Cargo, Outbox, Stage};
+use crate::egress;
+use crate::input::ReplyTo;
+use crate::locator::Lookup;
+use crate::node::Node;
+use crate::batch::Key;
+use crate::record::{Stored, delete_row, get_node, key, open_row, put_node};
+use crate::timer::Timer;
+use crate::tx::{Run, Tx};
+
+/// An incomplete set goes to the home after this: the rest may have reached another node.
+const HAND_ON_AFTER: Duration = Duration::from_secs(10 * 60);
+/// Kind byte of the keyed hash that names a set.
+const INDEX_SET: u8 = 33;
+/// Assemblies of one set that are tried: one is real, the others were planted.
+const ASSEMBLIES_TRIED: usize = 4;
+
+/// A set on disk.
+#[derive(Debug, Serialize, Deserialize)]
+struct Row {
+    set: Set,
+    session: u8,
+    sender: E164,
+    gateway: Option<E164>,
+    trusted: bool,
+    date: Option<i64>,
+    date_sent: Option<i64>,
+    since: Timestamp,
+    handed_on: bool,
+}
+
+impl Stored for Row {}
+
+fn place(node: &Node, sender: &E164, session: u8) -> [u8; 16] {
+    let mut value = sender.reveal().as_bytes().to_vec();
+    value.push(session);
+    node.crypto().index(node.keys(), INDEX_SET, &value)
+}
+
+/// Takes one segment: durable, then answered; the last one makes a message.
+pub(super) fn take(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    reply: ReplyTo,
+    door: Door,
+    origin: &Origin,
+    segment: Segment,
+) -> Run {
+    let sender = origin.sender.clone().ok_or_else(|| Refusal::new(Code::InvalidArgument, "a segment needs its sender"))?;
+    let (session, now) = (segment.session, tx.now());
+    let hash = place(node, &sender, session);
+    let mut row = get_node::<Row>(node, tx, &key::segments(&hash))?.unwrap_or_else(|| Row {
+        set: Set::default(),
+        session,
+        sender: sender.clone(),
+        gateway: origin.gateway.clone(),
+        trusted: origin.trusted,
+        date: origin.date,
+        date_sent: origin.date_sent,
+        since: now,
+        handed_on: false,
+    });
+    let progress = row.set.insert(segment, now);
+    gateways::used(tx, door, gateways::Use::Accepted);
+    match progress {
+        Progress::Rejected(reason) => Err(Refusal::new(Code::InvalidArgument, reason.to_string()).into()),
+        Progress::Complete(_) => complete(node, tx, reply, origin, &hash, &row),
+        Progress::Duplicate | Progress::Held { .. } => {
+            let (received, total) = standing(&row.set);
+            put_node(node, tx, key::segments(&hash), &row)?;
+            let at = if row.handed_on { row.since.after(SEGMENT_TTL) } else { row.since.after(HAND_ON_AFTER) };
+            tx.wake(at, Timer::Segments(hash));
+            node.count(tx, "segment_stored");
+            tx.reply(reply, Reply::Submitted(Submitted::Segment { received, total, session }));
+            Ok(())
+        }
+    }
+}
+
+fn standing(set: &Set) -> (u8, u8) {
+    match set.progress() {
+        Progress::Held { have, total } => (u8::try_from(have).unwrap_or(u8::MAX), total.unwrap_or(0)),
+        _ => (0, 0),
+    }
+}
+
+/// All segments are here. Planted ones may make other assemblies: each is a message of its own, and only the real one's
+/// MAC will ever be proven. The set stays for its day, so that late copies are seen as such.
+fn complete(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, origin: &Origin, hash: &[u8; 16], row: &Row) -> Run {
+    put_node(node, tx, key::segments(hash), row)?;
+    tx.wake(row.since.after(SEGMENT_TTL), Timer::Segments(*hash));
+    let mut told = false;
+    for assembly in row.set.assemblies().take(ASSEMBLIES_TRIED) {
+        let Ok(message) = parse_text(&assembly.text) else { continue };
+        let to = if told { ReplyTo::NOBODY } else { reply };
+        take_message(node, tx, to, origin, &message, Some(assembly.image_len))?;
+        told = true;
+    }
+    if told { Ok(()) } else { Err(Refusal::new(Code::InvalidArgument, "the assembled segments are no payload").into()) }
+}
+
+/// A set's time: first it is sent on as it is, then it ends and its sender is told once.
+pub(crate) fn on_segments(node: &Node, tx: &mut Tx<'_>, hash: &[u8; 16]) -> Run {
+    let Some(mut row) = get_node::<Row>(node, tx, &key::segments(hash))? else { return Ok(()) };
+    let complete = matches!(row.set.progress(), Progress::Complete(_));
+    let now = tx.now();
+    if now.since(row.since) >= SEGMENT_TTL {
+        if !complete && row.set.is_credible() {
+            let (have, total) = standing(&row.set);
+            let notice = Notice::ImageIncomplete { have, total: (total > 0).then_some(total) };
+            egress::notice(node, tx, &row.sender, Language::EN, &notice)?;
+            node.count(tx, "segments_expired");
+        }
+        return delete_row(tx, key::segments(hash));
+    }
+    tx.wake(row.since.after(SEGMENT_TTL), Timer::Segments(*hash));
+    if complete || row.handed_on {
+        return Ok(());
+    }
+    row.handed_on = true;
+    hand_on(node, tx, &row)?;
+    put_node(node, tx, key::segments(hash), &row)
+}
+
+/// Sends an incomplete set towards the home, by the sender's number. Such an envelope frees nothing.
+fn hand_on(node: &Node, tx: &mut Tx<'_>, row: &Row) -> Run {
+    let lookup = Lookup::Number(row.sender.clone());
+    let parts = postcard::to_allocvec(&row.set).expect("writing to memory cannot fail");
+    let message = MessageId::of(row.sender.reveal().as_bytes(), &parts);
+    let received = tx.now();
+    let outbox = Outbox {
+        cargo: Cargo::Parts(Box::new(row.set.clone())),
+        session: row.session,
+        lookup,
+        sender: None,
+        received,
+        date: row.date,
+        date_sent: row.date_sent,
+        gateway: row.gateway.clone(),
+        trusted: row.trusted,
+        stage: Stage::Held,
+    };
+    put_node(node, tx, key::outbox(&message), &outbox)?;
+    delivery::hold(tx, message, received);
+    node.count(tx, "segments_handed_on");
+    Ok(())
+}
+
+/// Sets their timers again after a restart.
+pub(crate) fn restore(node: &mut Node, rows: &[(Key, Vec<u8>)]) {
+    for (row_key, row) in rows {
+        let hash = row_key.get(1..).and_then(|hash| <[u8; 16]>::try_from(hash).ok());
+        let (Some(hash), Some(row)) = (hash, open_row::<Row>(node, row_key, row)) else { continue };
+        let after = if row.handed_on { SEGMENT_TTL } else { HAND_ON_AFTER };
+        node.set_timer(row.since.after(after), Timer::Segments(hash));
+    }
+}

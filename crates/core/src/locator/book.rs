@@ -1,0 +1,211 @@
+//! The filters of all nodes that this node has seen, in the shape that a lookup walks: one flat list, sorted by node.
+
+use relaymesh_protocol::frame::{FilterHead, FilterLayer};
+use relaymesh_protocol::ids::{NodeId, Tag, Timestamp};
+use relaymesh_seal::tags::filter_key;
+
+use super::filter::Filter;
+
+/// A filter and when it came.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub filter: Filter,
+    pub at: Timestamp,
+}
+
+/// One node's filters.
+#[derive(Debug)]
+struct Shelf {
+    node: NodeId,
+    base: Option<Kept>,
+    recent: Option<Kept>,
+}
+
+impl Shelf {
+    fn slot(&mut self, layer: FilterLayer) -> &mut Option<Kept> {
+        match layer {
+            FilterLayer::Base => &mut self.base,
+            FilterLayer::Recent => &mut self.recent,
+        }
+    }
+
+    fn kept(&self) -> impl Iterator<Item = &Kept> {
+        self.base.iter().chain(&self.recent)
+    }
+
+    fn contains(&self, tag: &Tag) -> bool {
+        let key = filter_key(tag, &self.node);
+        self.kept().any(|kept| kept.filter.contains(key))
+    }
+}
+
+/// All filters.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    shelves: Vec<Shelf>,
+    bytes: usize,
+}
+
+impl Book {
+    fn find(&self, node: &NodeId) -> Result<usize, usize> {
+        self.shelves.binary_search_by(|shelf| shelf.node.cmp(node))
+    }
+
+    fn shelf(&self, node: &NodeId) -> Option<&Shelf> {
+        self.find(node).ok().and_then(|at| self.shelves.get(at))
+    }
+
+    /// Puts a filter in its place, unless a later one is there.
+    pub fn put(&mut self, filter: Filter, at: Timestamp) {
+        let node = filter.node;
+        let place = self.find(&node).unwrap_or_else(|place| {
+            self.shelves.insert(place, Shelf { node, base: None, recent: None });
+            place
+        });
+        let Some(shelf) = self.shelves.get_mut(place) else { return };
+        let slot = shelf.slot(filter.layer);
+        if slot.as_ref().is_some_and(|old| old.filter.version > filter.version) {
+            return;
+        }
+        self.bytes += filter.len();
+        if let Some(old) = slot.replace(Kept { filter, at }) {
+            self.bytes = self.bytes.saturating_sub(old.filter.len());
+        }
+    }
+
+    /// Takes a filter out.
+    pub fn remove(&mut self, node: &NodeId, layer: FilterLayer) {
+        let Ok(place) = self.find(node) else { return };
+        let Some(shelf) = self.shelves.get_mut(place) else { return };
+        if let Some(old) = shelf.slot(layer).take() {
+            self.bytes = self.bytes.saturating_sub(old.filter.len());
+        }
+        if shelf.base.is_none() && shelf.recent.is_none() {
+            self.shelves.remove(place);
+        }
+    }
+
+    /// One filter.
+    pub fn get(&self, node: &NodeId, layer: FilterLayer) -> Option<&Kept> {
+        let shelf = self.shelf(node)?;
+        match layer {
+            FilterLayer::Base => shelf.base.as_ref(),
+            FilterLayer::Recent => shelf.recent.as_ref(),
+        }
+    }
+
+    /// The version of one filter; zero when there is none.
+    pub fn version(&self, node: &NodeId, layer: FilterLayer) -> u64 {
+        self.get(node, layer).map_or(0, |kept| kept.filter.version)
+    }
+
+    /// When the newest filter of a node came.
+    pub fn newest(&self, node: &NodeId) -> Option<Timestamp> {
+        self.shelf(node)?.kept().map(|kept| kept.at).max()
+    }
+
+    /// Whether a node's filters may hold a tag.
+    pub fn says(&self, node: &NodeId, tag: &Tag) -> bool {
+        self.shelf(node).is_some_and(|shelf| shelf.contains(tag))
+    }
+
+    /// All nodes whose filters may hold a tag.
+    pub fn holders(&self, tag: &Tag) -> Vec<NodeId> {
+        self.shelves.iter().filter(|shelf| shelf.contains(tag)).map(|shelf| shelf.node).collect()
+    }
+
+    /// All filters, in order of node and layer.
+    pub fn iter(&self) -> impl Iterator<Item = &Filter> {
+        self.shelves.iter().flat_map(Shelf::kept).map(|kept| &kept.filter)
+    }
+
+    /// What names them to others.
+    pub fn heads(&self) -> Vec<FilterHead> {
+        self.iter().map(Filter::head).collect()
+    }
+
+    /// The filters that came first, until `more` bytes fit under `max`; never those of `spare`.
+    pub fn evict(&self, more: usize, max: usize, spare: &NodeId) -> Vec<(NodeId, FilterLayer)> {
+        let mut over = (self.bytes + more).saturating_sub(max);
+        if over == 0 {
+            return Vec::new();
+        }
+        let mut all: Vec<&Kept> =
+            self.shelves.iter().filter(|shelf| shelf.node != *spare).flat_map(Shelf::kept).collect();
+        all.sort_by_key(|kept| (kept.at, kept.filter.node));
+        let mut out = Vec::new();
+        for kept in all {
+            if over == 0 {
+                break;
+            }
+            over = over.saturating_sub(kept.filter.len());
+            out.push((kept.filter.node, kept.filter.layer));
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use relaymesh_protocol::ids::MeshId;
+
+    use super::*;
+
+    fn filter(node: u16, layer: FilterLayer, version: u64, tags: &[Tag]) -> Filter {
+        let mut id = [0; 32];
+        id[..2].copy_from_slice(&node.to_be_bytes());
+        let node = NodeId(id);
+        let mut keys: Vec<u64> = tags.iter().map(|tag| filter_key(tag, &node)).collect();
+        keys.extend(1..64);
+        Filter::build(node, layer, version, &keys, &MeshId([1; 16]), |_, _| [0; 64]).unwrap()
+    }
+
+    fn tag(n: u8) -> Tag {
+        Tag([n; 16])
+    }
+
+    #[test]
+    fn a_tag_is_found_in_either_layer_of_its_node_only() {
+        let mut book = Book::default();
+        for n in 0..50 {
+            book.put(filter(n, FilterLayer::Base, 1, &[tag(n as u8)]), Timestamp(1));
+        }
+        book.put(filter(7, FilterLayer::Recent, 1, &[tag(200)]), Timestamp(2));
+        let seven = filter(7, FilterLayer::Base, 1, &[]).node;
+        assert_eq!(book.holders(&tag(7)), [seven]);
+        assert_eq!(book.holders(&tag(200)), [seven]);
+        assert!(book.holders(&tag(201)).is_empty());
+        assert!(book.says(&seven, &tag(200)) && !book.says(&seven, &tag(8)));
+        assert_eq!(book.newest(&seven), Some(Timestamp(2)));
+        assert_eq!(book.heads().len(), 51);
+    }
+
+    #[test]
+    fn only_later_versions_replace_and_bytes_are_counted() {
+        let mut book = Book::default();
+        book.put(filter(1, FilterLayer::Base, 5, &[tag(1)]), Timestamp(1));
+        let bytes = book.bytes;
+        book.put(filter(1, FilterLayer::Base, 4, &[tag(2)]), Timestamp(2));
+        assert_eq!(book.holders(&tag(1)).len(), 1);
+        book.put(filter(1, FilterLayer::Base, 6, &[tag(2)]), Timestamp(3));
+        assert!(book.holders(&tag(1)).is_empty());
+        assert_eq!(book.bytes, bytes);
+        let node = book.heads()[0].node;
+        book.remove(&node, FilterLayer::Base);
+        assert_eq!((book.bytes, book.shelves.len()), (0, 0));
+    }
+
+    #[test]
+    fn the_oldest_filters_make_room() {
+        let mut book = Book::default();
+        for n in 0..10 {
+            book.put(filter(n, FilterLayer::Base, 1, &[]), Timestamp(u64::from(n)));
+        }
+        let each = book.bytes / 10;
+        let spare = book.heads()[0].node;
+        assert!(book.evict(0, book.bytes, &spare).is_empty());
+        let out = book.evict(each + 1, book.bytes, &spare);
+        assert_eq!(out.len(), 2);
+        assert_eq!(out[0].0, book.heads()[1].node, "own filters stay");
+    }
+}

@@ -1,0 +1,245 @@
+//! How filters travel: heads come with the gossip, the filters themselves in parts on request, and in bundles whole.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use relaymesh_protocol::frame::{FilterHead, FilterLayer, REQUEST_BYTES_MAX, Request, Response};
+use relaymesh_protocol::ids::{NodeId, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use super::filter::{Filter, bytes_max};
+use super::{Asked, Change, ask};
+use crate::batch::Key;
+use crate::delivery;
+use crate::input::LinkError;
+use crate::node::Node;
+use crate::record::{Scope, Stored, decode, encode, key};
+use crate::tx::{Run, Tx};
+
+/// Bytes of a filter in one answer: half of what a frame may hold, so that the rest of it always fits.
+const PART_BYTES: usize = REQUEST_BYTES_MAX / 2;
+/// Filters under way at once, all together.
+const UNDER_WAY_MAX: usize = 16;
+/// Filters that wait to be fetched: two of each node of the largest mesh.
+const WANTED_MAX: usize = 10_000;
+/// Bytes of all filters together; the oldest make room.
+const BYTES_MAX: usize = 512 * 1024 * 1024;
+
+/// A filter as stored. It is signed and tells nobody anything without the tags.
+#[derive(Debug, Serialize, Deserialize)]
+struct Row {
+    at: Timestamp,
+    #[serde(with = "serde_bytes")]
+    bytes: Vec<u8>,
+}
+
+impl Stored for Row {
+    const SCOPE: Scope = Scope::Public;
+}
+
+/// A filter on its way here.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    pub head: FilterHead,
+    pub got: Vec<u8>,
+}
+
+/// Later filters that others have.
+#[derive(Debug, Default)]
+pub(super) struct Wanted(BTreeMap<(NodeId, FilterLayer), (FilterHead, NodeId)>);
+
+impl Wanted {
+    pub fn add(&mut self, head: FilterHead, from: NodeId) {
+        let place = (head.node, head.layer);
+        let later = self.0.get(&place).is_none_or(|(old, _)| old.version < head.version);
+        if later && (self.0.len() < WANTED_MAX || self.0.contains_key(&place)) {
+            self.0.insert(place, (head, from));
+        }
+    }
+
+    pub fn remove(&mut self, place: &(NodeId, FilterLayer)) {
+        self.0.remove(place);
+    }
+}
+
+/// Filters of which somebody is a member, or this node's own.
+fn is_welcome(node: &Node, head: &FilterHead) -> bool {
+    node.membership.is_member(&head.node)
+        && head.bytes as usize <= bytes_max(head.layer)
+        && head.version > node.locator.book.version(&head.node, head.layer)
+}
+
+/// What a peer has: later filters of members are fetched.
+pub(crate) fn on_heads(node: &Node, tx: &mut Tx<'_>, from: NodeId, heads: &[FilterHead]) -> Run {
+    let mut later = Vec::new();
+    for head in heads {
+        if head.node == node.id() {
+            tx.change(Change::OwnSeen(head.version));
+        } else if is_welcome(node, head) {
+            later.push(*head);
+        }
+    }
+    if later.is_empty() {
+        return Ok(());
+    }
+    let now: Vec<FilterHead> = idle(node, later.iter().copied()).take(room(node)).collect();
+    for head in &now {
+        request(node, tx, from, *head, Vec::new());
+    }
+    later.retain(|head| !now.contains(head));
+    tx.change(Change::Wanted(later, from));
+    Ok(())
+}
+
+fn room(node: &Node) -> usize {
+    UNDER_WAY_MAX.saturating_sub(under_way(node).count())
+}
+
+fn under_way(node: &Node) -> impl Iterator<Item = &FilterHead> {
+    node.locator.asked.values().filter_map(|(_, asked)| match asked {
+        Asked::Filter(part) => Some(&part.head),
+        _ => None,
+    })
+}
+
+/// Those of `heads` that nobody was asked for yet.
+fn idle(node: &Node, heads: impl Iterator<Item = FilterHead>) -> impl Iterator<Item = FilterHead> {
+    let busy: BTreeSet<(NodeId, FilterLayer)> = under_way(node).map(|head| (head.node, head.layer)).collect();
+    heads.filter(move |head| !busy.contains(&(head.node, head.layer)))
+}
+
+fn request(node: &Node, tx: &mut Tx<'_>, from: NodeId, head: FilterHead, got: Vec<u8>) {
+    let offset = u32::try_from(got.len()).unwrap_or(u32::MAX);
+    ask::send(node, tx, from, Request::WantFilter { head, offset }, Asked::Filter(Part { head, got }));
+}
+
+/// Fetches what waited for room. `ended` are the fetches that this very run brings to an end.
+fn next(node: &Node, tx: &mut Tx<'_>, ended: usize) {
+    let waiting = node.locator.wanted.0.values().copied();
+    let heads: Vec<(FilterHead, NodeId)> = waiting.filter(|(head, _)| is_welcome(node, head)).collect();
+    let idle: BTreeSet<FilterHead> = idle(node, heads.iter().map(|(head, _)| *head)).collect();
+    let free = (room(node) + ended).min(UNDER_WAY_MAX);
+    for (head, from) in heads.into_iter().filter(|(head, _)| idle.contains(head)).take(free) {
+        tx.change(Change::Unwanted(head.node, head.layer));
+        request(node, tx, from, head, Vec::new());
+    }
+}
+
+/// Part of a filter, for a peer. A later version than asked for is told by its head and first part.
+pub(super) fn part(node: &Node, head: &FilterHead, offset: u32) -> Response {
+    let Some(kept) = node.locator.book.get(&head.node, head.layer) else { return Response::Refused };
+    let current = kept.filter.head();
+    let offset = if current == *head { offset } else { 0 };
+    let bytes = kept.filter.encode();
+    let start = offset as usize;
+    let end = start.saturating_add(PART_BYTES).min(bytes.len());
+    match bytes.get(start..end) {
+        Some(part) if !part.is_empty() && current.version >= head.version => {
+            Response::Filter { head: current, offset, bytes: part.to_vec() }
+        }
+        _ => Response::Refused,
+    }
+}
+
+/// A part came, or none will.
+pub(super) fn on_part(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    from: NodeId,
+    part: &Part,
+    response: &Result<Response, LinkError>,
+) -> Run {
+    let Ok(Response::Filter { head, offset, bytes }) = response else {
+        next(node, tx, 1);
+        return Ok(());
+    };
+    let continues = *head == part.head && *offset as usize == part.got.len();
+    let begins = head.node == part.head.node && head.layer == part.head.layer && *offset == 0 && is_welcome(node, head);
+    let mut got = if continues { part.got.clone() } else { Vec::new() };
+    if bytes.is_empty() || !(continues || begins) || got.len() + bytes.len() > head.bytes as usize {
+        node.count(tx, "filter_part_wrong");
+        next(node, tx, 1);
+        return Ok(());
+    }
+    got.extend_from_slice(bytes);
+    if got.len() < head.bytes as usize {
+        request(node, tx, from, *head, got);
+        return Ok(());
+    }
+    if let Some(filter) = checked(node, tx, &got) {
+        accept(node, tx, filter)?;
+    }
+    next(node, tx, 1);
+    Ok(())
+}
+
+/// A filter that is sound, signed, later than ours, and of a member.
+fn checked(node: &Node, tx: &mut Tx<'_>, bytes: &[u8]) -> Option<Filter> {
+    let filter = match Filter::verify(node.crypto(), &node.membership.mesh(), bytes) {
+        Ok(filter) => filter,
+        Err(error) => {
+            node.count(tx, error.counter());
+            return None;
+        }
+    };
+    is_welcome(node, &filter.head()).then_some(filter)
+}
+
+/// Stores a filter, and tries waiting messages again.
+fn accept(node: &Node, tx: &mut Tx<'_>, filter: Filter) -> Run {
+    for (of, layer) in node.locator.book.evict(filter.len(), BYTES_MAX, &node.id()) {
+        tx.delete(key::filter(&of, layer))?;
+        tx.then(Change::NoFilter(of, layer));
+        node.count(tx, "filter_evicted");
+    }
+    store(tx, filter)?;
+    node.count(tx, "filter_stored");
+    delivery::route_all(node, tx, |_| true);
+    Ok(())
+}
+
+/// Writes a filter; lookups find it once it is durable.
+pub(super) fn store(tx: &mut Tx<'_>, filter: Filter) -> Run {
+    let at = tx.now();
+    let row = Row { at, bytes: filter.encode() };
+    tx.put(key::filter(&filter.node, filter.layer), encode(&row).to_vec())?;
+    tx.then(Change::Filter(Box::new(filter), at));
+    Ok(())
+}
+
+/// All filters, for a bundle.
+pub(crate) fn all_filters(node: &Node) -> Vec<ByteBuf> {
+    node.locator.book.iter().map(|filter| ByteBuf::from(filter.encode())).collect()
+}
+
+/// All filters' heads, for the gossip.
+pub(crate) fn filter_heads(node: &Node) -> Vec<FilterHead> {
+    node.locator.book.heads()
+}
+
+/// Takes in the filters of a bundle; tells how many were new.
+pub(crate) fn import(node: &Node, tx: &mut Tx<'_>, filters: &[ByteBuf]) -> Run<u64> {
+    let mut newest: BTreeMap<(NodeId, FilterLayer), Filter> = BTreeMap::new();
+    for bytes in filters {
+        let Some(filter) = checked(node, tx, bytes) else { continue };
+        let place = (filter.node, filter.layer);
+        if newest.get(&place).is_none_or(|old| old.version < filter.version) {
+            newest.insert(place, filter);
+        }
+    }
+    let count = newest.len() as u64;
+    for filter in newest.into_values() {
+        accept(node, tx, filter)?;
+    }
+    Ok(count)
+}
+
+/// Reads a stored filter; its signature was verified before it was written.
+pub(super) fn restore(node: &mut Node, row_key: &Key, row: &[u8]) {
+    let Some(Row { at, bytes }) = decode::<Row>(row) else { return };
+    if let Ok(filter) = Filter::decode(&bytes)
+        && key::filter(&filter.node, filter.layer) == *row_key
+    {
+        node.locator.book.put(filter, at);
+    }
+}

@@ -1,0 +1,146 @@
+//! Which nodes may be the home of a message's person: from local filters and caches, and what is asked when they do not
+//! tell.
+
+use relaymesh_protocol::ids::{DeviceId, E164, MessageId, NodeId, Tag, Timestamp};
+use relaymesh_seal::oblivious::Purpose;
+use relaymesh_seal::tags::{device_tag, filter_key};
+use serde::{Deserialize, Serialize};
+
+use super::search::{Wanted, askable, want};
+use super::{NumberKind, cache, holds, oblivious};
+use crate::membership::Relation;
+use crate::node::Node;
+use crate::tx::{Run, Tx};
+
+/// What a payload is routed by.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Lookup {
+    /// The payload names it.
+    Device(DeviceId),
+    /// The sender's number, as an account's.
+    Number(E164),
+    /// The sender's number, as a bridge identity's.
+    Bridge {
+        /// The sender.
+        number: E164,
+        /// The static key that a first contact was made with.
+        kid: Option<u8>,
+    },
+}
+
+/// A node that may be the home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Which.
+    pub node: NodeId,
+    /// For numbers: key id and tag under that node's own oblivious key.
+    pub tag: Option<(u32, Tag)>,
+}
+
+/// Candidates for a message, best guesses first. What is unknown is asked for, within bounds; an answer that adds a
+/// candidate wakes the message.
+pub(crate) fn locate(node: &Node, tx: &mut Tx<'_>, message: MessageId, lookup: &Lookup) -> Run<Vec<Candidate>> {
+    match lookup {
+        Lookup::Device(device) => Ok(by_device(node, tx, message, device)),
+        Lookup::Number(number) => by_number(node, tx, message, NumberKind::Phone, number),
+        Lookup::Bridge { number, kid } => {
+            let mut found = by_number(node, tx, message, NumberKind::Bridge, number)?;
+            if let (true, Some(kid)) = (found.is_empty(), kid) {
+                found = first_contact(node, *kid);
+            }
+            Ok(found)
+        }
+    }
+}
+
+fn by_device(node: &Node, tx: &mut Tx<'_>, message: MessageId, device: &DeviceId) -> Vec<Candidate> {
+    let tag = device_tag(device);
+    let mut nodes = Vec::new();
+    if node.locator.own.holds(filter_key(&tag, &node.id())) {
+        nodes.push(node.id());
+    }
+    let said = node.locator.hunts.holders(&tag, tx.now()).copied();
+    for id in node.locator.book.holders(&tag).into_iter().chain(said) {
+        if node.membership.is_member(&id) && !nodes.contains(&id) {
+            nodes.push(id);
+        }
+    }
+    if nodes.is_empty() {
+        holds::want(node, tx, message, tag);
+    }
+    nodes.into_iter().map(|node| Candidate { node, tag: None }).collect()
+}
+
+fn by_number(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    message: MessageId,
+    kind: NumberKind,
+    number: &E164,
+) -> Run<Vec<Candidate>> {
+    let wanted = Wanted { kind, number: number.clone() };
+    let mut found: Vec<Candidate> = at_home(node, kind, number).into_iter().collect();
+    found.extend(elsewhere(node, &wanted, tx.now()));
+    want(node, tx, message, wanted, !found.is_empty())?;
+    Ok(found)
+}
+
+/// This node itself, if the number is one of its people's.
+fn at_home(node: &Node, kind: NumberKind, number: &E164) -> Option<Candidate> {
+    if node.locator.own.len() == 0 {
+        return None;
+    }
+    let tags = oblivious::own_tags(node, number, kind.purpose());
+    let tag = tags.into_iter().find(|(_, tag)| node.locator.own.holds_number(filter_key(tag, &node.id())))?;
+    Some(Candidate { node: node.id(), tag: Some(tag) })
+}
+
+/// Nodes whose filter knows the number's tag, as far as the tag is known.
+fn elsewhere(node: &Node, wanted: &Wanted, now: Timestamp) -> Vec<Candidate> {
+    askable(node, wanted)
+        .into_iter()
+        .filter_map(|(member, _)| {
+            let (key_id, tag) = cache::find(node, wanted.kind, &wanted.number, member, now)?;
+            let says = node.locator.book.says(&member.id, &tag);
+            says.then_some(Candidate { node: member.id, tag: Some((key_id, tag)) })
+        })
+        .collect()
+}
+
+/// Where a bridge user may begin: bridges of the own and of partners' instances that announce the static key, own first.
+fn first_contact(node: &Node, kid: u8) -> Vec<Candidate> {
+    let mut found = Vec::new();
+    if node.config().roles.bridge && oblivious::has_static(node, kid) {
+        found.push((Relation::Own, node.id()));
+    }
+    for member in node.membership.members() {
+        let relation = node.membership.relation_of(member.instance);
+        let announces = member.roles.bridge && member.statics.iter().any(|(id, _)| *id == kid);
+        if announces && matches!(relation, Relation::Own | Relation::Partner) {
+            found.push((relation, member.id));
+        }
+    }
+    found.sort_by_key(|(relation, id)| (*relation != Relation::Own, *id != node.id(), *id));
+    found.into_iter().map(|(_, node)| Candidate { node, tag: None }).collect()
+}
+
+/// A number's tag under one of this node's own keys: how a home finds the entity of a bridge message.
+pub(crate) fn number_tag(node: &Node, number: &E164, key_id: u32, purpose: Purpose) -> Option<Tag> {
+    oblivious::own_tag(node, number, key_id, purpose)
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+
+    #[test]
+    fn a_lookup_shows_no_number() {
+        let number: E164 = "+237650123456".parse().unwrap();
+        for lookup in [Lookup::Number(number.clone()), Lookup::Bridge { number, kid: Some(3) }] {
+            let shown = format!("{lookup:?}");
+            assert!(!shown.contains("650123456") && shown.contains("3456"), "{shown}");
+            let bytes = postcard::to_allocvec(&lookup).unwrap();
+            assert_eq!(postcard::from_bytes::<Lookup>(&bytes), Ok(lookup));
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Device IDs: filters, and questions where no filter knows.
+
+use std::time::Duration;
+
+use relaymesh_protocol::frame::{FilterHead, FilterLayer, Request, Response};
+use relaymesh_protocol::ids::{EntityId, Tag};
+use relaymesh_seal::tags::{device_tag, filter_key};
+use serde_bytes::ByteBuf;
+
+use super::world::{World, device, message, number};
+use crate::locator::{Candidate, Lookup, Routing, all_filters, filter_heads, import, locate, remove_entity};
+use crate::record::key;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn with_device(n: u8) -> Routing {
+    Routing { device: Some(device(n)), ..Routing::default() }
+}
+
+fn candidates(world: &mut World, at: usize, lookup: &Lookup) -> Vec<Candidate> {
+    world.run(at, |node, tx| locate(node, tx, message(99), lookup))
+}
+
+#[test]
+fn filters_spread_and_a_message_finds_its_home_without_a_question() {
+    let mut world = World::with(&["alpha", "beta", "gamma"], false, |_| {});
+    world.settle_person(1, 1, &with_device(7));
+    world.pass(MINUTE * 6);
+    for at in 0..3 {
+        assert!(filter_heads(world.peers[at].node()).len() >= 3, "node {at} has all base filters");
+    }
+    world.asked.clear();
+    let beta = world.id(1);
+    let expected = [Candidate { node: beta, tag: None }];
+    for at in 0..3 {
+        assert_eq!(candidates(&mut world, at, &Lookup::Device(device(7))), expected, "from node {at}");
+    }
+    world.hold(0, 1, &Lookup::Device(device(7)));
+    assert!(world.offers(0, 1) >= 1);
+    assert_eq!(world.offers(0, 2), 0);
+    assert!(world.asked.iter().all(|(.., request)| !matches!(request, Request::WhoHolds { .. })));
+}
+
+#[test]
+fn filters_survive_a_restart_and_versions_only_grow() {
+    let mut world = World::with(&["alpha", "beta"], false, |_| {});
+    world.settle_person(1, 1, &with_device(7));
+    world.pass(MINUTE * 4);
+    let version = |world: &World, at: usize| {
+        let heads = filter_heads(world.peers[at].node());
+        heads.iter().find(|head| head.node == world.id(1) && head.layer == FilterLayer::Base).unwrap().version
+    };
+    let before = version(&world, 1);
+    assert_eq!(version(&world, 0), before);
+    world.cut.insert((0, 1));
+    world.restart(0);
+    assert_eq!(candidates(&mut world, 0, &Lookup::Device(device(7))).len(), 1);
+    world.restart(1);
+    assert_eq!(version(&world, 1), before, "no new base for a restart");
+    world.peers[1].pump.feed(crate::Input::Timer(crate::Timer::Daily), world.now, &mut super::world::Disk::default());
+    world.settle();
+    assert!(version(&world, 1) > before);
+}
+
+#[test]
+fn a_removed_person_leaves_with_the_next_base() {
+    let mut world = World::with(&["alpha", "beta"], false, |_| {});
+    world.settle_person(1, 1, &with_device(7));
+    world.pass(MINUTE * 4);
+    assert_eq!(candidates(&mut world, 0, &Lookup::Device(device(7))).len(), 1);
+    world.run(1, |node, tx| remove_entity(node, tx, EntityId([1; 16])));
+    assert!(!world.peers[1].disk.rows.keys().any(|row| row[0] == key::TAG));
+    world.restart(1);
+    assert!(candidates(&mut world, 1, &Lookup::Device(device(7))).iter().all(|c| c.node != world.id(1)));
+    world.peers[1].pump.feed(crate::Input::Timer(crate::Timer::Daily), world.now, &mut super::world::Disk::default());
+    world.settle();
+    world.pass(MINUTE * 4);
+    // The recent filter of a node keeps who was new until somebody else is.
+    let node = world.peers[0].node();
+    let tag = device_tag(&device(7));
+    let base = node.locator.book.get(&world.id(1), FilterLayer::Base).unwrap();
+    assert!(!base.filter.contains(filter_key(&tag, &world.id(1))));
+}
+
+#[test]
+fn a_retired_device_is_found_for_150_days() {
+    let mut world = World::with(&["alpha"], false, |_| {});
+    world.settle_person(0, 1, &with_device(7));
+    world.settle_person(0, 1, &with_device(8));
+    let found = |world: &mut World, n| candidates(world, 0, &Lookup::Device(device(n))).len();
+    assert_eq!((found(&mut world, 7), found(&mut world, 8)), (1, 1));
+    world.now = world.now.after(DAY * 149);
+    world.restart(0);
+    world.pass(MINUTE * 2);
+    assert!(world.peers[0].node().locator.own.holds(filter_key(&device_tag(&device(7)), &world.id(0))));
+    world.now = world.now.after(DAY * 2);
+    world.restart(0);
+    world.pass(MINUTE * 2);
+    assert!(!world.peers[0].node().locator.own.holds(filter_key(&device_tag(&device(7)), &world.id(0))));
+    assert!(world.peers[0].node().locator.own.holds(filter_key(&device_tag(&device(8)), &world.id(0))));
+}
+
+#[test]
+fn a_miss_asks_nodes_whose_filter_is_old_once() {
+    let mut world = World::with(&["alpha", "beta", "gamma"], false, |_| {});
+    world.pass(MINUTE * 6);
+    world.mute = true;
+    world.settle_person(1, 1, &with_device(7));
+    world.asked.clear();
+    world.hold(0, 1, &Lookup::Device(device(7)));
+    world.pass(MINUTE);
+    let asked = world.asked.iter().filter(|(from, _, request)| *from == 0 && matches!(request, Request::WhoHolds { .. }));
+    assert_eq!(asked.count(), 2, "each other node once");
+    assert!(world.offers(0, 1) >= 1);
+    world.pass(MINUTE * 3);
+    let asked = world.asked.iter().filter(|(from, _, request)| *from == 0 && matches!(request, Request::WhoHolds { .. }));
+    assert_eq!(asked.count(), 2, "answers are remembered");
+}
+
+#[test]
+fn who_holds_tells_devices_and_no_numbers_and_is_limited() {
+    let mut world = World::with(&["alpha", "beta"], false, |_| {});
+    let routing = Routing { device: Some(device(7)), phone: Some(number(1)), bridge: None };
+    world.settle_person(1, 1, &routing);
+    let beta = world.id(1);
+    let node = world.peers[1].node();
+    let (key_id, tag) = crate::locator::oblivious::own_tags(node, &number(1), relaymesh_seal::oblivious::Purpose::Phone)[0];
+    assert!(node.locator.own.holds_number(filter_key(&tag, &beta)));
+    assert_eq!(crate::locator::number_tag(node, &number(1), key_id, relaymesh_seal::oblivious::Purpose::Phone), Some(tag));
+    let keys = vec![filter_key(&device_tag(&device(7)), &beta), filter_key(&tag, &beta), filter_key(&Tag([1; 16]), &beta)];
+    assert_eq!(world.put_to(1, 0, Request::WhoHolds { keys }), Response::Holds(vec![true, false, false]));
+    let mut busy = 0;
+    for _ in 0..20 {
+        let answer = world.put_to(1, 0, Request::WhoHolds { keys: vec![1; 16] });
+        busy += usize::from(matches!(answer, Response::Busy { .. }));
+    }
+    assert!(busy >= 12, "{busy}");
+    assert_eq!(world.put_to(1, 0, Request::WhoHolds { keys: vec![1; 17] }), Response::Refused);
+}
+
+#[test]
+fn filters_travel_in_bundles_and_bad_ones_are_counted() {
+    let mut world = World::with(&["alpha", "beta"], false, |_| {});
+    world.cut.insert((0, 1));
+    world.restart(0);
+    world.settle_person(1, 1, &with_device(7));
+    world.pass(MINUTE * 2);
+    let filters = all_filters(world.peers[1].node());
+    assert!(candidates(&mut world, 0, &Lookup::Device(device(7))).is_empty());
+    let unsigned: Vec<ByteBuf> = filters.iter().map(|bytes| {
+        let mut bad = bytes.clone();
+        bad[0] ^= 1;
+        bad
+    }).collect();
+    assert_eq!(world.run(0, |node, tx| import(node, tx, &unsigned)), 0);
+    assert!(world.run(0, |node, tx| import(node, tx, &filters)) >= 1);
+    world.restart(0);
+    assert_eq!(candidates(&mut world, 0, &Lookup::Device(device(7))).len(), 1);
+    assert_eq!(world.run(0, |node, tx| import(node, tx, &filters)), 0, "known already");
+}
+
+#[test]
+fn parts_are_served_from_any_offset_and_strangers_get_none() {
+    let mut world = World::with(&["alpha", "beta"], false, |_| {});
+    world.pass(MINUTE * 4);
+    let head = filter_heads(world.peers[1].node())[0];
+    let whole = match world.put_to(1, 0, Request::WantFilter { head, offset: 0 }) {
+        Response::Filter { bytes, .. } => bytes,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(whole.len(), head.bytes as usize);
+    match world.put_to(1, 0, Request::WantFilter { head, offset: 100 }) {
+        Response::Filter { bytes, offset, .. } => assert_eq!((offset, &bytes[..]), (100, &whole[100..])),
+        other => panic!("{other:?}"),
+    }
+    for offset in [head.bytes, u32::MAX] {
+        assert_eq!(world.put_to(1, 0, Request::WantFilter { head, offset }), Response::Refused);
+    }
+    let unknown = FilterHead { version: u64::MAX, ..head };
+    assert_eq!(world.put_to(1, 0, Request::WantFilter { head: unknown, offset: 0 }), Response::Refused);
+}

@@ -1,0 +1,5 @@
+//! The locator among nodes that exchange frames in memory.
+
+mod devices;
+mod numbers;
+mod world;

@@ -1,0 +1,394 @@
+//! Nodes of a mesh that know each other, and a router between them that can be cut, muted and made to lie.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use relaymesh_protocol::frame::{Request, Response, Taken};
+use relaymesh_protocol::ids::{DeviceId, E164, EntityId, MessageId, NodeId, Timestamp};
+use relaymesh_seal::keyfile::Keyring;
+
+use crate::batch::{ABSENT, Batch, Key, Outcome, Write};
+use crate::command::{Command, OperatorCommand, OperatorReply, Reply};
+use crate::config::{Config, Roles};
+use crate::crypto::RealCrypto;
+use crate::delivery::{Cargo, Outbox, Stage};
+use crate::input::{Input, LinkError, ReplyTo};
+use crate::locator::{Lookup, Routing, add_entity};
+use crate::membership::tests::net::{Net, config};
+use crate::node::Node;
+use crate::output::{Output, WorkDone};
+use crate::pump::{Load, Loaded, Pump, Unavailable};
+use crate::record::{key, put_node};
+use crate::tx::{Fetch, Halt, Run, Tx, View};
+
+#[derive(Debug, Default)]
+pub struct Disk {
+    pub rows: BTreeMap<Key, (u64, Vec<u8>)>,
+    versions: u64,
+}
+
+impl Disk {
+    fn write(&mut self, batch: &Batch) -> Outcome {
+        let version = |key: &Key| self.rows.get(key).map_or(ABSENT, |(version, _)| *version);
+        if batch.expects.iter().any(|(key, expected)| version(key) != *expected) {
+            return Outcome::Conflict;
+        }
+        for write in &batch.writes {
+            self.versions += 1;
+            match write {
+                Write::Put { key, value } => drop(self.rows.insert(key.clone(), (self.versions, value.clone()))),
+                Write::Delete { key } => drop(self.rows.remove(key)),
+            }
+        }
+        Outcome::Ok
+    }
+}
+
+impl Load for Disk {
+    fn get(&mut self, key: &[u8]) -> Result<Option<(u64, Vec<u8>)>, Unavailable> {
+        Ok(self.rows.get(key).cloned())
+    }
+
+    fn rows(&mut self, prefix: &[u8], limit: usize) -> Result<Loaded, Unavailable> {
+        let below = self.rows.range(prefix.to_vec()..).take_while(|(key, _)| key.starts_with(prefix));
+        Ok(below.take(limit).map(|(key, (version, value))| (key.clone(), *version, value.clone())).collect())
+    }
+}
+
+pub struct Peer {
+    pub pump: Pump,
+    pub disk: Disk,
+    keyring: Keyring,
+    config: Config,
+}
+
+impl Peer {
+    pub fn node(&self) -> &Node {
+        self.pump.node()
+    }
+}
+
+pub struct World {
+    pub peers: Vec<Peer>,
+    pub now: Timestamp,
+    pub cut: BTreeSet<(usize, usize)>,
+    /// No gossip passes.
+    pub mute: bool,
+    /// Proofs are broken on the way.
+    pub lie: bool,
+    /// Who asked whom what.
+    pub asked: Vec<(usize, usize, Request)>,
+    /// Answers on their way: who asked, who answers, and the asker's token.
+    waiting: BTreeMap<u64, (usize, usize, u64)>,
+    /// Envelopes offered: from, to.
+    pub carried: Vec<(usize, usize)>,
+    carries: BTreeMap<u64, (usize, NodeId, relaymesh_protocol::ids::EnvelopeId)>,
+    replies: BTreeMap<u64, Reply>,
+    inbox: VecDeque<(usize, Input)>,
+    next: u64,
+}
+
+pub fn device(n: u8) -> DeviceId {
+    DeviceId([n; 32])
+}
+
+pub fn number(n: u32) -> E164 {
+    format!("+2376{n:08}").parse().unwrap()
+}
+
+pub fn message(n: u8) -> MessageId {
+    MessageId([n; 32])
+}
+
+impl World {
+    /// A mesh in which all are partners.
+    pub fn partners(names: &[&str]) -> Self {
+        Self::with(names, true, |_| {})
+    }
+
+    pub fn with(names: &[&str], federate: bool, change: impl Fn(&mut Config)) -> Self {
+        let mut net = Net::default();
+        net.now = crate::membership::tests::net::START;
+        for name in names {
+            let mut config = config(name);
+            config.roles = Roles { gateway: true, vault: true, relay: false, bridge: true };
+            change(&mut config);
+            net.add(config);
+        }
+        for joiner in 1..names.len() {
+            let code = net.invite(0);
+            net.join(joiner, &code).unwrap();
+        }
+        net.pass(Duration::from_secs(300));
+        if federate {
+            for at in 0..names.len() {
+                for name in names.iter().filter(|name| **name != names[at]) {
+                    net.operator(at, OperatorCommand::Federate { instance: format!("{name}-org") }).unwrap();
+                }
+            }
+            net.pass(Duration::from_secs(300));
+        }
+        let now = net.now;
+        let peers = net.peers.into_iter().map(|peer| {
+            let disk = Disk { versions: 1_000_000, rows: peer.disk.rows };
+            Peer { pump: peer.pump, disk, keyring: peer.keyring, config: peer.config }
+        });
+        let mut world = Self {
+            peers: peers.collect(),
+            now,
+            cut: BTreeSet::new(),
+            mute: false,
+            lie: false,
+            asked: Vec::new(),
+            waiting: BTreeMap::new(),
+            carried: Vec::new(),
+            carries: BTreeMap::new(),
+            replies: BTreeMap::new(),
+            inbox: VecDeque::new(),
+            next: 1 << 40,
+        };
+        for at in 0..world.peers.len() {
+            world.restart(at);
+        }
+        world
+    }
+
+    pub fn id(&self, at: usize) -> NodeId {
+        self.peers[at].node().id()
+    }
+
+    pub fn count(&self, at: usize, counter: &str) -> u64 {
+        self.peers[at].node().counters().get(counter).copied().unwrap_or_default()
+    }
+
+    /// kill -9 and start again.
+    pub fn restart(&mut self, at: usize) {
+        self.inbox.retain(|(to, _)| *to != at);
+        self.waiting.retain(|_, (asker, asked, _)| *asker != at && *asked != at);
+        let peer = &mut self.peers[at];
+        let node = Node::new(peer.config.clone(), peer.keyring.clone(), Arc::new(RealCrypto), self.now);
+        peer.pump = Pump::new(node, [77; 32]);
+        for table in key::RESTORED {
+            let rows = peer.disk.rows.iter().filter(|(key, _)| key.first() == Some(&table));
+            let rows = rows.map(|(key, (_, value))| (key.clone(), value.clone())).collect();
+            self.inbox.push_back((at, Input::Restore { table, rows }));
+        }
+        self.inbox.push_back((at, Input::Started));
+        for other in (0..self.peers.len()).filter(|other| *other != at) {
+            if !self.is_cut(at, other) {
+                self.inbox.push_back((at, Input::Connected(self.id(other))));
+                self.inbox.push_back((other, Input::Connected(self.peers[at].node().id())));
+            }
+        }
+        self.settle();
+    }
+
+    fn is_cut(&self, a: usize, b: usize) -> bool {
+        self.cut.contains(&(a.min(b), a.max(b)))
+    }
+
+    /// Runs a handler by itself; what it writes is on disk afterwards, what it remembers comes with a restart.
+    pub fn run<T>(&mut self, at: usize, handler: impl Fn(&Node, &mut Tx<'_>) -> Run<T>) -> T {
+        let peer = &mut self.peers[at];
+        let mut view = View::default();
+        loop {
+            let idle = |_: &crate::tx::Lane| false;
+            let mut tx = Tx::new(self.now, [41; 32], &view, &idle);
+            match handler(peer.pump.node(), &mut tx) {
+                Ok(value) => {
+                    assert_eq!(peer.disk.write(&tx.effects.batch), Outcome::Ok);
+                    return value;
+                }
+                Err(Halt::Need(Fetch::Keys(keys))) => {
+                    for key in keys {
+                        let record = peer.disk.get(&key).unwrap();
+                        view.insert(key, record);
+                    }
+                }
+                Err(Halt::Need(Fetch::Prefix { prefix, limit })) => {
+                    let rows = peer.disk.rows(&prefix, limit).unwrap();
+                    view.insert_prefix(prefix, limit, rows);
+                }
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// A person comes to live at a node.
+    pub fn settle_person(&mut self, at: usize, n: u8, routing: &Routing) {
+        self.run(at, |node, tx| add_entity(node, tx, EntityId([n; 16]), routing));
+        self.restart(at);
+    }
+
+    /// A message that no home has accepted waits at a node.
+    pub fn hold(&mut self, at: usize, n: u8, lookup: &Lookup) {
+        let received = self.now;
+        self.run(at, |node, tx| {
+            let outbox = Outbox {
+                cargo: Cargo::Whole { payload: vec![n; 40], image: None },
+                session: 0,
+                lookup: lookup.clone(),
+                sender: None,
+                received,
+                date: None,
+                date_sent: None,
+                gateway: None,
+                trusted: true,
+                stage: Stage::Held,
+            };
+            put_node(node, tx, key::outbox(&message(n)), &outbox)
+        });
+        self.restart(at);
+    }
+
+    pub fn settle(&mut self) {
+        for _ in 0..200_000 {
+            let acted = self.perform();
+            if let Some((at, input)) = self.inbox.pop_front() {
+                let peer = &mut self.peers[at];
+                peer.pump.feed(input, self.now, &mut peer.disk);
+            } else if !acted {
+                return;
+            }
+        }
+        panic!("the mesh does not come to rest");
+    }
+
+    fn perform(&mut self) -> bool {
+        let mut acted = false;
+        for at in 0..self.peers.len() {
+            while let Some(output) = self.peers[at].pump.poll_output() {
+                acted = true;
+                self.act(at, output);
+            }
+        }
+        acted
+    }
+
+    fn act(&mut self, at: usize, output: Output) {
+        match output {
+            Output::Persist { token, batch } => {
+                let peer = &mut self.peers[at];
+                let outcome = peer.disk.write(&batch);
+                peer.pump.persisted(token, outcome, self.now, &mut peer.disk);
+            }
+            Output::Reply { to, reply } => drop(self.replies.insert(to.0, reply)),
+            Output::Ask { to, token, request } => self.ask(at, to, token, request),
+            Output::Respond { to, response } => self.respond(to, response),
+            Output::Carry { to, envelope, carried } => {
+                let other = self.peers.iter().position(|peer| peer.node().id() == to).unwrap();
+                self.carried.push((at, other));
+                if self.is_cut(at, other) {
+                    let taken = Err(LinkError::Unreachable);
+                    return self.inbox.push_back((at, Input::Carried { to, envelope, taken }));
+                }
+                self.next += 1;
+                self.carries.insert(self.next, (at, to, envelope));
+                let from = Some(self.id(at));
+                self.inbox.push_back((other, Input::Envelope { reply: ReplyTo(self.next), from, carried }));
+            }
+            Output::Taken { to, taken } => self.taken(to, taken),
+            Output::SaveKeys { id, keyring } => {
+                self.peers[at].keyring = *keyring;
+                self.inbox.push_back((at, Input::Worked { id, done: WorkDone::KeysSaved(Ok(())) }));
+            }
+            _ => {}
+        }
+    }
+
+    fn ask(&mut self, at: usize, to: NodeId, token: u64, request: Request) {
+        let other = self.peers.iter().position(|peer| peer.node().id() == to).unwrap();
+        let gossip = matches!(request, Request::Digest { .. } | Request::Heads { .. } | Request::Facts(_));
+        if self.is_cut(at, other) || (self.mute && gossip) {
+            let response = Err(LinkError::Unreachable);
+            return self.inbox.push_back((at, Input::Answered { token, from: to, response }));
+        }
+        if !gossip {
+            self.asked.push((at, other, request.clone()));
+        }
+        self.next += 1;
+        self.waiting.insert(self.next, (at, other, token));
+        let from = self.id(at);
+        self.inbox.push_back((other, Input::Asked { reply: ReplyTo(self.next), from, request }));
+    }
+
+    fn respond(&mut self, to: ReplyTo, mut response: Response) {
+        let Some((asker, asked, token)) = self.waiting.remove(&to.0) else { return };
+        if let (true, Response::Evaluated { proof, .. }) = (self.lie, &mut response) {
+            proof[0] ^= 1;
+        }
+        let from = self.id(asked);
+        self.inbox.push_back((asker, Input::Answered { token, from, response: Ok(response) }));
+    }
+
+    fn taken(&mut self, to: ReplyTo, taken: Taken) {
+        if let Some((at, to, envelope)) = self.carries.remove(&to.0) {
+            self.inbox.push_back((at, Input::Carried { to, envelope, taken: Ok(taken) }));
+        }
+    }
+
+    pub fn pass(&mut self, span: Duration) {
+        let end = self.now.after(span);
+        loop {
+            let next = self.peers.iter().filter_map(|peer| peer.pump.poll_timeout()).min().filter(|next| *next <= end);
+            let Some(next) = next else { break };
+            self.now = self.now.max(next);
+            for at in 0..self.peers.len() {
+                let peer = &mut self.peers[at];
+                peer.pump.tick(self.now, &mut peer.disk);
+            }
+            self.settle();
+        }
+        self.now = end;
+    }
+
+    pub fn operator(&mut self, at: usize, command: OperatorCommand) -> OperatorReply {
+        self.next += 1;
+        let reply = ReplyTo(self.next);
+        self.inbox.push_back((at, Input::Command { reply, command: Command::Operator(command) }));
+        self.settle();
+        match self.replies.remove(&reply.0) {
+            Some(Reply::Operator(reply)) => reply,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Carries a bundle from one node to another.
+    pub fn bundle(&mut self, from: usize, to: usize) {
+        let OperatorReply::Bundle { bytes, .. } = self.operator(from, OperatorCommand::BundleExport) else {
+            panic!("a bundle")
+        };
+        self.operator(to, OperatorCommand::BundleImport { bytes });
+    }
+
+    /// What a peer answers to one request.
+    pub fn put_to(&mut self, at: usize, from: usize, request: Request) -> Response {
+        self.next += 1;
+        let reply = ReplyTo(self.next);
+        let from = self.id(from);
+        let peer = &mut self.peers[at];
+        peer.pump.feed(Input::Asked { reply, from, request }, self.now, &mut peer.disk);
+        let mut answer = None;
+        loop {
+            let Some(output) = self.peers[at].pump.poll_output() else { break };
+            match output {
+                Output::Respond { to, response } if to == reply => answer = Some(response),
+                other => self.act(at, other),
+            }
+        }
+        answer.expect("answered")
+    }
+
+    pub fn evaluations(&self, from: usize, to: usize) -> Vec<usize> {
+        let asked = self.asked.iter().filter(|(a, b, _)| (*a, *b) == (from, to));
+        asked.filter_map(|(.., request)| match request {
+            Request::Evaluate { blinded, .. } => Some(blinded.len()),
+            _ => None,
+        }).collect()
+    }
+
+    pub fn offers(&self, from: usize, to: usize) -> usize {
+        self.carried.iter().filter(|pair| **pair == (from, to)).count()
+    }
+}

@@ -1,0 +1,119 @@
+//! How this conversation's memory changes.
+
+use relaymesh_protocol::ids::{InstanceId, MeshId, NodeId, Timestamp};
+
+use super::State;
+use super::fact::{Held, Subject};
+use super::gossip::{self, Ask};
+use super::invite::Invite;
+use super::join::Joining;
+use super::set::FactSet;
+use crate::command::Target;
+use crate::limit::Bucket;
+
+/// Peers whose requests are metered at once; strangers come and go.
+const LIMITS_MAX: usize = 8_192;
+
+/// One change.
+#[derive(Debug)]
+pub(crate) enum Change {
+    Self_ { me: NodeId, mesh: MeshId, instance: InstanceId },
+    MeshStored,
+    Adopt { mesh: MeshId, instance: InstanceId },
+    Facts(Vec<Held>),
+    Forget(Vec<Subject>),
+    Connected(NodeId),
+    Disconnected(NodeId),
+    Asked(u64, Ask),
+    Answered(u64),
+    Spent { peer: NodeId, at: Timestamp, join: bool },
+    Invite([u8; 8], Invite),
+    InviteGone([u8; 8]),
+    Block(Target),
+    Wish(InstanceId),
+    Joining(Option<Joining>),
+    Announced(u64),
+    RenewAt(Timestamp),
+}
+
+impl State {
+    pub(crate) fn apply(&mut self, change: Change) {
+        match change {
+            Change::Self_ { me, mesh, instance } => {
+                (self.me, self.mesh, self.instance) = (Some(me), Some(mesh), Some(instance));
+                self.version += 1;
+            }
+            Change::MeshStored => self.mesh_stored = true,
+            Change::Adopt { mesh, instance } => {
+                (self.mesh, self.instance) = (Some(mesh), Some(instance));
+                self.facts = FactSet::default();
+                self.version += 1;
+            }
+            Change::Facts(facts) => {
+                self.facts.put(facts);
+                self.version += 1;
+            }
+            Change::Forget(subjects) => {
+                self.facts.remove(&subjects);
+                self.version += 1;
+            }
+            Change::Connected(peer) => {
+                self.connected.insert(peer);
+            }
+            Change::Disconnected(peer) => {
+                self.connected.remove(&peer);
+                self.asks.retain(|_, ask| ask.peer != peer);
+            }
+            Change::Asked(token, ask) => self.remember(token, ask),
+            Change::Answered(token) => {
+                self.asks.remove(&token);
+            }
+            Change::Spent { peer, at, join } => self.spend(peer, at, join),
+            Change::Invite(id, invite) => {
+                self.invites.insert(id, invite);
+            }
+            Change::InviteGone(id) => {
+                self.invites.remove(&id);
+            }
+            Change::Block(target) => self.block(target),
+            Change::Wish(instance) => {
+                self.wishes.insert(instance);
+            }
+            Change::Joining(joining) => self.joining = joining,
+            Change::Announced(version) => self.announced = Some(version),
+            Change::RenewAt(at) => self.renew_at = at,
+        }
+    }
+
+    fn remember(&mut self, token: u64, ask: Ask) {
+        while self.asks.len() >= gossip::ASKS_MAX {
+            let Some((oldest, _)) = self.asks.iter().min_by_key(|(token, ask)| (ask.at, **token)) else { break };
+            let oldest = *oldest;
+            self.asks.remove(&oldest);
+        }
+        self.asks.insert(token, ask);
+    }
+
+    pub(super) fn block(&mut self, target: Target) {
+        match target {
+            Target::Node(node) => {
+                self.blocked_nodes.insert(node);
+            }
+            Target::Instance(instance) => {
+                self.blocked_instances.insert(instance);
+            }
+        }
+        self.version += 1;
+    }
+
+    fn spend(&mut self, peer: NodeId, at: Timestamp, join: bool) {
+        if join {
+            self.joins.get_or_insert_with(gossip::join_bucket).take(at);
+        }
+        if self.limits.len() >= LIMITS_MAX && !self.limits.contains_key(&peer) {
+            let connected = &self.connected;
+            self.limits.retain(|known, _| connected.contains(known));
+        }
+        self.limits.entry(peer).or_insert_with(|| Bucket::new(gossip::PEER_BURST, gossip::PEER_PER_SECOND)).take(at);
+    }
+}

@@ -1,0 +1,382 @@
+//! Who is in the mesh: a grow-only set of signed facts with revocation, spread by anti-entropy, and this node's own policy
+//! about whom of them it talks to.
+
+mod apply;
+mod fact;
+mod gossip;
+mod invite;
+mod join;
+mod operator;
+mod own;
+mod peers;
+mod restore;
+mod set;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use relaymesh_protocol::frame::{Request, Response};
+use relaymesh_protocol::ids::{InstanceId, MeshId, NodeId, Timestamp};
+use serde_bytes::ByteBuf;
+
+use crate::command::{Code, Refusal, Target};
+use crate::input::{Input, LinkError, ReplyTo};
+use crate::limit::Bucket;
+use crate::node::Node;
+use crate::output::Output;
+use crate::record::{key, put_node};
+use crate::timer::Timer;
+use crate::tx::{Run, Tx};
+
+pub(crate) use apply::Change;
+pub(crate) use gossip::on_request;
+pub(crate) use operator::on_operator;
+pub(crate) use own::fingerprint;
+pub(crate) use restore::{restore, restore_meta};
+pub use set::Member;
+
+use fact::Held;
+use gossip::Ask;
+use invite::Invite;
+use join::Joining;
+use restore::FactRow;
+use set::{Entry, FactSet};
+
+/// Tokens of this conversation's questions have this bit; other conversations' have not.
+const TOKEN_BIT: u64 = 1 << 63;
+/// Bytes of facts that are written at once: below what the store takes in one batch.
+const WRITE_BYTES_MAX: usize = 3 * 1024 * 1024;
+
+/// What another instance is to this node's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// The same.
+    Own,
+    /// Both operators accepted each other by hand.
+    Partner,
+    /// One of both did.
+    Offered,
+    /// In the mesh.
+    Member,
+}
+
+impl Relation {
+    /// Its name in lists.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Partner => "partner",
+            Self::Offered => "offered",
+            Self::Member => "member",
+        }
+    }
+}
+
+/// What this node knows of the mesh.
+#[derive(Debug, Default)]
+pub struct State {
+    me: Option<NodeId>,
+    mesh: Option<MeshId>,
+    mesh_stored: bool,
+    instance: Option<InstanceId>,
+    facts: FactSet,
+    blocked_nodes: BTreeSet<NodeId>,
+    blocked_instances: BTreeSet<InstanceId>,
+    wishes: BTreeSet<InstanceId>,
+    invites: BTreeMap<[u8; 8], Invite>,
+    connected: BTreeSet<NodeId>,
+    asks: BTreeMap<u64, Ask>,
+    limits: BTreeMap<NodeId, Bucket>,
+    joins: Option<Bucket>,
+    joining: Option<Joining>,
+    version: u64,
+    announced: Option<u64>,
+    renew_at: Timestamp,
+}
+
+impl State {
+    /// A member by its id; none for this node itself, and for nodes that are blocked or revoked.
+    #[must_use]
+    pub fn node(&self, id: &NodeId) -> Option<&Member> {
+        self.facts.members().get(id).filter(|member| self.speaks_with(member))
+    }
+
+    /// All members in order of id, without this node and without those that are blocked or revoked. An expired record
+    /// still counts: letters are sealed to the newest key known.
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        self.facts.members().values().filter(|member| self.speaks_with(member))
+    }
+
+    fn speaks_with(&self, member: &Member) -> bool {
+        self.me != Some(member.id) && !self.is_blocked(member)
+    }
+
+    fn is_blocked(&self, member: &Member) -> bool {
+        self.blocked_nodes.contains(&member.id) || self.blocked_instances.contains(&member.instance)
+    }
+
+    /// Whether a node is a member that this node speaks with.
+    #[must_use]
+    pub fn is_member(&self, id: &NodeId) -> bool {
+        self.node(id).is_some()
+    }
+
+    /// Nodes that are connected now; strangers who want to join may be among them.
+    #[must_use]
+    pub fn connected(&self) -> &BTreeSet<NodeId> {
+        &self.connected
+    }
+
+    /// The mesh; before the start an empty id.
+    #[must_use]
+    pub fn mesh(&self) -> MeshId {
+        self.mesh.unwrap_or(MeshId([0; 16]))
+    }
+
+    /// This node's instance; before the start an empty id.
+    #[must_use]
+    pub fn own_instance(&self) -> InstanceId {
+        self.instance.unwrap_or(InstanceId([0; 32]))
+    }
+
+    /// A member's instance.
+    #[must_use]
+    pub fn instance_of(&self, id: &NodeId) -> Option<InstanceId> {
+        if self.me == Some(*id) {
+            return self.instance;
+        }
+        self.node(id).map(|member| member.instance)
+    }
+
+    /// Who brought an instance in, when both say so.
+    #[must_use]
+    pub fn sponsor_of(&self, instance: &InstanceId) -> Option<InstanceId> {
+        let sponsor = self.facts.instance(instance)?.sponsor?;
+        let subject = fact::Subject::Sponsorship { instance: *instance, sponsor };
+        self.facts.get(&subject).map(|_| sponsor)
+    }
+
+    /// What a node's instance is to this node's.
+    #[must_use]
+    pub fn relation(&self, id: &NodeId) -> Relation {
+        self.instance_of(id).map_or(Relation::Member, |instance| self.relation_of(instance))
+    }
+
+    /// What an instance is to this node's.
+    #[must_use]
+    pub fn relation_of(&self, instance: InstanceId) -> Relation {
+        let own = self.own_instance();
+        if instance == own {
+            return Relation::Own;
+        }
+        match (self.facts.federates(own, instance), self.facts.federates(instance, own)) {
+            (true, true) => Relation::Partner,
+            (false, false) => Relation::Member,
+            _ => Relation::Offered,
+        }
+    }
+
+    /// A node's name with the end of its peer id, for timelines.
+    #[must_use]
+    pub fn display(&self, id: &NodeId) -> String {
+        let peer_id = id.peer_id();
+        let tail = peer_id.get(peer_id.len().saturating_sub(6)..).unwrap_or_default();
+        match self.facts.record(id) {
+            Some(record) => format!("{} (…{tail})", record.name),
+            None => format!("…{tail}"),
+        }
+    }
+
+    /// Whether a question was this conversation's.
+    #[must_use]
+    pub fn asked(&self, token: u64) -> bool {
+        token & TOKEN_BIT != 0
+    }
+
+    /// The node or instance that a text names: peer id, name, or leading characters of an id.
+    ///
+    /// # Errors
+    /// When nothing or more than one thing is named so.
+    pub fn find(&self, text: &str) -> Result<Target, Refusal> {
+        match self.find_node(text) {
+            Err(refusal) if refusal.code == Code::NotFound => self.find_instance(text).map(Target::Instance),
+            found => found.map(Target::Node),
+        }
+    }
+
+    /// The node that a text names.
+    ///
+    /// # Errors
+    /// When none or more than one is named so.
+    pub fn find_node(&self, text: &str) -> Result<NodeId, Refusal> {
+        let named = self.facts.records().map(|record| (record.node, record.name.as_str(), record.node.peer_id()));
+        peers::find("node", text, named)
+    }
+
+    /// The instance that a text names.
+    ///
+    /// # Errors
+    /// When none or more than one is named so.
+    pub fn find_instance(&self, text: &str) -> Result<InstanceId, Refusal> {
+        let named = self.facts.instances().map(|instance| (instance.id, instance.name.as_str(), instance.id.to_string()));
+        peers::find("instance", text, named)
+    }
+
+    fn entry(&self, now: Timestamp) -> Entry<'_> {
+        Entry::new(&self.facts, self.me.unwrap_or(NodeId([0; 32])), self.own_instance(), now)
+    }
+}
+
+/// The first heartbeat comes within this time, so that nodes started together do not ask together.
+const FIRST_GOSSIP_MS: u64 = 5_000;
+
+/// Begins: makes the own records once memory knows who we are.
+pub(crate) fn start(node: &Node, tx: &mut Tx<'_>) -> Run {
+    tx.change(Change::Self_ {
+        me: node.id(),
+        mesh: node.membership.mesh.unwrap_or(node.config().mesh),
+        instance: node.membership.instance.unwrap_or_else(|| node.crypto().instance_id(node.keys())),
+    });
+    let jitter = u64::from(u16::from_be_bytes(tx.random())) % FIRST_GOSSIP_MS;
+    tx.wake(tx.now().after(Duration::from_millis(jitter)), Timer::Gossip);
+    see_to_records(tx);
+    Ok(())
+}
+
+/// Lets the own records, and who may connect, follow what has changed, once it has.
+pub(crate) fn see_to_records(tx: &mut Tx<'_>) {
+    tx.output(Output::Follow(Input::Timer(Timer::RenewRecord)));
+}
+
+/// A link came up: members compare what they know at once.
+pub(crate) fn on_connected(node: &Node, tx: &mut Tx<'_>, peer: NodeId) -> Run {
+    tx.change(Change::Connected(peer));
+    if node.membership.is_member(&peer) {
+        gossip::compare(node, tx, peer);
+    }
+    Ok(())
+}
+
+/// A link is gone.
+pub(crate) fn on_disconnected(_: &Node, tx: &mut Tx<'_>, peer: NodeId) -> Run {
+    tx.change(Change::Disconnected(peer));
+    Ok(())
+}
+
+/// Answers to this conversation's questions.
+pub(crate) fn on_answer(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    token: u64,
+    from: NodeId,
+    response: &Result<Response, LinkError>,
+) -> Run {
+    let Some(ask) = node.membership.asks.get(&token).filter(|ask| ask.peer == from) else { return Ok(()) };
+    tx.change(Change::Answered(token));
+    match &ask.what {
+        gossip::What::Join => join::on_answer(node, tx, from, response),
+        what => gossip::on_answer(node, tx, from, what, response),
+    }
+}
+
+/// The heartbeat, and the care for the own records.
+pub(crate) fn on_timer(node: &Node, tx: &mut Tx<'_>, timer: &Timer) -> Run {
+    match timer {
+        Timer::Gossip => gossip::on_heartbeat(node, tx),
+        _ => own::on_renew(node, tx),
+    }
+}
+
+/// All facts as they travel, for a bundle; what others rest on comes first.
+pub(crate) fn all_facts(node: &Node) -> Vec<ByteBuf> {
+    node.membership.facts.iter().map(|held| ByteBuf::from(held.bytes.clone())).collect()
+}
+
+/// Takes facts in that somebody carried here: how many were new, and how many were refused.
+pub(crate) fn import(node: &Node, tx: &mut Tx<'_>, facts: &[ByteBuf]) -> Run<(u64, u64)> {
+    let taken = take(node, tx, facts.iter().map(|bytes| bytes.as_slice()))?;
+    Ok((taken.new as u64, (taken.missing.len() + taken.refused) as u64))
+}
+
+/// What became of facts that somebody sent.
+#[derive(Debug)]
+struct Taken {
+    new: usize,
+    missing: Vec<Held>,
+    refused: usize,
+}
+
+/// Verifies facts, and stores those that are new and may enter.
+fn take<'b>(node: &Node, tx: &mut Tx<'_>, facts: impl Iterator<Item = &'b [u8]>) -> Run<Taken> {
+    let state = &node.membership;
+    let mut verified = Vec::new();
+    let (mut refused, mut room) = (0, WRITE_BYTES_MAX);
+    for bytes in facts {
+        if room < bytes.len() {
+            break;
+        }
+        if state.has_bytes(bytes) {
+            continue;
+        }
+        match Held::verify(node.crypto(), &state.mesh(), bytes, tx.now()) {
+            Ok(held) => {
+                room -= bytes.len();
+                verified.push(held);
+            }
+            Err(_) => refused += 1,
+        }
+    }
+    if refused > 0 {
+        node.count(tx, "fact_refused");
+    }
+    let mut entry = state.entry(tx.now());
+    let (new, missing) = entry.take_all(verified);
+    put_facts(node, tx, entry.finish())?;
+    Ok(Taken { new, missing, refused })
+}
+
+impl State {
+    /// Spares the signature check for what is held already.
+    fn has_bytes(&self, bytes: &[u8]) -> bool {
+        let known = Held::stored(bytes).and_then(|held| self.facts.get(&held.fact.subject()).map(|known| known.bytes == bytes));
+        known.unwrap_or(false)
+    }
+}
+
+/// Stores facts that were judged already.
+fn put_facts(node: &Node, tx: &mut Tx<'_>, facts: Vec<Held>) -> Run {
+    if facts.is_empty() {
+        return Ok(());
+    }
+    for held in &facts {
+        let row = FactRow(ByteBuf::from(held.bytes.clone()));
+        put_node(node, tx, key::fact(&held.fact.subject().key()), &row)?;
+    }
+    tx.then(Change::Facts(facts));
+    see_to_records(tx);
+    Ok(())
+}
+
+/// Sends facts to every connected member at once; who is not connected hears of them by comparing.
+fn push(node: &Node, tx: &mut Tx<'_>, facts: &[Held], not: Option<NodeId>) {
+    let peers: Vec<NodeId> = node.membership.connected.iter().filter(|peer| node.membership.is_member(peer)).copied().collect();
+    for peer in peers.into_iter().filter(|peer| Some(*peer) != not).take(gossip::PUSH_PEERS_MAX) {
+        let facts = facts.iter().map(|held| ByteBuf::from(held.bytes.clone())).collect();
+        gossip::ask(tx, peer, gossip::What::Push { rest: Vec::new() }, Request::Facts(facts));
+    }
+}
+
+/// Refuses an operator's command.
+fn no<T>(code: Code, text: impl Into<String>) -> Run<T> {
+    Err(Refusal::new(code, text).into())
+}
+
+/// Answers an operator with a sentence.
+fn done(tx: &mut Tx<'_>, reply: ReplyTo, message: impl Into<String>) {
+    use crate::command::{OperatorReply, Reply};
+    tx.reply(reply, Reply::Operator(OperatorReply::Done { message: message.into() }));
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

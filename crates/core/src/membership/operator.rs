@@ -1,0 +1,204 @@
+//! `relaymesh node …`.
+
+use relaymesh_protocol::ids::{InstanceId, NodeId, Timestamp};
+
+use super::invite::{self, Invite};
+use super::own;
+use super::restore::{BLOCKED_INSTANCE, BLOCKED_NODE, INVITE, PolicyRow, WISH};
+use super::set::Member;
+use super::{Change, Relation, State, done, join, no, peers, push, put_facts, see_to_records};
+use crate::command::{Code, NodeRow, OperatorCommand, OperatorReply, Reply, Target};
+use crate::input::ReplyTo;
+use crate::node::Node;
+use crate::record::{key, put_node};
+use crate::tx::{Run, Tx};
+
+/// Runs one command.
+pub(crate) fn on_operator(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, command: &OperatorCommand) -> Run {
+    match command {
+        OperatorCommand::NodeId => {
+            tx.reply(reply, Reply::Operator(OperatorReply::Node(own_row(node))));
+            Ok(())
+        }
+        OperatorCommand::NodeList => {
+            tx.reply(reply, Reply::Operator(OperatorReply::Nodes(rows(node, tx.now()))));
+            Ok(())
+        }
+        OperatorCommand::Invite { .. } => invite(node, tx, reply, false),
+        OperatorCommand::Join { code } => join::on_operator(node, tx, reply, code.reveal()),
+        OperatorCommand::Federate { instance } => federate(node, tx, reply, instance),
+        OperatorCommand::Block { target } => block(node, tx, reply, target),
+        _ => no(Code::Unimplemented, "this is no command about nodes"),
+    }
+}
+
+fn own_row(node: &Node) -> NodeRow {
+    let (config, state) = (node.config(), &node.membership);
+    let instance = state.own_instance();
+    NodeRow {
+        name: config.name.clone(),
+        instance: state.facts.instance(&instance).map_or_else(|| config.instance.clone(), |instance| instance.name.clone()),
+        peer_id: node.id().peer_id(),
+        instance_id: instance.to_string(),
+        state: "self".to_owned(),
+        relation: Relation::Own.name().to_owned(),
+        roles: config.roles.names(),
+        addrs: config.addresses.clone(),
+    }
+}
+
+fn rows(node: &Node, now: Timestamp) -> Vec<NodeRow> {
+    let state = &node.membership;
+    let others = state.facts.members().values().filter(|member| member.id != node.id());
+    std::iter::once(own_row(node)).chain(others.map(|member| row(state, member, now))).collect()
+}
+
+fn row(state: &State, member: &Member, now: Timestamp) -> NodeRow {
+    let seen = match () {
+        () if state.is_blocked(member) => "blocked",
+        () if state.connected.contains(&member.id) => "connected",
+        () if member.expires <= now => "expired",
+        () => "known",
+    };
+    NodeRow {
+        name: member.name.clone(),
+        instance: member.instance_name.clone(),
+        peer_id: member.id.peer_id(),
+        instance_id: member.instance.to_string(),
+        state: seen.to_owned(),
+        relation: state.relation_of(member.instance).name().to_owned(),
+        roles: member.roles.names(),
+        addrs: member.addrs.clone(),
+    }
+}
+
+fn needs_instance_key(node: &Node) -> Run {
+    if own::speaks_for_instance(node) {
+        return Ok(());
+    }
+    no(Code::FailedPrecondition, "only the node that holds the instance's key can do this; run it on the node that invited this one")
+}
+
+fn invite(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, own: bool) -> Run {
+    needs_instance_key(node)?;
+    let state = &node.membership;
+    let over: Vec<[u8; 8]> = state.invites.iter().filter(|(_, invite)| invite.expires <= tx.now()).map(|(id, _)| *id).collect();
+    if state.invites.len() - over.len() >= invite::INVITES_MAX {
+        return no(Code::ResourceExhausted, "too many invites wait to be used; the oldest expire within a week");
+    }
+    for id in over {
+        tx.delete(key::policy(INVITE, &id))?;
+        tx.then(Change::InviteGone(id));
+    }
+    let addrs = dialable(node);
+    if addrs.is_empty() {
+        let text = "nobody can reach this node: set `mesh.addresses`, or join a mesh that has a relay first";
+        return no(Code::FailedPrecondition, text);
+    }
+    let (secret, expires) = (tx.random(), tx.now().after(invite::LIFE));
+    let (id, invite) = Invite::of(&secret, expires, own);
+    let code = invite::Code {
+        mesh: state.mesh(),
+        bootstraps: vec![(node.id(), addrs)],
+        instance: state.own_instance(),
+        secret,
+        expires,
+        own,
+    };
+    put_node(node, tx, key::policy(INVITE, &id), &invite)?;
+    tx.then(Change::Invite(id, invite));
+    tx.reply(reply, Reply::Operator(OperatorReply::Invite { code: code.encode().into(), expires }));
+    Ok(())
+}
+
+/// Where a newcomer reaches this node: its own addresses, else through its relays.
+fn dialable(node: &Node) -> Vec<String> {
+    let state = &node.membership;
+    let own = node.config().addresses.iter().take(invite::BOOTSTRAPS_MAX).cloned();
+    let relayed = state.relays(node).into_iter().filter_map(|relay| {
+        let at = state.node(&relay)?.addrs.first()?;
+        let at = at.split("/p2p/").next().unwrap_or(at);
+        Some(format!("{at}{}", peers::circuit(&relay)))
+    });
+    own.chain(relayed).take(invite::BOOTSTRAPS_MAX).collect()
+}
+
+fn federate(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, text: &str) -> Run {
+    needs_instance_key(node)?;
+    let state = &node.membership;
+    // A whole id may name an instance that has yet to come.
+    let instance: InstanceId = match text.trim().parse() {
+        Ok(id) => id,
+        Err(_) => state.find_instance(text).or_else(|refusal| of_node(state, text).ok_or(refusal))?,
+    };
+    if instance == state.own_instance() {
+        return no(Code::InvalidArgument, "this is the node's own instance; name another one");
+    }
+    put_node(node, tx, key::policy(WISH, &instance.0), &PolicyRow { since: tx.now() })?;
+    tx.then(Change::Wish(instance));
+    let Some(known) = state.facts.instance(&instance) else {
+        done(tx, reply, "noted; it takes effect when that instance joins the mesh");
+        see_to_records(tx);
+        return Ok(());
+    };
+    if !state.facts.federates(state.own_instance(), instance) {
+        let fact = own::federate(node, instance, true, tx.now());
+        push(node, tx, std::slice::from_ref(&fact), None);
+        put_facts(node, tx, vec![fact])?;
+    }
+    let message = if state.facts.federates(instance, state.own_instance()) {
+        format!("{} is a partner now", known.name)
+    } else {
+        format!("offered to {}; it becomes a partner when its operator runs `relaymesh node federate` too", known.name)
+    };
+    done(tx, reply, message);
+    Ok(())
+}
+
+/// People know nodes; a node's name means its instance here.
+fn of_node(state: &State, text: &str) -> Option<InstanceId> {
+    let id = state.find_node(text).ok()?;
+    state.facts.record(&id).map(|record| record.instance)
+}
+
+fn block(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, text: &str) -> Run {
+    let state = &node.membership;
+    let target = match (text.trim().parse::<InstanceId>(), NodeId::from_peer_id(text.trim())) {
+        (Ok(instance), _) => Target::Instance(instance),
+        (_, Ok(id)) => Target::Node(id),
+        _ => state.find(text)?,
+    };
+    let place = match target {
+        Target::Node(id) if id == node.id() => return no(Code::InvalidArgument, "this is the node itself"),
+        Target::Instance(id) if id == state.own_instance() => {
+            return no(Code::InvalidArgument, "this is the node's own instance; block single nodes of it");
+        }
+        Target::Node(id) => key::policy(BLOCKED_NODE, &id.0),
+        Target::Instance(id) => key::policy(BLOCKED_INSTANCE, &id.0),
+    };
+    put_node(node, tx, place, &PolicyRow { since: tx.now() })?;
+    tx.then(Change::Block(target));
+    see_to_records(tx);
+    let message = blocked(node, tx, target)?;
+    done(tx, reply, message);
+    Ok(())
+}
+
+/// A node of the own instance is revoked for everybody; a partner's trust ends.
+fn blocked(node: &Node, tx: &mut Tx<'_>, target: Target) -> Run<String> {
+    let state = &node.membership;
+    let speaks = own::speaks_for_instance(node);
+    let own = state.own_instance();
+    let fact = match target {
+        Target::Node(id) if speaks && state.facts.endorsement(own, id).is_some() => Some(own::revoke(node, id, tx.now())),
+        Target::Instance(id) if speaks && state.facts.federates(own, id) => Some(own::federate(node, id, false, tx.now())),
+        _ => None,
+    };
+    let Some(fact) = fact else { return Ok("blocked: this node no longer speaks with it".to_owned()) };
+    push(node, tx, std::slice::from_ref(&fact), None);
+    put_facts(node, tx, vec![fact])?;
+    Ok(match target {
+        Target::Node(_) => "blocked, and revoked as a node of this instance for the whole mesh".to_owned(),
+        Target::Instance(_) => "blocked, and no longer a partner".to_owned(),
+    })
+}

@@ -1,0 +1,100 @@
+//! What lies on disk for this conversation, and how memory is rebuilt from it.
+
+use relaymesh_protocol::ids::{InstanceId, MeshId, NodeId, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use super::fact::Held;
+use super::invite::Invite;
+use crate::batch::Key;
+use crate::command::Target;
+use crate::node::Node;
+use crate::record::{Scope, Stored, key, open_row};
+
+/// Policy kind of an invite this node made; subject = its id.
+pub(super) const INVITE: u8 = b'i';
+/// Policy kind of a blocked node; subject = its id.
+pub(super) const BLOCKED_NODE: u8 = b'n';
+/// Policy kind of a blocked instance; subject = its id.
+pub(super) const BLOCKED_INSTANCE: u8 = b'b';
+/// Policy kind of an instance that the operator wants as partner; subject = its id.
+pub(super) const WISH: u8 = b'w';
+/// Name of the [`MeshRow`].
+pub(super) const MESH: &str = "mesh";
+
+/// A fact as it travels.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct FactRow(pub ByteBuf);
+
+impl Stored for FactRow {
+    const SCOPE: Scope = Scope::Public;
+}
+
+/// Which mesh this node is in, and whose it became by joining.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct MeshRow {
+    pub mesh: MeshId,
+    /// None while the node belongs to the instance whose key it holds.
+    pub adopted: Option<InstanceId>,
+}
+
+impl Stored for MeshRow {
+    const SCOPE: Scope = Scope::Node;
+}
+
+/// The operator decided this on that day.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct PolicyRow {
+    pub since: Timestamp,
+}
+
+impl Stored for PolicyRow {
+    const SCOPE: Scope = Scope::Node;
+}
+
+/// Reads which mesh this is.
+pub(crate) fn restore_meta(node: &mut Node, rows: &[(Key, Vec<u8>)], _: Timestamp) {
+    let place = key::meta(MESH);
+    let row = rows.iter().find(|(key, _)| *key == place).and_then(|(key, row)| open_row::<MeshRow>(node, key, row));
+    let held = node.crypto().instance_id(node.keys());
+    let (me, configured) = (node.id(), node.config().mesh);
+    let state = &mut node.membership;
+    state.me = Some(me);
+    state.mesh_stored = row.is_some();
+    state.mesh = Some(row.as_ref().map_or(configured, |row| row.mesh));
+    state.instance = Some(row.and_then(|row| row.adopted).unwrap_or(held));
+}
+
+/// Reads facts or policy.
+pub(crate) fn restore(node: &mut Node, table: u8, rows: &[(Key, Vec<u8>)], _: Timestamp) {
+    if table == key::FACT {
+        let facts = rows.iter().filter_map(|(key, row)| Held::stored(&open_row::<FactRow>(node, key, row)?.0));
+        let facts: Vec<Held> = facts.collect();
+        node.membership.facts.put(facts);
+        return;
+    }
+    for (key, row) in rows {
+        restore_policy(node, key, row);
+    }
+}
+
+fn restore_policy(node: &mut Node, key: &[u8], row: &[u8]) {
+    let [_, kind, subject @ ..] = key else { return };
+    if *kind == INVITE {
+        let invite = open_row::<Invite>(node, key, row);
+        if let (Some(invite), Ok(id)) = (invite, subject.try_into()) {
+            node.membership.invites.insert(id, invite);
+        }
+        return;
+    }
+    if open_row::<PolicyRow>(node, key, row).is_none() {
+        return;
+    }
+    let state = &mut node.membership;
+    match *kind {
+        BLOCKED_NODE => NodeId::try_from(subject).ok().into_iter().for_each(|id| state.block(Target::Node(id))),
+        BLOCKED_INSTANCE => InstanceId::try_from(subject).ok().into_iter().for_each(|id| state.block(Target::Instance(id))),
+        WISH => state.wishes.extend(InstanceId::try_from(subject)),
+        _ => {}
+    }
+}

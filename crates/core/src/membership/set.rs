@@ -1,0 +1,500 @@
+//! The set of facts that this node holds, what may enter it, and the members that follow from it.
+//!
+//! A fact enters only behind those it rests on: an instance behind a known sponsor, a node behind its instance's
+//! endorsement. Without that, one hostile member could fill every node of the mesh with inventions.
+
+use std::collections::BTreeMap;
+
+use relaymesh_protocol::frame::FactHead;
+use relaymesh_protocol::ids::{InstanceId, NodeId, Timestamp};
+use sha2::{Digest, Sha256};
+
+use super::fact::{Endorsement, Fact, Held, Instance, NodeRecord, Subject};
+use crate::config::Roles;
+
+/// Nodes that everybody knows of everybody; beyond that the mesh needs another way to find nodes.
+pub const NODES_MAX: usize = 5_000;
+/// Instances.
+pub const INSTANCES_MAX: usize = 2_000;
+/// Instances without a sponsor: the first one, and room for a mesh that grew together from several.
+pub const ROOTS_MAX: usize = 8;
+/// Instances that one instance may bring in, and nodes that it may have: so one alone cannot use up the mesh's room.
+pub const PER_INSTANCE_MAX: usize = 256;
+/// Partners that one instance may name.
+pub const FEDERATIONS_MAX: usize = 256;
+/// A record that expired so long ago (in milliseconds) is forgotten: later than any envelope could still open.
+pub const FORGET_AFTER_MS: u64 = 150 * 86_400_000;
+/// Leading bytes of a subject's hash that name it in a head.
+const NAME_LEN: usize = 12;
+/// Leading bytes of a fact's hash in a head, so that two facts of one subject and number are told apart.
+const MARK_LEN: usize = 4;
+
+/// A node of the mesh, as its newest record has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Who.
+    pub id: NodeId,
+    /// Whose.
+    pub instance: InstanceId,
+    /// For people.
+    pub name: String,
+    /// For people.
+    pub instance_name: String,
+    /// Keys to seal to, newest first.
+    pub sealing: Vec<[u8; 32]>,
+    /// Public oblivious keys by id, newest first.
+    pub oblivious: Vec<(u32, [u8; 32])>,
+    /// What it does.
+    pub roles: Roles,
+    /// Where it may be dialled.
+    pub addrs: Vec<String>,
+    /// ISO 3166 alpha-2.
+    pub country: Option<String>,
+    /// Static bridge keys that live there.
+    pub statics: Vec<(u8, [u8; 4])>,
+    /// Number of the record.
+    pub seq: u64,
+    /// When the record becomes a mere dial hint.
+    pub expires: Timestamp,
+    /// The relay it can be reached through.
+    pub relay: Option<NodeId>,
+}
+
+/// What becomes of a fact that was offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Replaces what was known.
+    New,
+    /// This or something newer was known.
+    Known,
+    /// What it rests on is not known yet.
+    Missing,
+    /// No room, revoked or long expired.
+    Refused,
+}
+
+/// The facts by subject, and what follows from them.
+#[derive(Debug, Default)]
+pub struct FactSet {
+    facts: BTreeMap<Subject, Held>,
+    names: BTreeMap<Vec<u8>, Subject>,
+    members: BTreeMap<NodeId, Member>,
+    digest: [u8; 32],
+}
+
+/// Kind byte and hash of a subject: short enough that the heads of the largest mesh fit one answer.
+fn name(subject: &Subject) -> Vec<u8> {
+    let key = subject.key();
+    let mut name = key.get(..1).unwrap_or_default().to_vec();
+    name.extend_from_slice(&Sha256::digest(&key)[..NAME_LEN]);
+    name
+}
+
+pub(super) fn head(held: &Held) -> FactHead {
+    let mut subject = name(&held.fact.subject());
+    subject.extend_from_slice(&held.hash[..MARK_LEN]);
+    FactHead { subject, seq: held.fact.seq() }
+}
+
+impl FactSet {
+    /// The fact about a subject.
+    #[must_use]
+    pub fn get(&self, subject: &Subject) -> Option<&Held> {
+        self.facts.get(subject)
+    }
+
+    /// All facts; what others rest on comes first.
+    pub fn iter(&self) -> impl Iterator<Item = &Held> {
+        self.facts.values()
+    }
+
+    /// An instance's record.
+    #[must_use]
+    pub fn instance(&self, id: &InstanceId) -> Option<&Instance> {
+        match &self.get(&Subject::Instance(*id))?.fact {
+            Fact::Instance(instance) => Some(instance),
+            _ => None,
+        }
+    }
+
+    /// All instances' records.
+    pub fn instances(&self) -> impl Iterator<Item = &Instance> {
+        self.iter().filter_map(|held| if let Fact::Instance(instance) = &held.fact { Some(instance) } else { None })
+    }
+
+    /// A node's record, endorsed or not.
+    #[must_use]
+    pub fn record(&self, id: &NodeId) -> Option<&NodeRecord> {
+        match &self.get(&Subject::Node(*id))?.fact {
+            Fact::Node(record) => Some(record),
+            _ => None,
+        }
+    }
+
+    /// An instance's word for a node.
+    #[must_use]
+    pub fn endorsement(&self, instance: InstanceId, node: NodeId) -> Option<&Endorsement> {
+        match &self.get(&Subject::Endorsement { instance, node })?.fact {
+            Fact::Endorsement(endorsement) => Some(endorsement),
+            _ => None,
+        }
+    }
+
+    /// Endorsements that an instance gave.
+    pub fn endorsements(&self, of: InstanceId) -> impl Iterator<Item = &Endorsement> {
+        self.iter().filter_map(move |held| match &held.fact {
+            Fact::Endorsement(endorsement) if endorsement.instance == of => Some(endorsement),
+            _ => None,
+        })
+    }
+
+    /// Whether `from` wants `to` as its partner.
+    #[must_use]
+    pub fn federates(&self, from: InstanceId, to: InstanceId) -> bool {
+        let fact = self.get(&Subject::Federation { from, to }).map(|held| &held.fact);
+        matches!(fact, Some(Fact::Federation(federation)) if federation.on)
+    }
+
+    /// Whether an instance, or a node of it, was revoked.
+    #[must_use]
+    pub fn revoked(&self, by: InstanceId, node: Option<NodeId>) -> bool {
+        revoked(&|subject| self.get(subject), by, node)
+    }
+
+    /// Nodes that follow from the facts: endorsed, of a known instance, not revoked.
+    #[must_use]
+    pub fn members(&self) -> &BTreeMap<NodeId, Member> {
+        &self.members
+    }
+
+    /// The heads of all facts.
+    #[must_use]
+    pub fn heads(&self) -> Vec<FactHead> {
+        self.facts.values().map(head).collect()
+    }
+
+    /// Hash over the heads of all facts.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        self.digest
+    }
+
+    /// The fact that a head names, whatever version of it.
+    #[must_use]
+    pub fn by_head(&self, head: &FactHead) -> Option<&Held> {
+        let name = head.subject.get(..=NAME_LEN)?;
+        self.get(self.names.get(name)?)
+    }
+
+    /// Of another node's heads, those that this set lacks or has in an older version, as far as they can be compared.
+    #[must_use]
+    pub fn lacks(&self, theirs: &[FactHead]) -> Vec<FactHead> {
+        let newer = |theirs: &&FactHead| {
+            let Some(ours) = self.by_head(theirs) else { return true };
+            let mark = theirs.subject.get(NAME_LEN + 1..).unwrap_or_default();
+            let ours = (std::cmp::Reverse(ours.fact.seq()), &ours.hash[..MARK_LEN]);
+            (std::cmp::Reverse(theirs.seq), mark) < ours
+        };
+        let mut lacking: Vec<_> = theirs.iter().filter(newer).cloned().collect();
+        lacking.sort();
+        lacking
+    }
+
+    /// The facts that another node's heads show it to lack; what others rest on comes first.
+    #[must_use]
+    pub fn surplus(&self, theirs: &[FactHead]) -> Vec<Subject> {
+        let known: BTreeMap<&[u8], &FactHead> =
+            theirs.iter().filter_map(|head| Some((head.subject.get(..=NAME_LEN)?, head))).collect();
+        let news = |held: &&Held| {
+            let ours = head(held);
+            let Some(theirs) = ours.subject.get(..=NAME_LEN).and_then(|name| known.get(name)) else { return true };
+            (std::cmp::Reverse(ours.seq), &ours.subject) < (std::cmp::Reverse(theirs.seq), &theirs.subject)
+        };
+        self.facts.values().filter(news).map(|held| held.fact.subject()).collect()
+    }
+
+    /// Puts facts in, newest wins, without asking whether they may enter.
+    pub fn put(&mut self, facts: Vec<Held>) {
+        let mut touched = Vec::new();
+        for held in facts {
+            let subject = held.fact.subject();
+            if self.get(&subject).is_none_or(|known| held.beats(known)) {
+                touched.push(subject);
+                self.names.insert(name(&subject), subject);
+                self.facts.insert(subject, held);
+            }
+        }
+        self.follow(&touched);
+    }
+
+    /// Takes facts out.
+    pub fn remove(&mut self, subjects: &[Subject]) {
+        for subject in subjects {
+            self.names.remove(&name(subject));
+            self.facts.remove(subject);
+        }
+        self.follow(subjects);
+    }
+
+    fn follow(&mut self, touched: &[Subject]) {
+        if touched.is_empty() {
+            return;
+        }
+        let mut hash = Sha256::new();
+        for held in self.facts.values() {
+            hash.update(held.hash);
+        }
+        self.digest = hash.finalize().into();
+        for node in self.affected(touched) {
+            match self.derive(&node) {
+                Some(member) => self.members.insert(node, member),
+                None => self.members.remove(&node),
+            };
+        }
+    }
+
+    fn affected(&self, touched: &[Subject]) -> Vec<NodeId> {
+        let mut nodes = Vec::new();
+        let mut instances = Vec::new();
+        for subject in touched {
+            match subject {
+                Subject::Node(node) | Subject::Endorsement { node, .. } => nodes.push(*node),
+                Subject::Revocation { node: Some(node), .. } => nodes.push(*node),
+                Subject::Revocation { by: id, node: None } | Subject::Instance(id) => instances.push(*id),
+                Subject::Sponsorship { .. } | Subject::Federation { .. } => {}
+            }
+        }
+        if !instances.is_empty() {
+            let of = |record: &NodeRecord| instances.contains(&record.instance);
+            nodes.extend(self.records().filter(|record| of(record)).map(|record| record.node));
+        }
+        nodes.sort();
+        nodes.dedup();
+        nodes
+    }
+
+    /// All nodes' records.
+    pub fn records(&self) -> impl Iterator<Item = &NodeRecord> {
+        self.iter().filter_map(|held| if let Fact::Node(record) = &held.fact { Some(record) } else { None })
+    }
+
+    fn derive(&self, id: &NodeId) -> Option<Member> {
+        let record = self.record(id)?;
+        let instance = self.instance(&record.instance)?;
+        self.endorsement(record.instance, *id)?;
+        if self.revoked(record.instance, None) || self.revoked(record.instance, Some(*id)) {
+            return None;
+        }
+        Some(Member {
+            id: *id,
+            instance: record.instance,
+            name: record.name.clone(),
+            instance_name: instance.name.clone(),
+            sealing: record.sealing.iter().map(|(key, _)| *key).collect(),
+            oblivious: record.oblivious.clone(),
+            roles: record.roles,
+            addrs: record.addrs.clone(),
+            country: record.country.clone(),
+            statics: record.statics.clone(),
+            seq: record.seq,
+            expires: record.expires,
+            relay: record.relay,
+        })
+    }
+
+    /// Subjects whose facts are no longer worth keeping.
+    #[must_use]
+    pub fn stale(&self, now: Timestamp) -> Vec<Subject> {
+        let stale = |held: &&Held| match &held.fact {
+            // A revoked node's record stays as long as others: it is what names the node to be kept out.
+            Fact::Node(record) => forgotten(record, now),
+            Fact::Endorsement(f) => f.expires <= now || self.revoked(f.instance, Some(f.node)),
+            _ => false,
+        };
+        self.facts.values().filter(stale).map(|held| held.fact.subject()).collect()
+    }
+}
+
+fn forgotten(record: &NodeRecord, now: Timestamp) -> bool {
+    record.expires.0.saturating_add(FORGET_AFTER_MS) <= now.0
+}
+
+fn revoked<'a>(get: &dyn Fn(&Subject) -> Option<&'a Held>, by: InstanceId, node: Option<NodeId>) -> bool {
+    get(&Subject::Revocation { by, node }).is_some()
+}
+
+/// Facts that are about to enter, on top of those that are in.
+#[derive(Debug)]
+pub struct Entry<'a> {
+    base: &'a FactSet,
+    new: BTreeMap<Subject, Held>,
+    counts: Counts,
+    me: NodeId,
+    own: InstanceId,
+    now: Timestamp,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    nodes: usize,
+    instances: usize,
+    roots: usize,
+    brought: BTreeMap<InstanceId, usize>,
+    endorsed: BTreeMap<InstanceId, usize>,
+    revoked: BTreeMap<InstanceId, usize>,
+    named: BTreeMap<InstanceId, usize>,
+}
+
+impl Counts {
+    fn add(&mut self, fact: &Fact) {
+        match fact {
+            Fact::Node(_) => self.nodes += 1,
+            Fact::Instance(instance) => {
+                self.instances += 1;
+                self.roots += usize::from(instance.sponsor.is_none());
+            }
+            Fact::Sponsorship(f) => *self.brought.entry(f.sponsor).or_default() += 1,
+            Fact::Endorsement(f) => *self.endorsed.entry(f.instance).or_default() += 1,
+            Fact::Revocation(f) => *self.revoked.entry(f.by).or_default() += 1,
+            Fact::Federation(f) => *self.named.entry(f.from).or_default() += 1,
+        }
+    }
+
+    fn room(counts: &BTreeMap<InstanceId, usize>, of: &InstanceId, max: usize) -> bool {
+        counts.get(of).copied().unwrap_or_default() < max
+    }
+}
+
+impl<'a> Entry<'a> {
+    /// Nothing new yet. What is about `me` and `own` always finds room.
+    #[must_use]
+    pub fn new(base: &'a FactSet, me: NodeId, own: InstanceId, now: Timestamp) -> Self {
+        let mut counts = Counts::default();
+        for held in base.iter() {
+            counts.add(&held.fact);
+        }
+        Self { base, new: BTreeMap::new(), counts, me, own, now }
+    }
+
+    /// What entered.
+    #[must_use]
+    pub fn finish(self) -> Vec<Held> {
+        self.new.into_values().collect()
+    }
+
+    fn get(&self, subject: &Subject) -> Option<&Held> {
+        self.new.get(subject).or_else(|| self.base.get(subject))
+    }
+
+    fn has(&self, subject: &Subject) -> bool {
+        self.get(subject).is_some()
+    }
+
+    fn knows(&self, id: InstanceId) -> bool {
+        self.has(&Subject::Instance(id))
+    }
+
+    fn is_revoked(&self, by: InstanceId, node: Option<NodeId>) -> bool {
+        revoked(&|subject| self.get(subject), by, node)
+    }
+
+    /// Takes what may enter; returns how many facts did, and those that lack what they rest on. In any order: what is
+    /// missing at first may come later in the list.
+    pub fn take_all(&mut self, facts: Vec<Held>) -> (usize, Vec<Held>) {
+        let mut waiting = facts;
+        waiting.sort_by_key(|held| held.fact.subject());
+        let mut taken = 0;
+        loop {
+            let before = taken;
+            let mut missing = Vec::new();
+            for held in waiting {
+                match self.offer(&held) {
+                    Verdict::New => {
+                        self.enter(held);
+                        taken += 1;
+                    }
+                    Verdict::Missing => missing.push(held),
+                    Verdict::Known | Verdict::Refused => {}
+                }
+            }
+            if taken == before || missing.is_empty() {
+                return (taken, missing);
+            }
+            waiting = missing;
+        }
+    }
+
+    /// Takes a fact without asking whether it may enter.
+    pub fn enter(&mut self, held: Held) {
+        let subject = held.fact.subject();
+        if !self.has(&subject) {
+            self.counts.add(&held.fact);
+        }
+        self.new.insert(subject, held);
+    }
+
+    /// What would become of a fact.
+    #[must_use]
+    pub fn offer(&self, held: &Held) -> Verdict {
+        let known = self.get(&held.fact.subject());
+        if known.is_some_and(|known| !held.beats(known)) {
+            return Verdict::Known;
+        }
+        let fresh = known.is_none();
+        match &held.fact {
+            Fact::Instance(f) => self.offer_instance(f, fresh),
+            Fact::Sponsorship(f) => {
+                self.rests_on(f.sponsor, !fresh || Counts::room(&self.counts.brought, &f.sponsor, PER_INSTANCE_MAX))
+            }
+            Fact::Revocation(f) => {
+                let room = Counts::room(&self.counts.revoked, &f.by, 2 * PER_INSTANCE_MAX);
+                let known = self.knows(f.by);
+                if !known { Verdict::Missing } else { new_if(!fresh || room || f.node.is_none()) }
+            }
+            Fact::Endorsement(f) => {
+                let sound = f.expires > self.now && !self.is_revoked(f.instance, Some(f.node));
+                let room = !fresh || Counts::room(&self.counts.endorsed, &f.instance, PER_INSTANCE_MAX);
+                self.rests_on(f.instance, sound && room)
+            }
+            Fact::Node(f) => self.offer_node(f, fresh),
+            Fact::Federation(f) => {
+                let room = !fresh || Counts::room(&self.counts.named, &f.from, FEDERATIONS_MAX);
+                if self.knows(f.to) { self.rests_on(f.from, room) } else { Verdict::Missing }
+            }
+        }
+    }
+
+    fn offer_instance(&self, f: &Instance, fresh: bool) -> Verdict {
+        if f.id == self.own {
+            return Verdict::New;
+        }
+        let room = !fresh || self.counts.instances < INSTANCES_MAX;
+        match f.sponsor {
+            None => new_if(room && (!fresh || self.counts.roots < ROOTS_MAX)),
+            Some(sponsor) if !self.has(&Subject::Sponsorship { instance: f.id, sponsor }) => Verdict::Missing,
+            Some(sponsor) => self.rests_on(sponsor, room && !self.is_revoked(f.id, None)),
+        }
+    }
+
+    fn offer_node(&self, f: &NodeRecord, fresh: bool) -> Verdict {
+        if f.node == self.me {
+            return Verdict::New;
+        }
+        if !self.has(&Subject::Endorsement { instance: f.instance, node: f.node }) {
+            return Verdict::Missing;
+        }
+        let sound = !forgotten(f, self.now) && !self.is_revoked(f.instance, Some(f.node));
+        self.rests_on(f.instance, sound && (!fresh || self.counts.nodes < NODES_MAX))
+    }
+
+    fn rests_on(&self, instance: InstanceId, sound: bool) -> Verdict {
+        if !self.knows(instance) {
+            return Verdict::Missing;
+        }
+        new_if(sound && !self.is_revoked(instance, None))
+    }
+}
+
+fn new_if(sound: bool) -> Verdict {
+    if sound { Verdict::New } else { Verdict::Refused }
+}

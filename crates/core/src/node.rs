@@ -1,0 +1,532 @@
+//! The node: its memory, and which conversation an input belongs to. Decides nothing itself.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use relaymesh_protocol::frame::{Request, Response, Taken};
+use relaymesh_protocol::ids::{MessageId, NodeId, Timestamp};
+use relaymesh_seal::keyfile::Keyring;
+
+use crate::batch::{Key, Outcome};
+use crate::command::{Command, OperatorCommand, Refusal, Reply};
+use crate::config::Config;
+use crate::crypto::Crypto;
+use crate::input::{Follow, Input, ReplyTo};
+use crate::output::Output;
+use crate::record::key;
+use crate::timer::{Timer, Timers};
+use crate::tx::{Effects, Fetch, Halt, Lane, Run, Tx, View};
+use crate::{accounts, clients, delivery, egress, home, ingress, keys, locator, membership, operator, publisher};
+
+/// How long a caller or peer is asked to wait when the store is down or a lane is full, in milliseconds.
+const RETRY_AFTER_MS: u32 = 5_000;
+/// A batch that met another version of a record is run again so often.
+const RERUNS_MAX: u8 = 3;
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Step {
+    /// The input is dealt with; outputs wait.
+    Done,
+    /// Nothing happened: these records are missing from the view.
+    Need(Fetch),
+    /// Nothing happened: this lane has a batch pending.
+    Wait(Lane),
+}
+
+/// What memory changes when a run ends or its batch is durable: one variant per conversation.
+#[derive(Debug)]
+pub(crate) enum Change {
+    Count(&'static str),
+    Accounts(accounts::Change),
+    Clients(clients::Change),
+    Delivery(delivery::Change),
+    Egress(egress::Change),
+    Home(home::Change),
+    Ingress(ingress::Change),
+    Keys(keys::Change),
+    Locator(locator::Change),
+    Membership(membership::Change),
+    Operator(operator::Change),
+    Publisher(publisher::Change),
+}
+
+macro_rules! changes {
+    ($($variant:ident($module:ident)),* $(,)?) => {$(
+        impl From<$module::Change> for Change {
+            fn from(change: $module::Change) -> Self {
+                Self::$variant(change)
+            }
+        }
+    )*};
+}
+
+changes!(
+    Accounts(accounts),
+    Clients(clients),
+    Delivery(delivery),
+    Egress(egress),
+    Home(home),
+    Ingress(ingress),
+    Keys(keys),
+    Locator(locator),
+    Membership(membership),
+    Operator(operator),
+    Publisher(publisher),
+);
+
+/// A batch on its way to the disk, and what waits for it.
+#[derive(Debug)]
+struct Pending {
+    lanes: Vec<Lane>,
+    then: Vec<Change>,
+    outputs: Vec<Output>,
+    timers: Vec<(Timestamp, Timer)>,
+    input: Input,
+    reruns: u8,
+}
+
+/// What [`Node::persisted`] gives back to the loop around the node.
+#[derive(Debug, Default)]
+pub struct Freed {
+    /// Lanes that the batch held.
+    pub lanes: Vec<Lane>,
+    /// An input to run again, and how often it was run again before.
+    pub rerun: Option<(Input, u8)>,
+}
+
+/// One node of the mesh.
+#[derive(Debug)]
+pub struct Node {
+    config: Config,
+    id: NodeId,
+    crypto: Arc<dyn Crypto>,
+    started: Timestamp,
+    counters: BTreeMap<&'static str, u64>,
+    timers: Timers,
+    busy: BTreeSet<Lane>,
+    pending: BTreeMap<u64, Pending>,
+    next_token: u64,
+    outputs: VecDeque<Output>,
+    pub(crate) keys: keys::State,
+    pub(crate) accounts: accounts::State,
+    pub(crate) clients: clients::State,
+    pub(crate) delivery: delivery::State,
+    pub(crate) egress: egress::State,
+    pub(crate) home: home::State,
+    pub(crate) ingress: ingress::State,
+    pub(crate) locator: locator::State,
+    pub(crate) membership: membership::State,
+    pub(crate) operator: operator::State,
+    pub(crate) publisher: publisher::State,
+}
+
+impl Node {
+    /// A node that has not read its records yet: [`Input::Restore`] and [`Input::Started`] come first.
+    #[must_use]
+    pub fn new(config: Config, keyring: Keyring, crypto: Arc<dyn Crypto>, now: Timestamp) -> Self {
+        let id = crypto.node_id(&keyring);
+        Self {
+            config,
+            id,
+            crypto,
+            started: now,
+            counters: BTreeMap::new(),
+            timers: Timers::default(),
+            busy: BTreeSet::new(),
+            pending: BTreeMap::new(),
+            next_token: 1,
+            outputs: VecDeque::new(),
+            keys: keys::State::new(keyring),
+            accounts: accounts::State::default(),
+            clients: clients::State::default(),
+            delivery: delivery::State::default(),
+            egress: egress::State::default(),
+            home: home::State::default(),
+            ingress: ingress::State::default(),
+            locator: locator::State::default(),
+            membership: membership::State::default(),
+            operator: operator::State::default(),
+            publisher: publisher::State::default(),
+        }
+    }
+
+    /// This node's identity.
+    #[must_use]
+    pub fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// The operator's settings.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// When the node was made.
+    #[must_use]
+    pub fn started(&self) -> Timestamp {
+        self.started
+    }
+
+    /// Counters since start, by name.
+    #[must_use]
+    pub fn counters(&self) -> &BTreeMap<&'static str, u64> {
+        &self.counters
+    }
+
+    pub(crate) fn crypto(&self) -> &dyn Crypto {
+        self.crypto.as_ref()
+    }
+
+    pub(crate) fn keys(&self) -> &Keyring {
+        self.keys.ring()
+    }
+
+    /// Counts an event, whatever becomes of the run's batch.
+    pub(crate) fn count(&self, tx: &mut Tx<'_>, name: &'static str) {
+        tx.change(Change::Count(name));
+    }
+
+    /// Adds a line to a message's timeline, when the run's batch is durable. `what` holds no content and no number.
+    pub(crate) fn trace(&self, tx: &mut Tx<'_>, message: MessageId, room: &'static str, what: impl Into<String>) {
+        let at = tx.now();
+        tx.then(operator::Change::Trace { message, at, room, what: what.into() });
+    }
+
+    /// Runs one input over one snapshot of records.
+    pub fn handle(&mut self, input: &Input, view: &View, now: Timestamp, seed: [u8; 32]) -> Step {
+        self.handle_again(input, view, now, seed, 0)
+    }
+
+    /// As [`Node::handle`], for an input that met a conflict `reruns` times.
+    pub fn handle_again(&mut self, input: &Input, view: &View, now: Timestamp, seed: [u8; 32], reruns: u8) -> Step {
+        if let Input::Restore { table, rows } = input {
+            self.restore(*table, rows, now);
+            return Step::Done;
+        }
+        let busy = |lane: &Lane| self.busy.contains(lane);
+        let mut tx = Tx::new(now, seed, view, &busy);
+        let ended = self.run(input, &mut tx);
+        let lanes = tx.lanes();
+        let effects = tx.effects;
+        match ended {
+            Ok(()) => self.commit(input, effects, lanes, reruns),
+            Err(Halt::Need(fetch)) => return Step::Need(fetch),
+            Err(Halt::Wait(lane)) => return Step::Wait(lane),
+            Err(Halt::Refused(refusal)) => {
+                self.apply_all(effects.at_once);
+                self.refuse(input, refusal);
+            }
+        }
+        Step::Done
+    }
+
+    fn commit(&mut self, input: &Input, effects: Effects, lanes: Vec<Lane>, reruns: u8) {
+        self.apply_all(effects.at_once);
+        self.outputs.extend(effects.early);
+        if effects.batch.writes.is_empty() {
+            self.finish(effects.then, effects.outputs, effects.timers);
+            return;
+        }
+        let token = self.next_token;
+        self.next_token += 1;
+        self.busy.extend(lanes.iter().cloned());
+        self.pending.insert(
+            token,
+            Pending {
+                lanes,
+                then: effects.then,
+                outputs: effects.outputs,
+                timers: effects.timers,
+                input: input.clone(),
+                reruns,
+            },
+        );
+        self.outputs.push_back(Output::Persist { token, batch: effects.batch });
+    }
+
+    fn finish(&mut self, then: Vec<Change>, outputs: Vec<Output>, timers: Vec<(Timestamp, Timer)>) {
+        self.apply_all(then);
+        for (at, timer) in timers {
+            self.timers.set(at, timer);
+        }
+        self.outputs.extend(outputs);
+    }
+
+    /// How a batch ended. Tokens end in the order they were made; an unknown token changes nothing.
+    pub fn persisted(&mut self, token: u64, outcome: Outcome) -> Freed {
+        let Some(pending) = self.pending.remove(&token) else { return Freed::default() };
+        for lane in &pending.lanes {
+            self.busy.remove(lane);
+        }
+        let mut freed = Freed { lanes: pending.lanes, rerun: None };
+        match outcome {
+            Outcome::Ok => self.finish(pending.then, pending.outputs, pending.timers),
+            Outcome::Conflict if pending.reruns < RERUNS_MAX => {
+                freed.rerun = Some((pending.input, pending.reruns + 1));
+            }
+            Outcome::Conflict | Outcome::Failed => {
+                self.bump("store_failed");
+                for output in pending.outputs {
+                    self.unsay(output);
+                }
+            }
+        }
+        freed
+    }
+
+    /// What rested on a failed batch is not said; whoever waits hears that it did not work.
+    fn unsay(&mut self, output: Output) {
+        let retry_after_ms = RETRY_AFTER_MS;
+        let instead = match output {
+            Output::Reply { to, .. } => Output::Reply { to, reply: Reply::Refused(Refusal::unavailable()) },
+            Output::Taken { to, .. } => Output::Taken { to, taken: Taken::Busy { retry_after_ms } },
+            Output::Respond { to, .. } => Output::Respond { to, response: Response::Busy { retry_after_ms } },
+            _ => return,
+        };
+        self.outputs.push_back(instead);
+    }
+
+    /// Tells whoever waits for an input that it was refused; nothing else happens.
+    pub fn refuse(&mut self, input: &Input, refusal: Refusal) {
+        let retry_after_ms = RETRY_AFTER_MS;
+        let output = match input {
+            Input::Command { reply, .. } => Output::Reply { to: *reply, reply: Reply::Refused(refusal) },
+            Input::Envelope { reply, .. } => Output::Taken { to: *reply, taken: Taken::Busy { retry_after_ms } },
+            Input::Asked { reply, .. } => Output::Respond { to: *reply, response: Response::Busy { retry_after_ms } },
+            _ => {
+                self.bump("input_refused");
+                self.retry_later(input);
+                return;
+            }
+        };
+        self.outputs.push_back(output);
+    }
+
+    /// Work that nobody waits for must not be forgotten because the store was down for a moment.
+    fn retry_later(&mut self, input: &Input) {
+        let at = Timestamp(self.timers.next().map_or(self.started.0, |at| at.0).saturating_add(u64::from(RETRY_AFTER_MS)));
+        let timer = match input {
+            Input::Timer(timer) => timer.clone(),
+            Input::Follow(Follow::Route(message) | Follow::Local(message)) => Timer::Route(*message),
+            Input::Follow(Follow::RunJob(message)) => Timer::Job(*message),
+            Input::Follow(Follow::RunSms(id)) => Timer::Sms(*id),
+            _ => return,
+        };
+        self.timers.set(at, timer);
+    }
+
+    /// The next thing to do, in order.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When the node wants to be woken.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        self.timers.next()
+    }
+
+    /// Takes one timer that is due; the loop runs it as [`Input::Timer`].
+    pub fn take_due(&mut self, now: Timestamp) -> Option<Timer> {
+        self.timers.take_due(now)
+    }
+
+    fn run(&self, input: &Input, tx: &mut Tx<'_>) -> Run {
+        match input {
+            Input::Restore { .. } => Ok(()),
+            Input::Started => self.start(tx),
+            Input::Command { reply, command } => self.run_command(tx, *reply, command),
+            Input::Envelope { reply, from, carried } => delivery::on_envelope(self, tx, *reply, *from, carried),
+            Input::Asked { reply, from, request } => self.run_request(tx, *reply, *from, request),
+            Input::Carried { to, envelope, taken } => delivery::on_carried(self, tx, *to, *envelope, *taken),
+            Input::Answered { token, from, response } => self.run_answer(tx, *token, *from, response),
+            Input::Connected(peer) => {
+                membership::on_connected(self, tx, *peer)?;
+                delivery::on_connected(self, tx, *peer)
+            }
+            Input::Disconnected(peer) => membership::on_disconnected(self, tx, *peer),
+            Input::Worked { id, done } => self.run_worked(tx, *id, done),
+            Input::Timer(timer) => self.run_timer(tx, timer),
+            Input::Follow(follow) => self.run_follow(tx, follow),
+        }
+    }
+
+    fn start(&self, tx: &mut Tx<'_>) -> Run {
+        keys::start(self, tx)?;
+        membership::start(self, tx)?;
+        locator::start(self, tx)?;
+        ingress::start(self, tx)?;
+        delivery::start(self, tx)?;
+        home::start(self, tx)?;
+        egress::start(self, tx)
+    }
+
+    fn run_command(&self, tx: &mut Tx<'_>, reply: ReplyTo, command: &Command) -> Run {
+        match command {
+            Command::Submit(submit) => ingress::on_submit(self, tx, reply, submit),
+            Command::Account(command) => accounts::on_command(self, tx, reply, command),
+            Command::Publisher(command) => publisher::on_command(self, tx, reply, command),
+            Command::Clients(command) => clients::on_command(self, tx, reply, command),
+            Command::Operator(command) => self.run_operator(tx, reply, command),
+        }
+    }
+
+    fn run_operator(&self, tx: &mut Tx<'_>, reply: ReplyTo, command: &OperatorCommand) -> Run {
+        use OperatorCommand as C;
+        match command {
+            C::Status | C::Trace { .. } | C::Doctor | C::Ping { .. } => operator::on_command(self, tx, reply, command),
+            C::GatewayAdd { .. } | C::GatewayList | C::GatewayRemove { .. } => {
+                ingress::on_operator(self, tx, reply, command)
+            }
+            C::NodeId | C::NodeList | C::Invite | C::Join { .. } | C::Federate { .. } | C::Block { .. } => {
+                membership::on_operator(self, tx, reply, command)
+            }
+            C::BundleExport | C::BundleImport { .. } => delivery::on_operator(self, tx, reply, command),
+            C::BridgeKeysGenerate { .. } | C::BridgeKeysList => keys::on_operator(self, tx, reply, command),
+        }
+    }
+
+    fn run_request(&self, tx: &mut Tx<'_>, reply: ReplyTo, from: NodeId, request: &Request) -> Run {
+        match request {
+            Request::Envelopes(_) => {
+                tx.output(Output::Respond { to: reply, response: Response::Refused });
+                Ok(())
+            }
+            Request::Digest { .. }
+            | Request::Heads { .. }
+            | Request::WantFacts(_)
+            | Request::Facts(_)
+            | Request::Join { .. } => membership::on_request(self, tx, reply, from, request),
+            Request::WantFilter { .. } | Request::Evaluate { .. } | Request::WhoHolds { .. } => {
+                locator::on_request(self, tx, reply, from, request)
+            }
+        }
+    }
+
+    fn run_answer(
+        &self,
+        tx: &mut Tx<'_>,
+        token: u64,
+        from: NodeId,
+        response: &Result<Response, crate::LinkError>,
+    ) -> Run {
+        if self.membership.asked(token) {
+            membership::on_answer(self, tx, token, from, response)
+        } else {
+            locator::on_answer(self, tx, token, from, response)
+        }
+    }
+
+    fn run_worked(&self, tx: &mut Tx<'_>, id: crate::WorkId, done: &crate::WorkDone) -> Run {
+        use crate::WorkDone as D;
+        match done {
+            D::Hashed(_) | D::Verified(_) | D::Captcha(_) => accounts::on_worked(self, tx, &id, done),
+            D::Sent(_) if self.accounts.waits_for(&id) => accounts::on_worked(self, tx, &id, done),
+            D::Sent(_) => egress::on_worked(self, tx, id, done),
+            D::Published(_) | D::Refreshed(_) => home::on_worked(self, tx, id, done),
+            D::Exchanged(_) | D::Revoked => publisher::on_worked(self, tx, &id, done),
+            D::KeysSaved(_) => keys::on_worked(self, tx, id, done),
+        }
+    }
+
+    fn run_timer(&self, tx: &mut Tx<'_>, timer: &Timer) -> Run {
+        match timer {
+            Timer::ReplyWait(id) => ingress::on_reply_wait(self, tx, *id),
+            Timer::Segments(set) => ingress::on_segments(self, tx, set),
+            Timer::Route(message) => delivery::on_route(self, tx, *message),
+            Timer::LegSilent(message, node) => delivery::on_leg_silent(self, tx, *message, *node),
+            Timer::Custody(node) => delivery::on_custody(self, tx, *node),
+            Timer::Receipts(node) => delivery::on_flush(self, tx, *node),
+            Timer::Declines(node) => delivery::on_declines(self, tx, *node),
+            Timer::Outcome(message) => delivery::on_forget(self, tx, *message),
+            Timer::Job(message) => home::on_job(self, tx, *message),
+            Timer::Refusal(entity, message) => home::on_refusal(self, tx, *entity, *message),
+            Timer::Sms(id) => egress::on_sms(self, tx, id),
+            Timer::Gossip | Timer::RenewRecord => membership::on_timer(self, tx, timer),
+            Timer::FilterRecent | Timer::Audit | Timer::Question(_) => locator::on_timer(self, tx, timer),
+            Timer::Ping(nonce) => operator::on_ping_lost(self, tx, *nonce),
+            Timer::Daily => self.daily(tx),
+            Timer::Tick => Ok(()),
+        }
+    }
+
+    fn daily(&self, tx: &mut Tx<'_>) -> Run {
+        keys::daily(self, tx)?;
+        locator::daily(self, tx)?;
+        delivery::daily(self, tx)
+    }
+
+    fn run_follow(&self, tx: &mut Tx<'_>, follow: &Follow) -> Run {
+        match follow {
+            Follow::Route(message) => delivery::on_route(self, tx, *message),
+            Follow::Body(opened) => self.run_body(tx, opened),
+            Follow::Local(message) => home::on_local(self, tx, *message),
+            Follow::Assembled { from, submission, number } => {
+                home::on_assembled(self, tx, *from, submission, number.as_ref())
+            }
+            Follow::Receipt { from, receipt } => delivery::on_receipt(self, tx, *from, receipt),
+            Follow::RunJob(message) => home::on_job(self, tx, *message),
+            Follow::RunSms(id) => egress::on_sms(self, tx, id),
+        }
+    }
+
+    fn run_body(&self, tx: &mut Tx<'_>, opened: &delivery::Opened) -> Run {
+        use delivery::Body;
+        match &opened.body {
+            Body::Submission(submission) => home::on_submission(self, tx, opened.sender, submission),
+            Body::Receipts(receipts) => delivery::on_receipts(self, tx, opened.sender, receipts),
+            Body::Question(question) => locator::on_question(self, tx, opened.sender, question),
+            Body::Answer(answer) => locator::on_answer_letter(self, tx, opened.sender, answer),
+            Body::Ping { nonce } => operator::on_ping(self, tx, opened, *nonce),
+            Body::Pong { nonce, hops } => operator::on_pong(self, tx, opened.sender, *nonce, *hops),
+            Body::Sms(request) => egress::on_request(self, tx, opened.sender, request),
+        }
+    }
+
+    fn restore(&mut self, table: u8, rows: &[(Key, Vec<u8>)], now: Timestamp) {
+        match table {
+            key::META => {
+                membership::restore_meta(self, rows, now);
+                keys::restore_meta(self, rows, now);
+            }
+            key::FACT | key::POLICY => membership::restore(self, table, rows, now),
+            key::FILTER | key::TAG | key::TAG_CACHE => locator::restore(self, table, rows, now),
+            key::GATEWAY => ingress::restore(self, rows, now),
+            key::OUTBOX | key::CUSTODY => delivery::restore(self, table, rows, now),
+            key::JOB => home::restore(self, rows, now),
+            key::SMS => egress::restore(self, rows, now),
+            key::TEST => clients::restore(self, rows),
+            key::SEGMENTS => ingress::restore_segments(self, rows),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn set_timer(&mut self, at: Timestamp, timer: Timer) {
+        self.timers.set(at, timer);
+    }
+
+    fn bump(&mut self, name: &'static str) {
+        *self.counters.entry(name).or_default() += 1;
+    }
+
+    fn apply_all(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            match change {
+                Change::Count(name) => self.bump(name),
+                Change::Accounts(change) => self.accounts.apply(change),
+                Change::Clients(change) => self.clients.apply(change),
+                Change::Delivery(change) => self.delivery.apply(change),
+                Change::Egress(change) => self.egress.apply(change),
+                Change::Home(change) => self.home.apply(change),
+                Change::Ingress(change) => self.ingress.apply(change),
+                Change::Keys(change) => self.keys.apply(change),
+                Change::Locator(change) => self.locator.apply(change),
+                Change::Membership(change) => self.membership.apply(change),
+                Change::Operator(change) => self.operator.apply(change),
+                Change::Publisher(change) => self.publisher.apply(change),
+            }
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The loop around a node that the real driver and the simulator share: loads what a run needs, parks what must wait, and
+//! goes on with completions and follow-ups before anything new.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use relaymesh_protocol::ids::Timestamp;
+
+use crate::batch::{Key, Outcome};
+use crate::command::Refusal;
+use crate::input::Input;
+use crate::node::{Node, Step};
+use crate::output::Output;
+use crate::tx::{Fetch, Lane, View};
+
+/// Most rounds of one run: each names a record that is not in the view, and no conversation has longer chains.
+const ROUNDS_MAX: usize = 24;
+/// Most inputs that wait for one lane.
+const WAITERS_MAX: usize = 64;
+
+/// The store cannot be read now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the store cannot be read")]
+pub struct Unavailable;
+
+/// Key, version and value of rows below a prefix.
+pub type Loaded = Vec<(Key, u64, Vec<u8>)>;
+
+/// Where records come from.
+pub trait Load {
+    /// Version and value of a record.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn get(&mut self, key: &[u8]) -> Result<Option<(u64, Vec<u8>)>, Unavailable>;
+
+    /// The first `limit` rows below a prefix.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn rows(&mut self, prefix: &[u8], limit: usize) -> Result<Loaded, Unavailable>;
+}
+
+/// An input that waits, with the seed it began with.
+#[derive(Debug)]
+struct Parked {
+    input: Input,
+    seed: [u8; 32],
+    reruns: u8,
+}
+
+/// A node and what waits for it.
+#[derive(Debug)]
+pub struct Pump {
+    node: Node,
+    seeds: ChaCha20Rng,
+    waiting: BTreeMap<Lane, VecDeque<Parked>>,
+    ready: VecDeque<Parked>,
+    outputs: VecDeque<Output>,
+}
+
+impl Pump {
+    /// A pump that draws each input's seed from `seed`.
+    #[must_use]
+    pub fn new(node: Node, seed: [u8; 32]) -> Self {
+        Self {
+            node,
+            seeds: ChaCha20Rng::from_seed(seed),
+            waiting: BTreeMap::new(),
+            ready: VecDeque::new(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// The node.
+    #[must_use]
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// Runs an input from outside, and whatever follows from it at once.
+    pub fn feed(&mut self, input: Input, now: Timestamp, store: &mut dyn Load) {
+        let seed = self.seed();
+        self.run(Parked { input, seed, reruns: 0 }, now, store);
+        self.settle(now, store);
+    }
+
+    /// A batch ended: what waited for it goes on.
+    pub fn persisted(&mut self, token: u64, outcome: Outcome, now: Timestamp, store: &mut dyn Load) {
+        let freed = self.node.persisted(token, outcome);
+        if let Some((input, reruns)) = freed.rerun {
+            let seed = self.seed();
+            self.run(Parked { input, seed, reruns }, now, store);
+        }
+        self.settle(now, store);
+        for lane in freed.lanes {
+            self.wake(&lane, now, store);
+        }
+    }
+
+    /// Runs every timer that is due.
+    pub fn tick(&mut self, now: Timestamp, store: &mut dyn Load) {
+        while let Some(timer) = self.node.take_due(now) {
+            self.feed(Input::Timer(timer), now, store);
+        }
+    }
+
+    /// When [`Pump::tick`] wants to be called.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        self.node.poll_timeout()
+    }
+
+    /// The next thing to do, in order; follow-ups never come out.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    fn seed(&mut self) -> [u8; 32] {
+        let mut seed = [0; 32];
+        self.seeds.fill_bytes(&mut seed);
+        seed
+    }
+
+    /// Lets the waiters of a freed lane run until one of them takes it again.
+    fn wake(&mut self, lane: &Lane, now: Timestamp, store: &mut dyn Load) {
+        while let Some(parked) = self.next_waiter(lane) {
+            let parked_again = self.run(parked, now, store);
+            self.settle(now, store);
+            if parked_again.as_ref() == Some(lane) {
+                // It was at the head of the queue and stays there.
+                if let Some(queue) = self.waiting.get_mut(lane)
+                    && let Some(last) = queue.pop_back()
+                {
+                    queue.push_front(last);
+                }
+                return;
+            }
+        }
+    }
+
+    fn next_waiter(&mut self, lane: &Lane) -> Option<Parked> {
+        let queue = self.waiting.get_mut(lane)?;
+        let parked = queue.pop_front();
+        if queue.is_empty() {
+            self.waiting.remove(lane);
+        }
+        parked
+    }
+
+    /// Moves outputs out of the node; follow-ups are run at once.
+    fn settle(&mut self, now: Timestamp, store: &mut dyn Load) {
+        loop {
+            while let Some(output) = self.node.poll_output() {
+                if let Output::Follow(input) = output {
+                    let seed = self.seed();
+                    self.ready.push_back(Parked { input, seed, reruns: 0 });
+                } else {
+                    self.outputs.push_back(output);
+                }
+            }
+            let Some(parked) = self.ready.pop_front() else { return };
+            self.run(parked, now, store);
+        }
+    }
+
+    /// Runs one input to its end; returns the lane if it was parked.
+    fn run(&mut self, parked: Parked, now: Timestamp, store: &mut dyn Load) -> Option<Lane> {
+        let mut view = View::default();
+        for _ in 0..ROUNDS_MAX {
+            match self.node.handle_again(&parked.input, &view, now, parked.seed, parked.reruns) {
+                Step::Done => return None,
+                Step::Wait(lane) => {
+                    self.park(lane.clone(), parked);
+                    return Some(lane);
+                }
+                Step::Need(fetch) => {
+                    if load(&mut view, fetch, store).is_err() {
+                        break;
+                    }
+                }
+            }
+        }
+        self.node.refuse(&parked.input, Refusal::unavailable());
+        None
+    }
+
+    fn park(&mut self, lane: Lane, parked: Parked) {
+        let queue = self.waiting.entry(lane).or_default();
+        if queue.len() < WAITERS_MAX {
+            queue.push_back(parked);
+        } else {
+            self.node.refuse(&parked.input, Refusal::unavailable());
+        }
+    }
+}
+
+fn load(view: &mut View, fetch: Fetch, store: &mut dyn Load) -> Result<(), Unavailable> {
+    match fetch {
+        Fetch::Keys(keys) => {
+            for key in keys {
+                let record = store.get(&key)?;
+                view.insert(key, record);
+            }
+        }
+        Fetch::Prefix { prefix, limit } => {
+            let rows = store.rows(&prefix, limit)?;
+            view.insert_prefix(prefix, limit, rows);
+        }
+    }
+    Ok(())
+}

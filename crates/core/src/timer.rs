@@ -1,0 +1,103 @@
+//! Everything the node can be woken for, and when.
+
+use std::collections::BTreeMap;
+
+use relaymesh_protocol::ids::{EntityId, MessageId, NodeId, Timestamp};
+
+/// One reason to wake up.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    /// A caller has waited long enough for a message's outcome.
+    ReplyWait(u64),
+    /// Try to route and offer this message again.
+    Route(MessageId),
+    /// An unanswered leg counts as silent.
+    LegSilent(MessageId, NodeId),
+    /// An incomplete segment set is sent on, then given up.
+    Segments([u8; 16]),
+    /// A job's next attempt.
+    Job(MessageId),
+    /// The SMS queue's next attempt.
+    Sms([u8; 16]),
+    /// A custody copy's next offer, or its end.
+    Custody(NodeId),
+    /// Receipts that were gathered for a node leave in one envelope.
+    Receipts(NodeId),
+    /// Declines that were gathered for a node leave.
+    Declines(NodeId),
+    /// The outcome of a message is forgotten.
+    Outcome(MessageId),
+    /// Anti-entropy with a few random peers.
+    Gossip,
+    /// Rebuild the recent filter.
+    FilterRecent,
+    /// Daily work: base filter, key rotation, expiry of records.
+    Daily,
+    /// The node record is renewed before it expires.
+    RenewRecord,
+    /// A question without an answer is given up.
+    Question(u64),
+    /// A ping without an answer is given up.
+    Ping(u64),
+    /// Spare ration is spent on audits of partners' filters.
+    Audit,
+    /// An unconsumed refusal may now be told to the sender.
+    Refusal(EntityId, MessageId),
+    /// One-second housekeeping of in-memory limiters.
+    Tick,
+}
+
+/// The timers in order. Same moment: first set, first fired.
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    queue: BTreeMap<(Timestamp, u64), Timer>,
+    at: BTreeMap<Timer, (Timestamp, u64)>,
+    next: u64,
+}
+
+impl Timers {
+    /// Sets or moves a timer: one entry per timer value.
+    pub fn set(&mut self, at: Timestamp, timer: Timer) {
+        if let Some(old) = self.at.remove(&timer) {
+            self.queue.remove(&old);
+        }
+        let slot = (at, self.next);
+        self.next += 1;
+        self.at.insert(timer.clone(), slot);
+        self.queue.insert(slot, timer);
+    }
+
+    /// When the next timer is due.
+    pub fn next(&self) -> Option<Timestamp> {
+        self.queue.keys().next().map(|(at, _)| *at)
+    }
+
+    /// Takes the next timer that is due.
+    pub fn take_due(&mut self, now: Timestamp) -> Option<Timer> {
+        let (slot, _) = self.queue.first_key_value()?;
+        if slot.0 > now {
+            return None;
+        }
+        let (_, timer) = self.queue.pop_first()?;
+        self.at.remove(&timer);
+        Some(timer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timer_set_twice_fires_once_at_the_later_setting() {
+        let mut timers = Timers::default();
+        timers.set(Timestamp(5), Timer::Gossip);
+        timers.set(Timestamp(9), Timer::Gossip);
+        timers.set(Timestamp(7), Timer::Daily);
+        assert_eq!(timers.next(), Some(Timestamp(7)));
+        assert_eq!(timers.take_due(Timestamp(6)), None);
+        assert_eq!(timers.take_due(Timestamp(10)), Some(Timer::Daily));
+        assert_eq!(timers.take_due(Timestamp(10)), Some(Timer::Gossip));
+        assert_eq!(timers.take_due(Timestamp(10)), None);
+    }
+}

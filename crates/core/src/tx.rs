@@ -1,0 +1,244 @@
+//! One run of one input: what it read, what it wants written, said and remembered. Nothing of it counts until the run
+//! ends well, so a run can stop anywhere to ask for a record and begin again.
+
+use std::collections::BTreeMap;
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use relaymesh_protocol::ids::Timestamp;
+
+use crate::batch::{ABSENT, Batch, Key, Write};
+use crate::command::{Refusal, Reply};
+use crate::input::{Follow, Input, ReplyTo};
+use crate::node::Change;
+use crate::output::Output;
+use crate::record::key;
+use crate::timer::Timer;
+
+/// Records that only one pending batch at a time may touch: an entity's, or a single one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lane(pub Vec<u8>);
+
+/// What a run lacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fetch {
+    /// These records; absence is an answer.
+    Keys(Vec<Key>),
+    /// The first `limit` records below a prefix, after a key.
+    Prefix {
+        /// Table and leading key bytes.
+        prefix: Key,
+        /// How many at most.
+        limit: usize,
+    },
+}
+
+/// Why a run ended early. The first two change nothing and emit nothing.
+#[derive(Clone, Debug)]
+pub enum Halt {
+    /// Records are missing from the view.
+    Need(Fetch),
+    /// A lane that the run touches has a batch pending.
+    Wait(Lane),
+    /// The caller is told no, and nothing is written.
+    Refused(Refusal),
+}
+
+impl From<Refusal> for Halt {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// What a handler returns.
+pub type Run<T = ()> = Result<T, Halt>;
+
+/// One snapshot of the records that a run asked for.
+#[derive(Debug, Default)]
+pub struct View {
+    records: BTreeMap<Key, Option<(u64, Vec<u8>)>>,
+    prefixes: BTreeMap<Key, (usize, Vec<Key>)>,
+}
+
+impl View {
+    /// Adds a record (version and value) or its absence.
+    pub fn insert(&mut self, key: Key, record: Option<(u64, Vec<u8>)>) {
+        self.records.insert(key, record);
+    }
+
+    /// Adds the rows below a prefix.
+    pub fn insert_prefix(&mut self, prefix: Key, limit: usize, rows: Vec<(Key, u64, Vec<u8>)>) {
+        let keys = rows.iter().map(|(key, ..)| key.clone()).collect();
+        for (key, version, value) in rows {
+            self.records.insert(key, Some((version, value)));
+        }
+        self.prefixes.insert(prefix, (limit, keys));
+    }
+}
+
+/// What a finished run leaves behind.
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    pub batch: Batch,
+    /// Memory that changes at once.
+    pub at_once: Vec<Change>,
+    /// Memory that changes when the batch is durable.
+    pub then: Vec<Change>,
+    /// Outputs that rest on the batch.
+    pub outputs: Vec<Output>,
+    /// Outputs that do not.
+    pub early: Vec<Output>,
+    pub timers: Vec<(Timestamp, Timer)>,
+}
+
+/// One run of one input.
+pub struct Tx<'a> {
+    now: Timestamp,
+    rng: ChaCha20Rng,
+    view: &'a View,
+    busy: &'a dyn Fn(&Lane) -> bool,
+    pub(crate) effects: Effects,
+}
+
+impl<'a> Tx<'a> {
+    pub(crate) fn new(now: Timestamp, seed: [u8; 32], view: &'a View, busy: &'a dyn Fn(&Lane) -> bool) -> Self {
+        Self { now, rng: ChaCha20Rng::from_seed(seed), view, busy, effects: Effects::default() }
+    }
+
+    /// The moment of this input.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// This input's chance; every round of a run draws the same.
+    pub fn rng(&mut self) -> &mut ChaCha20Rng {
+        &mut self.rng
+    }
+
+    /// Random bytes for an identifier, a nonce or a key.
+    pub fn random<const N: usize>(&mut self) -> [u8; N] {
+        use rand_core::Rng;
+        let mut bytes = [0; N];
+        self.rng.fill_bytes(&mut bytes);
+        bytes
+    }
+
+    /// Reads several records in one round, so that the next `get`s find them.
+    pub fn prefetch(&mut self, keys: impl IntoIterator<Item = Key>) -> Run {
+        let mut missing = Vec::new();
+        for key in keys {
+            self.check_lane(&key)?;
+            if !self.view.records.contains_key(&key) && self.written(&key).is_none() {
+                missing.push(key);
+            }
+        }
+        if missing.is_empty() { Ok(()) } else { Err(Halt::Need(Fetch::Keys(missing))) }
+    }
+
+    /// Reads a record: what this run has written, else what the store holds.
+    pub fn get(&mut self, key: &[u8]) -> Run<Option<Vec<u8>>> {
+        self.check_lane(key)?;
+        if let Some(write) = self.written(key) {
+            return Ok(match write {
+                Write::Put { value, .. } => Some(value.clone()),
+                Write::Delete { .. } => None,
+            });
+        }
+        match self.view.records.get(key) {
+            None => Err(Halt::Need(Fetch::Keys(vec![key.to_vec()]))),
+            Some(record) => Ok(record.as_ref().map(|(_, value)| value.clone())),
+        }
+    }
+
+    /// Reads up to `limit` rows below a prefix, as the store holds them.
+    pub fn rows(&mut self, prefix: &[u8], limit: usize) -> Run<Vec<(Key, Vec<u8>)>> {
+        let keys = match self.view.prefixes.get(prefix) {
+            Some((seen, keys)) if *seen >= limit => keys,
+            _ => return Err(Halt::Need(Fetch::Prefix { prefix: prefix.to_vec(), limit })),
+        };
+        let mut rows = Vec::with_capacity(keys.len());
+        for key in keys {
+            self.check_lane(key)?;
+            if let Some(Some((_, value))) = self.view.records.get(key) {
+                rows.push((key.clone(), value.clone()));
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Writes a record. Sealing is the caller's; see [`crate::record`].
+    pub fn put(&mut self, key: Key, value: Vec<u8>) -> Run {
+        self.write(Write::Put { key, value })
+    }
+
+    /// Removes a record.
+    pub fn delete(&mut self, key: Key) -> Run {
+        self.write(Write::Delete { key })
+    }
+
+    fn write(&mut self, write: Write) -> Run {
+        self.check_lane(write.key())?;
+        if let Some(record) = self.view.records.get(write.key()) {
+            let version = record.as_ref().map_or(ABSENT, |(version, _)| *version);
+            let expect = (write.key().clone(), version);
+            if !self.effects.batch.expects.contains(&expect) {
+                self.effects.batch.expects.push(expect);
+            }
+        }
+        self.effects.batch.writes.retain(|other| other.key() != write.key());
+        self.effects.batch.writes.push(write);
+        Ok(())
+    }
+
+    fn written(&self, key: &[u8]) -> Option<&Write> {
+        self.effects.batch.writes.iter().find(|write| write.key() == key)
+    }
+
+    fn check_lane(&self, key: &[u8]) -> Run {
+        let lane = key::lane(key);
+        if (self.busy)(&lane) { Err(Halt::Wait(lane)) } else { Ok(()) }
+    }
+
+    /// Changes memory as soon as the run ends (counters, limiters, what no record mirrors).
+    pub(crate) fn change(&mut self, change: impl Into<Change>) {
+        self.effects.at_once.push(change.into());
+    }
+
+    /// Changes memory when the batch is durable.
+    pub(crate) fn then(&mut self, change: impl Into<Change>) {
+        self.effects.then.push(change.into());
+    }
+
+    /// Says something that rests on the batch: it leaves when the batch is durable.
+    pub fn output(&mut self, output: Output) {
+        self.effects.outputs.push(output);
+    }
+
+    /// Says something that does not rest on the batch.
+    pub fn output_early(&mut self, output: Output) {
+        self.effects.early.push(output);
+    }
+
+    /// Answers a waiting caller when the batch is durable.
+    pub fn reply(&mut self, to: ReplyTo, reply: Reply) {
+        self.output(Output::Reply { to, reply });
+    }
+
+    /// Goes on with another input when the batch is durable, before anything new from outside.
+    pub fn follow(&mut self, follow: Follow) {
+        self.output(Output::Follow(Input::Follow(follow)));
+    }
+
+    /// Wakes the node at `at`; lost on restart unless a record brings it back.
+    pub fn wake(&mut self, at: Timestamp, timer: Timer) {
+        self.effects.timers.push((at, timer));
+    }
+
+    /// The lanes that the written records belong to.
+    pub(crate) fn lanes(&self) -> Vec<Lane> {
+        let mut lanes: Vec<Lane> = self.effects.batch.writes.iter().map(|w| key::lane(w.key())).collect();
+        lanes.sort();
+        lanes.dedup();
+        lanes
+    }
+}

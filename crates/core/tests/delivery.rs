@@ -1,0 +1,187 @@
+//! A person's message from any node to the platform, once, whatever happens on the way.
+
+mod world;
+
+use relaymesh_core::command::{OperatorCommand, OperatorReply};
+use world::{Person, PlatformMood, World};
+
+const NUMBER: &str = "+237650123456";
+
+/// Three nodes of three instances, all members of one mesh; the person's vault is at the last.
+fn three() -> (World, usize, usize, usize) {
+    let mut world = World::new();
+    let (a, b, c) = (world.add("a", 1), world.add("b", 2), world.add("c", 3));
+    world.join(a, b);
+    world.join(a, c);
+    world.run_for(10_000);
+    (world, a, b, c)
+}
+
+fn minutes(n: u64) -> u64 {
+    n * 60_000
+}
+
+#[test]
+fn a_message_that_enters_at_another_node_is_published_once() {
+    let (mut world, a, _, c) = three();
+    let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
+    world.run_for(minutes(3));
+    let sms = person.compose("bonjour", true);
+    person.send(&mut world, a, &sms);
+    world.run_for(minutes(1));
+    assert_eq!(world.count("bonjour"), 1);
+    assert!(world.sms.iter().any(|(to, text)| to == NUMBER && text.starts_with("Livraison RelaySMS :")), "delivery SMS");
+}
+
+#[test]
+fn the_same_sms_through_two_nodes_and_twice_is_published_once() {
+    let (mut world, a, b, c) = three();
+    let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
+    world.run_for(minutes(3));
+    let sms = person.compose("once", true);
+    for node in [a, b, a, c, b] {
+        person.send(&mut world, node, &sms);
+    }
+    world.run_for(minutes(2));
+    assert_eq!(world.count("once"), 1);
+}
+
+#[test]
+fn a_home_that_is_killed_between_accept_and_delivery_publishes_after_its_restart() {
+    let (mut world, a, _, c) = three();
+    let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
+    world.run_for(minutes(3));
+    for n in 0..5 {
+        let sms = person.compose(&format!("kill {n}"), true);
+        person.send(&mut world, a, &sms);
+        world.run_for(n * 17);
+        world.kill(c);
+        world.run_for(minutes(1));
+        world.restart(c);
+        world.run_for(minutes(20));
+        assert_eq!(world.count(&format!("kill {n}")), 1, "message {n}");
+    }
+}
+
+#[test]
+fn an_ingress_that_is_killed_after_its_2xx_still_delivers() {
+    let (mut world, a, _, c) = three();
+    let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
+    world.run_for(minutes(3));
+    let sms = person.compose("survivor", true);
+    person.send(&mut world, a, &sms);
+    world.kill(a);
+    world.run_for(minutes(5));
+    assert_eq!(world.count("survivor"), 0);
+    world.restart(a);
+    world.run_for(minutes(5));
+    assert_eq!(world.count("survivor"), 1);
+}
+
+#[test]
+fn thirty_sms_out_of_order_are_all_published_once() {
+    let (mut world, a, b, c) = three();
+    let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
+    world.run_for(minutes(3));
+    let texts: Vec<String> = (0..30).map(|n| format!("post {n}")).collect();
+    let sms: Vec<String> = texts.iter().map(|text| person.compose(text, true)).collect();
+    for n in 0..30 {
+        let at = (n * 17 + 11) % 30;
+        person.send(&mut world, [a, b][n % 2], &sms[at]);
+    }
+    world.run_for(minutes(5));
+    for text in &texts {
+        assert_eq!(world.count(text), 1, "{text}");
+    }
+}
+
+#[test]
+fn a_node_that_reaches_the_home_only_through_another_delivers() {
+    for with_device in [true, false] {
+        let (mut world, a, b, c) = three();
+        world.federate(a, c);
+        let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
+        world.run_for(minutes(3));
+        world.cut(a, c);
+        let sms = person.compose("detour", with_device);
+        person.send(&mut world, a, &sms);
+        world.run_for(minutes(120));
+        assert_eq!(world.count("detour"), 1, "with device ID: {with_device}");
+        let _ = b;
+    }
+}
+
+#[test]
+fn a_bundle_carries_what_no_link_does() {
+    for with_device in [true, false] {
+        let (mut world, a, b, c) = three();
+        world.federate(a, c);
+        let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
+        world.run_for(minutes(3));
+        for (x, y) in [(a, b), (a, c), (b, c)] {
+            world.cut(x, y);
+        }
+        let sms = person.compose("by hand", with_device);
+        person.send(&mut world, a, &sms);
+        for _ in 0..3 {
+            carry(&mut world, a, c);
+            world.run_for(minutes(1));
+            carry(&mut world, c, a);
+            world.run_for(minutes(1));
+        }
+        assert_eq!(world.count("by hand"), 1, "with device ID: {with_device}");
+        let OperatorReply::Status(status) = world.operate(a, OperatorCommand::Status) else { panic!() };
+        assert_eq!(status.held, 0, "the receipt came back by hand");
+    }
+}
+
+fn carry(world: &mut World, from: usize, to: usize) {
+    let OperatorReply::Bundle { bytes, .. } = world.operate(from, OperatorCommand::BundleExport) else { panic!() };
+    world.operate(to, OperatorCommand::BundleImport { bytes });
+}
+
+#[test]
+fn a_payload_without_device_id_reaches_a_federated_home() {
+    let (mut world, a, _, c) = three();
+    world.federate(a, c);
+    let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
+    world.run_for(minutes(3));
+    let sms = person.compose("by number", false);
+    person.send(&mut world, a, &sms);
+    world.run_for(minutes(5));
+    assert_eq!(world.count("by number"), 1);
+}
+
+#[test]
+fn a_platform_that_loses_its_answer_is_asked_again_under_the_same_key() {
+    let (mut world, a, _, c) = three();
+    let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
+    world.run_for(minutes(3));
+    world.mood = PlatformMood::LosesAnswers;
+    let sms = person.compose("lost answer", true);
+    person.send(&mut world, a, &sms);
+    world.run_for(minutes(2));
+    world.mood = PlatformMood::Fine;
+    world.run_for(minutes(10));
+    assert_eq!(world.count("lost answer"), 1);
+    assert!(world.sms.iter().any(|(_, text)| text.contains('#') || text.starts_with("Livraison")), "told");
+}
+
+#[test]
+fn a_damaged_copy_never_shadows_the_good_one() {
+    let (mut world, a, _, c) = three();
+    let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
+    world.run_for(minutes(3));
+    let sms = person.compose("good copy", true);
+    let bytes = relaymesh_protocol::base64text::decode(&sms).unwrap();
+    for at in [4, 60, 100] {
+        let mut bad = bytes.clone();
+        bad[at] ^= 1;
+        let text = relaymesh_protocol::base64text::encode(&bad);
+        let _ = world.ask(a, person.submit(&text));
+        world.run_for(minutes(1));
+    }
+    person.send(&mut world, a, &sms);
+    world.run_for(minutes(2));
+    assert_eq!(world.count("good copy"), 1);
+}

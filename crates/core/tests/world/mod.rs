@@ -1,0 +1,443 @@
+//! A small deterministic world for scenario tests: several nodes, links that can be cut, a platform that keeps idempotency
+//! keys as the real one does, an SMS network, and people with phones. Time is virtual.
+#![allow(dead_code, reason = "each test uses its part of the world")]
+
+mod people;
+mod sim;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use relaymesh_core::command::{Command, OperatorCommand, OperatorReply, Reply};
+use relaymesh_core::{
+    Input, LinkError, Output, PublishContent, PublishRequest, ReplyTo, SendError, Work, WorkDone, WorkId,
+};
+use relaymesh_protocol::frame::{Request, Response, Taken};
+use relaymesh_protocol::ids::{EnvelopeId, NodeId, Timestamp};
+
+pub use people::Person;
+pub use sim::Sim;
+
+/// Virtual start: 2026-01-01.
+pub const START: Timestamp = Timestamp(1_767_225_600_000);
+/// How long things take, in milliseconds.
+const FSYNC_MS: u64 = 2;
+const LINK_MS: u64 = 20;
+const WORK_MS: u64 = 30;
+
+/// Something that will happen.
+enum Event {
+    Persisted { node: usize, boot: u32, token: u64 },
+    Input { node: usize, boot: u32, input: Input },
+    Ask { from: usize, boot: u32, to: NodeId, token: u64, request: Request },
+    Carry { from: usize, boot: u32, to: NodeId, envelope: EnvelopeId, carried: relaymesh_protocol::frame::Carried },
+}
+
+/// Who gets an answer that a node gives.
+enum Waiter {
+    Caller,
+    Peer { node: usize, boot: u32, token: u64 },
+    Carrier { node: usize, boot: u32, envelope: EnvelopeId },
+}
+
+/// A post on the platform.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Post {
+    pub account: String,
+    pub text: String,
+    pub key: String,
+    pub id: String,
+}
+
+/// How the platform behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlatformMood {
+    Fine,
+    /// Posts, and the answer is lost.
+    LosesAnswers,
+    /// 503.
+    Down,
+    /// 422.
+    Refuses,
+}
+
+pub struct World {
+    pub now: Timestamp,
+    pub nodes: Vec<Sim>,
+    pub posts: Vec<Post>,
+    pub mails: Vec<PublishRequest>,
+    pub sms: Vec<(String, String)>,
+    pub mood: PlatformMood,
+    keys: BTreeMap<String, String>,
+    cut: BTreeSet<(usize, usize)>,
+    events: BTreeMap<(Timestamp, u64), Event>,
+    seq: u64,
+    waiters: BTreeMap<(usize, ReplyTo), Waiter>,
+    replies: BTreeMap<(usize, ReplyTo), Reply>,
+    next_reply: u64,
+    pub frames: u64,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self {
+            now: START,
+            nodes: Vec::new(),
+            posts: Vec::new(),
+            mails: Vec::new(),
+            sms: Vec::new(),
+            mood: PlatformMood::Fine,
+            keys: BTreeMap::new(),
+            cut: BTreeSet::new(),
+            events: BTreeMap::new(),
+            seq: 0,
+            waiters: BTreeMap::new(),
+            replies: BTreeMap::new(),
+            next_reply: 1,
+            frames: 0,
+        }
+    }
+
+    /// Adds a node of an instance and starts it.
+    pub fn add(&mut self, name: &str, seed: u8) -> usize {
+        let index = self.nodes.len();
+        self.nodes.push(Sim::new(name, seed, self.now));
+        self.boot(index);
+        index
+    }
+
+    fn boot(&mut self, node: usize) {
+        let now = self.now;
+        self.nodes[node].boot(now);
+        self.settle(node);
+        for other in 0..self.nodes.len() {
+            if other != node && self.linked(node, other) {
+                self.meet(node, other);
+            }
+        }
+    }
+
+    /// kill -9: what was not yet durable is gone, and so is memory.
+    pub fn kill(&mut self, node: usize) {
+        self.nodes[node].kill();
+        let id = self.nodes[node].id;
+        for other in 0..self.nodes.len() {
+            if other != node && self.nodes[other].alive() && self.nodes[other].links.remove(&id) {
+                self.feed(other, Input::Disconnected(id));
+            }
+        }
+        self.nodes[node].links.clear();
+    }
+
+    pub fn restart(&mut self, node: usize) {
+        self.boot(node);
+    }
+
+    /// Whether two nodes can speak now.
+    fn linked(&self, a: usize, b: usize) -> bool {
+        let pair = (a.min(b), a.max(b));
+        self.nodes[a].alive() && self.nodes[b].alive() && !self.cut.contains(&pair)
+    }
+
+    pub fn cut(&mut self, a: usize, b: usize) {
+        self.cut.insert((a.min(b), a.max(b)));
+        let (ida, idb) = (self.nodes[a].id, self.nodes[b].id);
+        if self.nodes[a].links.remove(&idb) {
+            self.feed(a, Input::Disconnected(idb));
+        }
+        if self.nodes[b].links.remove(&ida) {
+            self.feed(b, Input::Disconnected(ida));
+        }
+    }
+
+    pub fn heal(&mut self, a: usize, b: usize) {
+        self.cut.remove(&(a.min(b), a.max(b)));
+    }
+
+    fn index(&self, id: &NodeId) -> Option<usize> {
+        self.nodes.iter().position(|sim| sim.id == *id)
+    }
+
+    /// A first frame between two nodes makes a link, as libp2p would dial.
+    fn meet(&mut self, a: usize, b: usize) -> bool {
+        if !self.linked(a, b) {
+            return false;
+        }
+        let (ida, idb) = (self.nodes[a].id, self.nodes[b].id);
+        if !(self.nodes[a].allows(&idb) && self.nodes[b].allows(&ida)) {
+            return false;
+        }
+        if self.nodes[a].links.insert(idb) {
+            self.feed(a, Input::Connected(idb));
+        }
+        if self.nodes[b].links.insert(ida) {
+            self.feed(b, Input::Connected(ida));
+        }
+        true
+    }
+
+    fn push(&mut self, after_ms: u64, event: Event) {
+        let at = Timestamp(self.now.0 + after_ms);
+        self.seq += 1;
+        self.events.insert((at, self.seq), event);
+    }
+
+    fn feed(&mut self, node: usize, input: Input) {
+        if self.nodes[node].alive() {
+            self.nodes[node].feed(input, self.now);
+            self.settle(node);
+        }
+    }
+
+    /// Asks a node and runs the world until it answers (at most a virtual minute).
+    pub fn ask(&mut self, node: usize, command: Command) -> Reply {
+        let reply = self.send(node, command);
+        let until = Timestamp(self.now.0 + 60_000);
+        while self.now < until {
+            if let Some(answer) = self.replies.remove(&(node, reply)) {
+                return answer;
+            }
+            if !self.step(until) {
+                break;
+            }
+        }
+        self.replies.remove(&(node, reply)).expect("the node answers within a minute")
+    }
+
+    /// Asks without waiting.
+    pub fn send(&mut self, node: usize, command: Command) -> ReplyTo {
+        let reply = ReplyTo(self.next_reply);
+        self.next_reply += 1;
+        self.waiters.insert((node, reply), Waiter::Caller);
+        self.feed(node, Input::Command { reply, command });
+        reply
+    }
+
+    pub fn answered(&self, node: usize, reply: ReplyTo) -> bool {
+        self.replies.contains_key(&(node, reply))
+    }
+
+    pub fn operate(&mut self, node: usize, command: OperatorCommand) -> OperatorReply {
+        match self.ask(node, Command::Operator(command)) {
+            Reply::Operator(reply) => reply,
+            other => panic!("unexpected reply {other:?}"),
+        }
+    }
+
+    /// Makes the second node a member of the first one's mesh.
+    pub fn join(&mut self, host: usize, guest: usize) {
+        let OperatorReply::Invite { code, .. } = self.operate(host, OperatorCommand::Invite) else {
+            panic!("no invite");
+        };
+        self.operate(guest, OperatorCommand::Join { code });
+        self.run_for(2_000);
+    }
+
+    pub fn federate(&mut self, a: usize, b: usize) {
+        let (ia, ib) = (self.nodes[a].instance_id(), self.nodes[b].instance_id());
+        self.operate(a, OperatorCommand::Federate { instance: ib });
+        self.operate(b, OperatorCommand::Federate { instance: ia });
+        self.run_for(5_000);
+    }
+
+    /// Runs the world for so many virtual milliseconds.
+    pub fn run_for(&mut self, millis: u64) {
+        let until = Timestamp(self.now.0 + millis);
+        while self.step(until) {}
+        self.now = until;
+    }
+
+    /// The next thing that happens before `until`.
+    fn step(&mut self, until: Timestamp) -> bool {
+        let event = self.events.keys().next().map(|(at, _)| *at);
+        let timer = (0..self.nodes.len()).filter_map(|n| Some((self.nodes[n].timeout()?, n))).min();
+        match (event, timer) {
+            (Some(at), t) if t.is_none_or(|(timer, _)| at <= timer) => {
+                if at > until {
+                    return false;
+                }
+                self.now = self.now.max(at);
+                let (_, event) = self.events.pop_first().expect("just seen");
+                self.happen(event);
+                true
+            }
+            (_, Some((at, node))) => {
+                if at > until {
+                    return false;
+                }
+                self.now = self.now.max(at);
+                self.nodes[node].tick(self.now);
+                self.settle(node);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Persisted { node, boot, token } => {
+                if self.nodes[node].is(boot) {
+                    self.nodes[node].persisted(token, self.now);
+                    self.settle(node);
+                }
+            }
+            Event::Input { node, boot, input } => {
+                if self.nodes[node].is(boot) {
+                    self.feed(node, input);
+                }
+            }
+            Event::Ask { from, boot, to, token, request } => self.on_ask(from, boot, to, token, request),
+            Event::Carry { from, boot, to, envelope, carried } => {
+                let target = self.index(&to).filter(|target| self.meet(from, *target));
+                let Some(target) = target else {
+                    let input = Input::Carried { to, envelope, taken: Err(LinkError::Unreachable) };
+                    return self.push(LINK_MS, Event::Input { node: from, boot, input });
+                };
+                let reply = self.waiter(target, Waiter::Carrier { node: from, boot, envelope });
+                let from = self.nodes[from].id;
+                self.feed(target, Input::Envelope { reply, from: Some(from), carried });
+            }
+        }
+    }
+
+    fn on_ask(&mut self, from: usize, boot: u32, to: NodeId, token: u64, request: Request) {
+        let joins = matches!(request, Request::Join { .. });
+        let target = self.index(&to).filter(|target| {
+            let target = *target;
+            self.meet(from, target) || (joins && self.linked(from, target))
+        });
+        let Some(target) = target else {
+            let input = Input::Answered { token, from: to, response: Err(LinkError::Unreachable) };
+            return self.push(LINK_MS, Event::Input { node: from, boot, input });
+        };
+        let reply = self.waiter(target, Waiter::Peer { node: from, boot, token });
+        let from = self.nodes[from].id;
+        self.feed(target, Input::Asked { reply, from, request });
+    }
+
+    fn waiter(&mut self, node: usize, waiter: Waiter) -> ReplyTo {
+        let reply = ReplyTo(self.next_reply);
+        self.next_reply += 1;
+        self.waiters.insert((node, reply), waiter);
+        reply
+    }
+
+    fn settle(&mut self, node: usize) {
+        let mut outputs: VecDeque<Output> = self.nodes[node].outputs();
+        while let Some(output) = outputs.pop_front() {
+            self.perform(node, output);
+        }
+    }
+
+    fn perform(&mut self, node: usize, output: Output) {
+        let boot = self.nodes[node].boots;
+        match output {
+            Output::Persist { token, batch } => {
+                self.nodes[node].stage(token, batch);
+                self.push(FSYNC_MS, Event::Persisted { node, boot, token });
+            }
+            Output::Reply { to, reply } => {
+                if self.waiters.remove(&(node, to)).is_some() {
+                    self.replies.insert((node, to), reply);
+                }
+            }
+            Output::Taken { to, taken } => self.on_taken(node, to, taken),
+            Output::Respond { to, response } => self.on_response(node, to, response),
+            Output::Carry { to, envelope, carried } => {
+                self.frames += 1;
+                self.push(LINK_MS, Event::Carry { from: node, boot, to, envelope, carried });
+            }
+            Output::Ask { to, token, request } => {
+                self.frames += 1;
+                self.push(LINK_MS, Event::Ask { from: node, boot, to, token, request });
+            }
+            Output::Work { id, work } => {
+                let done = self.work(work);
+                self.push(WORK_MS, Event::Input { node, boot, input: Input::Worked { id, done } });
+            }
+            Output::SaveKeys { id, keyring } => {
+                self.nodes[node].keyring = *keyring;
+                let input = Input::Worked { id, done: WorkDone::KeysSaved(Ok(())) };
+                self.push(1, Event::Input { node, boot, input });
+            }
+            Output::Members { allow, blocked, .. } => self.nodes[node].members(allow, blocked),
+            Output::Dial { .. } | Output::Note(_) => {}
+            Output::Follow(_) => unreachable!("the pump runs follow-ups"),
+        }
+    }
+
+    fn on_taken(&mut self, node: usize, to: ReplyTo, taken: Taken) {
+        let Some(Waiter::Carrier { node: from, boot, envelope }) = self.waiters.remove(&(node, to)) else { return };
+        let input = Input::Carried { to: self.nodes[node].id, envelope, taken: Ok(taken) };
+        self.push(LINK_MS, Event::Input { node: from, boot, input });
+    }
+
+    fn on_response(&mut self, node: usize, to: ReplyTo, response: Response) {
+        let Some(Waiter::Peer { node: from, boot, token }) = self.waiters.remove(&(node, to)) else { return };
+        let input = Input::Answered { token, from: self.nodes[node].id, response: Ok(response) };
+        self.push(LINK_MS, Event::Input { node: from, boot, input });
+    }
+
+    fn work(&mut self, work: Work) -> WorkDone {
+        match work {
+            Work::HashPassword { password, .. } => WorkDone::Hashed(Ok(format!("plain:{}", password.reveal()))),
+            Work::VerifyPassword { password, hash } => {
+                WorkDone::Verified(Ok(hash == format!("plain:{}", password.reveal())))
+            }
+            Work::Captcha { .. } => WorkDone::Captcha(Ok(true)),
+            Work::Sms { to, text, .. } => {
+                self.sms.push((to.reveal().to_owned(), text.reveal().to_owned()));
+                WorkDone::Sent(Ok(()))
+            }
+            Work::OtpMail { .. } => WorkDone::Sent(Ok(())),
+            Work::Publish { request, .. } => WorkDone::Published(self.publish(request)),
+            Work::Refresh { .. } => WorkDone::Refreshed(Err(SendError::Refused { text: "no refresh".to_owned() })),
+            Work::Exchange { code, .. } => WorkDone::Exchanged(Ok(relaymesh_core::Exchanged {
+                token: format!("{{\"access_token\":\"token-{}\"}}", code.reveal()).into(),
+                account: format!("{}@mastodon.test", code.reveal()).into(),
+            })),
+            Work::Revoke { .. } => WorkDone::Revoked,
+        }
+    }
+
+    fn publish(&mut self, request: PublishRequest) -> Result<String, SendError> {
+        match self.mood {
+            PlatformMood::Down => return Err(SendError::Retry { after_ms: None }),
+            PlatformMood::Refuses => return Err(SendError::Refused { text: "422".to_owned() }),
+            PlatformMood::Fine | PlatformMood::LosesAnswers => {}
+        }
+        let text = match &request.content {
+            PublishContent::Text { text, .. } => text.reveal().to_owned(),
+            PublishContent::Email { .. } | PublishContent::Message { .. } => {
+                self.mails.push(request);
+                return Ok("mail".to_owned());
+            }
+        };
+        let id = match self.keys.get(&request.idempotency_key) {
+            Some(id) => id.clone(),
+            None => {
+                let id = format!("{}", self.posts.len() + 1);
+                self.keys.insert(request.idempotency_key.clone(), id.clone());
+                let account = request.account.reveal().to_owned();
+                self.posts.push(Post { account, text, key: request.idempotency_key, id: id.clone() });
+                id
+            }
+        };
+        if self.mood == PlatformMood::LosesAnswers { Err(SendError::Unknown) } else { Ok(id) }
+    }
+
+    /// How often each text stands on the platform.
+    pub fn count(&self, text: &str) -> usize {
+        self.posts.iter().filter(|post| post.text == text).count()
+    }
+}
+
+/// Nobody answers for a work twice.
+#[allow(unused)]
+fn _ids(_: WorkId) {}

@@ -1,0 +1,150 @@
+//! A person with a phone: signs up, connects an account, writes.
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use relaymesh_core::command::{
+    AccountCommand, AccountReply, ClientKeys, Command, Door, Identity, PublisherCommand, PublisherReply, Reply, Submit,
+    Submitted,
+};
+use relaymesh_protocol::base64text;
+use relaymesh_protocol::content::{Content, PlatformContent};
+use relaymesh_protocol::ids::{DeviceId, GatewayId, Language, MessageId};
+use relaymesh_protocol::payload::{Payload, PlatformPayload, PlatformVersion};
+use relaymesh_ratchet::{KeyPair, PublicKey, Session, agree, device_id, llt};
+
+use super::World;
+
+pub struct Person {
+    pub number: String,
+    pub account: String,
+    pub device: DeviceId,
+    pub llt: String,
+    session: Session,
+    ad: [u8; 32],
+    rng: ChaCha20Rng,
+}
+
+const PASSWORD: &str = "Correct1Horse!";
+
+impl Person {
+    /// Signs up at a node and connects a Mastodon account there.
+    pub fn sign_up(world: &mut World, node: usize, number: &str, seed: u8) -> Self {
+        let mut rng = ChaCha20Rng::from_seed([seed; 32]);
+        let (publish, device) = (KeyPair::generate(&mut rng), KeyPair::generate(&mut rng));
+        let create = |proof: &str| AccountCommand::Create {
+            identity: Identity { phone_number: number.into(), email_address: "".into() },
+            country_code: "CM".to_owned(),
+            password: PASSWORD.into(),
+            keys: ClientKeys {
+                publish: publish.public().to_base64().into(),
+                device_id: device.public().to_base64().into(),
+            },
+            proof: proof.into(),
+            captcha: "".into(),
+        };
+        let reply = world.ask(node, Command::Account(create("")));
+        assert!(matches!(reply, Reply::Account(AccountReply::ProofRequired { .. })), "{reply:?}");
+        let code = code(world, number);
+        let reply = world.ask(node, Command::Account(create(&code)));
+        let Reply::Account(AccountReply::Session { llt, server_publish, server_device_id, .. }) = reply else {
+            panic!("sign-up failed: {reply:?}");
+        };
+        let server_publish = PublicKey::from_base64_lenient(&server_publish).expect("a key");
+        let server_device = PublicKey::from_base64_lenient(&server_device_id).expect("a key");
+        let shared = agree(device.secret(), &server_device).expect("sound keys");
+        let token = llt::open(&shared, llt.reveal()).expect("an own token");
+        let root = agree(publish.secret(), &server_publish).expect("sound keys");
+        let session = Session::alice(&root, server_publish, &mut rng).expect("sound keys");
+        let mut person = Self {
+            number: number.to_owned(),
+            account: String::new(),
+            device: DeviceId(device_id(&shared, number, &device.public())),
+            llt: token.plaintext.to_string(),
+            session,
+            ad: *server_publish.as_bytes(),
+            rng,
+        };
+        person.connect(world, node, &format!("user{seed}"));
+        person
+    }
+
+    fn connect(&mut self, world: &mut World, node: usize, name: &str) {
+        let url = world.ask(
+            node,
+            Command::Publisher(PublisherCommand::AuthorizationUrl {
+                platform: "mastodon".to_owned(),
+                state: "state".to_owned(),
+                code_verifier: "".into(),
+                autogenerate_code_verifier: true,
+                redirect_url: "https://relay.example/android".to_owned(),
+                request_identifier: name.to_owned(),
+            }),
+        );
+        let Reply::Publisher(PublisherReply::AuthorizationUrl { code_verifier, .. }) = url else {
+            panic!("no URL: {url:?}");
+        };
+        let stored = world.ask(
+            node,
+            Command::Publisher(PublisherCommand::Exchange {
+                llt: self.llt.clone().into(),
+                platform: "mastodon".to_owned(),
+                code: name.into(),
+                code_verifier,
+                redirect_url: "https://relay.example/android".to_owned(),
+                store_on_device: false,
+                request_identifier: name.to_owned(),
+            }),
+        );
+        assert!(matches!(stored, Reply::Publisher(PublisherReply::Exchanged { .. })), "{stored:?}");
+        self.account = format!("{name}@mastodon.test");
+    }
+
+    /// The SMS text of a post.
+    pub fn compose(&mut self, text: &str, with_device: bool) -> String {
+        let content = PlatformContent {
+            content: Content::Text { from: self.account.clone(), body: text.to_owned() },
+            tokens: None,
+        };
+        let plain = content.encode(PlatformVersion::V2).expect("a short post");
+        let block = self.session.encrypt(&plain, &self.ad).expect("a session");
+        let payload = Payload::Platform(PlatformPayload {
+            version: PlatformVersion::V2,
+            shortcode: b'm',
+            block: block.as_bytes().to_vec(),
+            device_id: with_device.then_some(self.device),
+            language: Some(Language::FR),
+        });
+        base64text::encode_wrapped(&payload.encode().expect("a small payload"))
+    }
+
+    pub fn submit(&self, text: &str) -> Command {
+        Command::Submit(Submit {
+            door: Door::Open,
+            text: text.into(),
+            sender: self.number.clone().into(),
+            date: Some(1_767_225_600_000),
+            date_sent: Some(1_767_225_590_000),
+        })
+    }
+
+    /// Sends an SMS text through a node; it must be accepted.
+    pub fn send(&self, world: &mut World, node: usize, text: &str) -> MessageId {
+        match world.ask(node, self.submit(text)) {
+            Reply::Submitted(Submitted::Accepted { message, .. }) => message,
+            other => panic!("not accepted: {other:?}"),
+        }
+    }
+
+    pub fn rng(&mut self) -> &mut ChaCha20Rng {
+        &mut self.rng
+    }
+}
+
+/// The newest code that was sent to a number.
+pub fn code(world: &World, number: &str) -> String {
+    let (_, text) = world.sms.iter().rev().find(|(to, _)| to == number).expect("a code was sent");
+    text.rsplit(' ').next().expect("a code").to_owned()
+}
+
+#[allow(dead_code)]
+pub fn gateway(_: GatewayId) {}
