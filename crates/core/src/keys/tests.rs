@@ -55,7 +55,7 @@ fn entities_stay_readable_while_old_epochs_are_destroyed() {
     let ids: Vec<EntityId> = (0..300).map(|n| create(&mut net, 0, n)).collect();
     let old = net.peers[0].keyring.clone();
     for day in 1..=3 {
-        net.pass(DAY);
+        net.days(1);
         let ring = &net.peers[0].keyring;
         assert_eq!(ring.wraps.iter().map(|(epoch, _)| *epoch).collect::<Vec<_>>(), [today(net.now)], "day {day}");
         for id in &ids {
@@ -150,7 +150,7 @@ fn new_sealing_keys_are_announced() {
     net.join(1, &code).unwrap();
     let beta = net.peers[1].id();
     let before = net.peers[0].node().membership.node(&beta).unwrap().sealing.clone();
-    net.pass(9 * DAY);
+    net.days(9);
     let after = net.peers[0].node().membership.node(&beta).unwrap().sealing.clone();
     assert_eq!((before.len(), after.len()), (1, 2));
     assert_eq!(after[1], before[0]);

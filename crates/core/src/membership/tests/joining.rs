@@ -15,8 +15,6 @@ use crate::config::Accept;
 use crate::crypto::RecordAad;
 use crate::record::{encode, key};
 
-const WEEK: Duration = Duration::from_secs(7 * 86_400);
-
 fn refused(result: Result<OperatorReply, crate::command::Refusal>) -> (Code, String) {
     let refusal = result.expect_err("refused");
     (refusal.code, refusal.text)
@@ -86,7 +84,7 @@ fn errors_say_what_to_do() {
     assert_eq!(kind, Code::Unavailable);
     assert!(text.contains("/dns4/alpha.example/tcp/7443"), "{text}");
     net.heal(0, 1);
-    net.pass(WEEK);
+    net.days(7);
     assert!(refused(net.join(1, &code)).1.contains("expired"));
     assert_eq!(net.names(0), Vec::<String>::new());
 }
@@ -175,7 +173,7 @@ fn a_second_node_of_an_instance_joins_and_stays_after_a_restart() {
     // The holder of the key gives the endorsement anew before it expires.
     let beta = net.peers[1].id();
     let before = net.peers[2].node().membership.facts.endorsement(instance, beta).unwrap().expires;
-    net.pass(Duration::from_secs(40 * 86_400));
+    net.days(40);
     let after = net.peers[2].node().membership.facts.endorsement(instance, beta).unwrap().expires;
     assert!(after > before);
 }

@@ -12,8 +12,6 @@ use crate::command::{Code, OperatorCommand, OperatorReply};
 use crate::config::{Config, Roles};
 use crate::crypto::Crypto;
 
-const DAY: Duration = Duration::from_secs(86_400);
-
 /// A mesh where the first node invited all others.
 fn mesh(names: &[&str]) -> Net {
     let mut net = Net::new(names);
@@ -164,18 +162,18 @@ fn a_restart_keeps_all() {
 #[test]
 fn records_are_renewed_in_time_and_expire_without_that() {
     let mut net = mesh(&["alpha", "beta", "gamma"]);
-    net.pass(20 * DAY);
+    net.days(20);
     assert!(net.others(0).iter().all(|(_, state)| state == "connected"), "{:?}", net.others(0));
     // Gamma is gone for a month: a hint for dialling and a member still; for half a year: forgotten.
     for other in [0, 1] {
         net.cut(2, other);
     }
-    net.pass(30 * DAY);
+    net.days(30);
     assert!(net.others(0).contains(&("gamma".to_owned(), "expired".to_owned())));
     let gamma = net.peers[2].id();
     assert!(net.peers[0].node().membership.is_member(&gamma));
     assert_eq!(net.peers[0].allow[&gamma], net.peers[2].config.addresses);
-    net.pass(170 * DAY);
+    net.days(170);
     assert_eq!(net.names(0), ["beta"]);
     assert!(!facts_of(&net, 0).iter().any(|bytes| matches!(
         fact::Held::stored(bytes).unwrap().fact,

@@ -323,6 +323,15 @@ impl Net {
         self.now = end;
     }
 
+    /// Lets days pass of which only the last minutes are lived through: what was due then happens late, once.
+    pub fn days(&mut self, days: u32) {
+        const LIVED: Duration = Duration::from_secs(180);
+        for _ in 0..days {
+            self.now = self.now.after(Duration::from_secs(86_400) - LIVED);
+            self.pass(LIVED);
+        }
+    }
+
     pub fn operator(&mut self, at: usize, command: OperatorCommand) -> Result<OperatorReply, Refusal> {
         self.next += 1;
         let to = self.next;
