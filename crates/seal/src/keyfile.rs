@@ -100,17 +100,25 @@ impl KeyFile {
         let shown = path.display().to_string();
         let derivation = source.derivation(cost, rng);
         let kek = source.kek(&derivation)?;
-        let opened = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path);
-        let file = opened.map_err(|source| match source.kind() {
-            io::ErrorKind::AlreadyExists => KeyFileError::Exists(shown.clone()),
-            _ => KeyFileError::Io { path: shown.clone(), source },
-        })?;
+        if path.exists() {
+            return Err(KeyFileError::Exists(shown));
+        }
+        let io = |source| KeyFileError::Io { path: path.display().to_string(), source };
+        let new = path.with_extension("new");
+        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&new);
         let node = keyring.node_id();
-        let mut this = Self { path: shown, file, kek, node, generation: 0, pepper: keyring.pepper.clone() };
+        let pepper = keyring.pepper.clone();
+        let mut this = Self { path: shown, file: opened.map_err(io)?, kek, node, generation: 0, pepper };
         this.write_header(&derivation)?;
         let mut nonce = [0; NONCE_LEN];
         rng.fill_bytes(&mut nonce);
         this.save(keyring, nonce)?;
+        // Only a whole file gets the name: a crash before leaves nothing that looks like a keyring.
+        std::fs::hard_link(&new, path).map_err(io)?;
+        std::fs::remove_file(&new).map_err(io)?;
+        if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+            File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)?;
+        }
         Ok(this)
     }
 
@@ -144,22 +152,31 @@ impl KeyFile {
         Ok((Self { path: shown, file, kek, node, generation, pepper }, keyring))
     }
 
-    /// Seals a keyring into the older slot and waits until it is on the disk. The nonce must be random.
+    /// Seals a keyring into the older slot, waits until it is on the disk, and then overwrites the other slot too, so that
+    /// keys which the new keyring no longer holds are gone. The nonce must be random.
     ///
     /// # Errors
-    /// When it does not fit, or the file system refuses; the newer slot is untouched then.
+    /// When it does not fit, or the file system refuses; one of the slots is whole then.
     pub fn save(&mut self, keyring: &Keyring, nonce: [u8; NONCE_LEN]) -> Result<(), KeyFileError> {
+        let mut second = nonce;
+        // The nonce is random in 192 bits; its complement is as good for the other copy.
+        second.iter_mut().for_each(|byte| *byte = !*byte);
+        self.save_slot(keyring, nonce)?;
+        self.save_slot(keyring, second)
+    }
+
+    fn save_slot(&mut self, keyring: &Keyring, nonce: [u8; NONCE_LEN]) -> Result<(), KeyFileError> {
         let generation = self.generation + 1;
         let plain = keyring.encode();
-        let mut slot = Vec::with_capacity(SLOT_LEN);
+        let mut slot = Zeroizing::new(Vec::with_capacity(SLOT_LEN));
         slot.extend_from_slice(&generation.to_be_bytes());
         slot.extend_from_slice(&nonce);
         let len = u32::try_from(plain.len() + 16).map_err(|_| KeyFileError::TooLarge)?;
         slot.extend_from_slice(&len.to_be_bytes());
-        slot.extend_from_slice(&plain);
-        if slot.len() + 16 > SLOT_LEN {
+        if SLOT_PREFIX + plain.len() + 16 > SLOT_LEN {
             return Err(KeyFileError::TooLarge);
         }
+        slot.extend_from_slice(&plain);
         seal_tail(self.kek.danger_bytes(), &nonce, &aad(&self.node, generation), &mut slot, SLOT_PREFIX);
         slot.resize(SLOT_LEN, 0);
         self.write(slot_at(generation % 2), &slot)?;

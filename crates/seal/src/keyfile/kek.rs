@@ -6,10 +6,13 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use argon2::{Algorithm, Argon2, Version};
+use hkdf::Hkdf;
 use rand_core::CryptoRng;
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::Secret32;
+use crate::labels;
 use crate::password::Cost;
 
 /// Longest key file that is read: 64 hex digits and a line end.
@@ -145,7 +148,10 @@ fn stretch(text: &str, (memory_kib, passes, lanes): (u32, u32, u32), salt: &[u8]
     let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     let mut key = Zeroizing::new([0; 32]);
     argon.hash_password_into(text.as_bytes(), salt, key.as_mut()).map_err(|_| KekError::Argon2)?;
-    Ok(Secret32::from_bytes(*key))
+    let mut kek = Zeroizing::new([0; 32]);
+    let derived = Hkdf::<Sha256>::new(None, key.as_slice()).expand(labels::KEK_PASS, kek.as_mut());
+    derived.expect("32 bytes are within HKDF's reach");
+    Ok(Secret32::from_bytes(*kek))
 }
 
 fn read_key_file(path: &Path) -> Result<Secret32, KekError> {

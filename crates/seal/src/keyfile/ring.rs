@@ -102,8 +102,10 @@ impl Keyring {
             oblivious: self.oblivious.iter().map(|(key, at)| (*key.danger_bytes(), at.0)).collect(),
             statics: self.statics.iter().map(|(kid, key)| (*kid, *key.danger_bytes())).collect(),
         };
-        let bytes = postcard::to_extend(&stored, vec![VERSION]).expect("writing to memory cannot fail");
-        Zeroizing::new(bytes)
+        // One allocation, so that no half-grown copy stays behind.
+        let mut bytes = Vec::with_capacity(super::SLOT_LEN);
+        bytes.push(VERSION);
+        Zeroizing::new(postcard::to_extend(&stored, bytes).expect("writing to memory cannot fail"))
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {

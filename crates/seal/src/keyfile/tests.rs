@@ -41,12 +41,48 @@ fn a_torn_slot_falls_back_to_the_other() {
     let mut file = KeyFile::create(&path, &ring(1), &bytes(9), CHEAP, &mut rng(2)).unwrap();
     let mut next = ring(1);
     next.statics.push((7, Secret32::from_bytes([3; 32])));
-    file.save(&next, [5; 24]).unwrap();
-    file.write(slot_at(0) + 100, &[0xff; 64]).unwrap();
+    file.save_slot(&next, [5; 24]).unwrap();
+    let newest = slot_at(file.generation % 2);
+    file.write(newest + 100, &[0xff; 64]).unwrap();
     let (_, opened) = KeyFile::open(&path, &bytes(9)).unwrap();
     assert!(opened.statics.is_empty(), "the generation before");
-    file.write(slot_at(1) + 100, &[0xff; 64]).unwrap();
+    file.write(slot_at((file.generation + 1) % 2) + 100, &[0xff; 64]).unwrap();
     assert!(matches!(KeyFile::open(&path, &bytes(9)), Err(KeyFileError::WrongKey(_))));
+}
+
+#[test]
+fn a_destroyed_key_is_in_neither_slot_after_one_save() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("keyring");
+    let mut full = ring(1);
+    full.statics.push((7, Secret32::from_bytes([3; 32])));
+    let mut file = KeyFile::create(&path, &full, &bytes(9), CHEAP, &mut rng(2)).unwrap();
+    file.save(&ring(1), [5; 24]).unwrap();
+    for slot in 0..2 {
+        let slot = read_slot(&mut file.file, slot).unwrap();
+        let (_, opened) = open_slot(&slot, &Secret32::from_bytes([9; 32]), &full.node_id()).unwrap();
+        assert!(opened.statics.is_empty());
+    }
+}
+
+#[test]
+fn all_static_keys_and_their_fellows_fit() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("keyring");
+    let mut full = ring(1);
+    full.statics = (0..=255).map(|kid| (kid, Secret32::from_bytes([kid; 32]))).collect();
+    full.days = (0..160).map(|day| (day, crate::rest::DayKey::from_bytes([9; 32]))).collect();
+    KeyFile::create(&path, &full, &bytes(9), CHEAP, &mut rng(2)).unwrap();
+    let (_, opened) = KeyFile::open(&path, &bytes(9)).unwrap();
+    assert_eq!((opened.statics.len(), opened.days.len()), (256, 160));
+}
+
+#[test]
+fn a_keyring_cut_anywhere_does_not_decode() {
+    let whole = ring(1).encode();
+    for end in 0..whole.len() {
+        assert!(Keyring::decode(&whole[..end]).is_none());
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Argon2's own vector, and what a stored hash may be.
+//! Argon2, and what a stored hash may be.
 
 use proptest::prelude::*;
 
