@@ -102,6 +102,8 @@ pub struct Node {
     id: NodeId,
     crypto: Arc<dyn Crypto>,
     started: Timestamp,
+    /// The newest moment that an input brought.
+    seen: Timestamp,
     counters: BTreeMap<&'static str, u64>,
     timers: Timers,
     busy: BTreeSet<Lane>,
@@ -131,6 +133,7 @@ impl Node {
             id,
             crypto,
             started: now,
+            seen: now,
             counters: BTreeMap::new(),
             timers: Timers::default(),
             busy: BTreeSet::new(),
@@ -201,6 +204,7 @@ impl Node {
 
     /// As [`Node::handle`], for an input that met a conflict `reruns` times.
     pub fn handle_again(&mut self, input: &Input, view: &View, now: Timestamp, seed: [u8; 32], reruns: u8) -> Step {
+        self.seen = self.seen.max(now);
         if let Input::Restore { table, rows } = input {
             self.restore(*table, rows, now);
             return Step::Done;
@@ -268,24 +272,29 @@ impl Node {
             }
             Outcome::Conflict | Outcome::Failed => {
                 self.bump("store_failed");
+                let mut told = false;
                 for output in pending.outputs {
-                    self.unsay(output);
+                    told |= self.unsay(output);
+                }
+                if !told {
+                    self.refuse(&pending.input, Refusal::unavailable());
                 }
             }
         }
         freed
     }
 
-    /// What rested on a failed batch is not said; whoever waits hears that it did not work.
-    fn unsay(&mut self, output: Output) {
+    /// What rested on a failed batch is not said; whoever waits hears that it did not work. Whether somebody did.
+    fn unsay(&mut self, output: Output) -> bool {
         let retry_after_ms = RETRY_AFTER_MS;
         let instead = match output {
             Output::Reply { to, .. } => Output::Reply { to, reply: Reply::Refused(Refusal::unavailable()) },
             Output::Taken { to, .. } => Output::Taken { to, taken: Taken::Busy { retry_after_ms } },
             Output::Respond { to, .. } => Output::Respond { to, response: Response::Busy { retry_after_ms } },
-            _ => return,
+            _ => return false,
         };
         self.outputs.push_back(instead);
+        true
     }
 
     /// Tells whoever waits for an input that it was refused; nothing else happens.
@@ -295,6 +304,10 @@ impl Node {
             Input::Command { reply, .. } => Output::Reply { to: *reply, reply: Reply::Refused(refusal) },
             Input::Envelope { reply, .. } => Output::Taken { to: *reply, taken: Taken::Busy { retry_after_ms } },
             Input::Asked { reply, .. } => Output::Respond { to: *reply, response: Response::Busy { retry_after_ms } },
+            Input::Worked { id, .. } if self.caller_of(*id).is_some() => {
+                let to = self.caller_of(*id).unwrap_or(ReplyTo::NOBODY);
+                Output::Reply { to, reply: Reply::Refused(refusal) }
+            }
             _ => {
                 self.bump("input_refused");
                 self.retry_later(input);
@@ -304,9 +317,15 @@ impl Node {
         self.outputs.push_back(output);
     }
 
+    /// Who waits for the end of a piece of work.
+    fn caller_of(&self, id: crate::WorkId) -> Option<ReplyTo> {
+        let account = self.accounts.waiting.get(id).map(|waiter| waiter.reply);
+        account.or_else(|| self.publisher.waiting.get(id).map(|waiter| waiter.reply))
+    }
+
     /// Work that nobody waits for must not be forgotten because the store was down for a moment.
     fn retry_later(&mut self, input: &Input) {
-        let at = Timestamp(self.timers.next().map_or(self.started.0, |at| at.0).saturating_add(u64::from(RETRY_AFTER_MS)));
+        let at = Timestamp(self.seen.0.saturating_add(u64::from(RETRY_AFTER_MS)));
         let timer = match input {
             Input::Timer(timer) => timer.clone(),
             Input::Follow(Follow::Route(message) | Follow::Local(message)) => Timer::Route(*message),
