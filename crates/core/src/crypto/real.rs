@@ -3,10 +3,10 @@
 use rand_chacha::ChaCha20Rng;
 use relaymesh_protocol::ids::{InstanceId, NodeId, Timestamp};
 use relaymesh_ratchet::{Block, KeyPair, PublicKey, Session, agree, verify_auth};
+use relaymesh_seal::envelope;
 use relaymesh_seal::keyfile::Keyring;
 use relaymesh_seal::keys::{self, SealingPublic};
 use relaymesh_seal::rest::{self, RecordKey, UserKey};
-use relaymesh_seal::envelope;
 use zeroize::Zeroizing;
 
 use super::{Crypto, CryptoError, Letter, OpenedLetter, Publics, RatchetOpened, RecordAad};
@@ -44,7 +44,8 @@ impl Crypto for RealCrypto {
     }
 
     fn open_letter(&self, keys: &Keyring, envelope: &[u8]) -> Result<OpenedLetter, CryptoError> {
-        let opened = envelope::open(envelope, &keys.node.id(), |id| super::ring::sealing(keys, id)).map_err(|_| CryptoError)?;
+        let opened =
+            envelope::open(envelope, &keys.node.id(), |id| super::ring::sealing(keys, id)).map_err(|_| CryptoError)?;
         if opened.kind != BODY_KIND {
             return Err(CryptoError);
         }
@@ -55,8 +56,14 @@ impl Crypto for RealCrypto {
         rest::seal_record(&RecordKey::from_bytes(*key), place(&aad, &mut [0; 4]), nonce, value)
     }
 
-    fn open_record(&self, key: &[u8; 32], aad: RecordAad<'_>, sealed: &[u8]) -> Result<(u64, Zeroizing<Vec<u8>>), CryptoError> {
-        rest::open_record_any_counter(&RecordKey::from_bytes(*key), place(&aad, &mut [0; 4]), sealed).map_err(|_| CryptoError)
+    fn open_record(
+        &self,
+        key: &[u8; 32],
+        aad: RecordAad<'_>,
+        sealed: &[u8],
+    ) -> Result<(u64, Zeroizing<Vec<u8>>), CryptoError> {
+        rest::open_record_any_counter(&RecordKey::from_bytes(*key), place(&aad, &mut [0; 4]), sealed)
+            .map_err(|_| CryptoError)
     }
 
     fn table_key(&self, user_key: &[u8; 32], table: u8) -> Zeroizing<[u8; 32]> {
@@ -106,5 +113,68 @@ impl Crypto for RealCrypto {
 
     fn verify(&self, signer: &[u8; 32], label: &'static [u8], parts: &[&[u8]], signature: &[u8; 64]) -> bool {
         keys::verify(signer, label, parts, signature).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_core::SeedableRng;
+    use relaymesh_protocol::ids::{EntityId, EnvelopeId};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
+    fn ring(n: u8) -> Keyring {
+        Keyring::generate(&mut ChaCha20Rng::from_seed([n; 32]), NOW)
+    }
+
+    #[test]
+    fn a_letter_opens_at_its_recipient_under_old_keys_too() {
+        let (mut rng, from, mut to) = (ChaCha20Rng::from_seed([9; 32]), ring(1), ring(2));
+        let sealing = RealCrypto.publics(&to).sealing[0].0;
+        let recipient = RealCrypto.node_id(&to);
+        let expiry = NOW.after(std::time::Duration::from_secs(60));
+        let letter = Letter { to: recipient, sealing, id: EnvelopeId([3; 16]), created: NOW, expiry, body: b"hello" };
+        let envelope = RealCrypto.seal_letter(&from, letter, &mut rng).unwrap();
+        to.sealing.insert(0, (relaymesh_seal::keys::SealingSecret::generate(&mut rng), Timestamp(NOW.0 + 1)));
+        assert_ne!(RealCrypto.publics(&to).sealing[0].0, sealing, "a newer key is announced first");
+        let opened = RealCrypto.open_letter(&to, &envelope).unwrap();
+        assert_eq!((opened.sender, opened.body.as_slice()), (RealCrypto.node_id(&from), b"hello".as_slice()));
+        assert!(RealCrypto.open_letter(&from, &envelope).is_err(), "not the recipient");
+        to.sealing.truncate(1);
+        assert!(RealCrypto.open_letter(&to, &envelope).is_err(), "the key was destroyed");
+    }
+
+    #[test]
+    fn a_record_opens_only_at_its_place() {
+        let place =
+            |table, record| RecordAad { shard: NodeId([1; 32]), table, entity: EntityId([2; 16]), record, counter: 5 };
+        let sealed = RealCrypto.seal_record(&[7; 32], place(b'o', b"key"), [8; 24], b"value");
+        let elsewhere = RecordAad { counter: 0, ..place(b'o', b"key") };
+        let (counter, value) = RealCrypto.open_record(&[7; 32], elsewhere, &sealed).unwrap();
+        assert_eq!((counter, value.as_slice()), (5, b"value".as_slice()), "the counter is told, not asked");
+        assert!(RealCrypto.open_record(&[7; 32], place(b'c', b"key"), &sealed).is_err());
+        assert!(RealCrypto.open_record(&[7; 32], place(b'o', b"kez"), &sealed).is_err());
+        assert!(RealCrypto.open_record(&[6; 32], place(b'o', b"key"), &sealed).is_err());
+        // Tables above 127 are told apart from those below.
+        assert_ne!(RealCrypto.table_key(&[1; 32], 0x41), RealCrypto.table_key(&[1; 32], 0xc1));
+    }
+
+    #[test]
+    fn a_fresh_bridge_session_opens_what_the_phone_wrote_and_proves_it() {
+        let mut rng = ChaCha20Rng::from_seed([4; 32]);
+        let (server, phone) = (KeyPair::from_secret([5; 32]), KeyPair::generate(&mut rng));
+        let (session, ad) = RealCrypto.bob_session(&[5; 32], phone.public().as_bytes()).unwrap();
+        assert_eq!(ad, *server.public().as_bytes());
+        let shared = agree(phone.secret(), &server.public()).unwrap();
+        let mut alice = Session::alice(&shared, server.public(), &mut rng).unwrap();
+        let block = alice.encrypt(b"bonjour", &ad).unwrap();
+        let opened = RealCrypto.ratchet_open(&session, block.as_bytes(), &ad, NOW, &mut rng).unwrap();
+        assert_eq!(opened.plaintext.as_slice(), b"bonjour");
+        assert!(RealCrypto.proves(&opened.auth_key, &ad, block.as_bytes()));
+        assert!(!RealCrypto.proves(&[0; 32], &ad, block.as_bytes()));
+        assert!(RealCrypto.ratchet_open(&opened.session, block.as_bytes(), &ad, NOW, &mut rng).is_err(), "once");
+        assert!(RealCrypto.bob_session(&[5; 32], &[0; 32]).is_err(), "a key that agrees on nothing");
     }
 }

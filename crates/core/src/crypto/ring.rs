@@ -46,7 +46,12 @@ pub(super) fn publics(keys: &Keyring) -> Publics {
     let mut dated: Vec<_> = keys.oblivious.iter().collect();
     dated.sort_by_key(|(_, created)| std::cmp::Reverse(*created));
     let public = |seed: &[u8; 32]| Evaluator::from_seed(seed).public();
-    let oblivious = dated.iter().map(|(seed, _)| public(seed.danger_bytes())).map(|key| (oblivious::key_id(&key), key)).collect();
-    let statics = keys.statics.iter().map(|(kid, secret)| (*kid, *KeyPair::from_secret(*secret.danger_bytes()).public().as_bytes())).collect();
+    let oblivious =
+        dated.iter().map(|(seed, _)| public(seed.danger_bytes())).map(|key| (oblivious::key_id(&key), key)).collect();
+    let statics = keys
+        .statics
+        .iter()
+        .map(|(kid, secret)| (*kid, *KeyPair::from_secret(*secret.danger_bytes()).public().as_bytes()))
+        .collect();
     Publics { sealing, oblivious, statics }
 }

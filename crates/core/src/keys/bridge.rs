@@ -25,7 +25,10 @@ pub(crate) fn on_operator(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, command:
         return no(Code::InvalidArgument, format!("the number of keys must be from 1 to {KEYS_MAX}"));
     }
     if !node.keys().statics.is_empty() {
-        return no(Code::AlreadyExists, "this node has static bridge keys already, and phones may use them; `relaymesh bridge keys list` shows them");
+        return no(
+            Code::AlreadyExists,
+            "this node has static bridge keys already, and phones may use them; `relaymesh bridge keys list` shows them",
+        );
     }
     if node.keys.saving.is_some() {
         return no(Code::Unavailable, "the key file is being written; try again in a moment");
@@ -46,7 +49,8 @@ fn announced_elsewhere(node: &Node, tx: &Tx<'_>, ring: &Keyring) -> Option<Strin
     let publics = node.crypto().publics(ring).statics;
     let ours: Vec<_> = publics.iter().map(|(kid, public)| (*kid, membership::fingerprint(public))).collect();
     let mut live = node.membership.members().filter(|member| member.expires > tx.now());
-    live.find(|member| member.statics.iter().any(|announced| ours.contains(announced))).map(|member| member.name.clone())
+    live.find(|member| member.statics.iter().any(|announced| ours.contains(announced)))
+        .map(|member| member.name.clone())
 }
 
 /// Answers the operator who waited for the key file.

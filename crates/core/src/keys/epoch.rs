@@ -96,7 +96,13 @@ fn rewrap(node: &Node, tx: &mut Tx<'_>, epoch: u32, place: &[u8], row: &[u8]) ->
     if head.epoch == epoch {
         return Ok(false);
     }
-    let aad = |epoch: u32| RecordAad { shard: node.id(), table: key::HEAD, entity: id, record: b"", counter: u64::from(epoch) };
+    let aad = |epoch: u32| RecordAad {
+        shard: node.id(),
+        table: key::HEAD,
+        entity: id,
+        record: b"",
+        counter: u64::from(epoch),
+    };
     let keys = (crypto::wrap_key(node.keys(), head.epoch), crypto::wrap_key(node.keys(), epoch));
     let (Some(old), Some(new)) = keys else {
         node.count(tx, "record_unreadable");

@@ -75,7 +75,8 @@ fn a_restart_in_the_middle_of_a_pass_loses_nothing() {
     // The new epoch is saved, one half of the heads is moved, then the power goes.
     let mut ring = turned(&net.peers[0].keyring, net.now.after(DAY), &mut rng()).expect("a day later keys are due");
     ring.days.clone_from(&net.peers[0].keyring.days);
-    let halfway: Vec<_> = ids.iter().step_by(2).map(|id| (key::head(id), net.peers[0].disk.rows[&key::head(id)].clone())).collect();
+    let halfway: Vec<_> =
+        ids.iter().step_by(2).map(|id| (key::head(id), net.peers[0].disk.rows[&key::head(id)].clone())).collect();
     net.peers[0].keyring = ring.clone();
     assert_eq!(ring.wraps.len(), 2);
     net.now = net.now.after(DAY);
@@ -132,10 +133,15 @@ fn a_year_of_keys() {
         assert_eq!(kept(&first.sealing[0].0), day < 127, "day {day}");
         assert_eq!(publics.oblivious.contains(&first.oblivious[0]), day < 150, "day {day}");
         assert_eq!(publics.oblivious[0] == first.oblivious[0], day < 120, "day {day}");
-        if day >= 36 && let Some(key) = sealing_at_30 {
+        if day >= 36
+            && let Some(key) = sealing_at_30
+        {
             assert_eq!(kept(&key), day < 28 + 127, "day {day}");
         }
-        let days = (ring.days.iter().map(|(day, _)| *day).min().unwrap(), ring.days.iter().map(|(day, _)| *day).max().unwrap());
+        let days = (
+            ring.days.iter().map(|(day, _)| *day).min().unwrap(),
+            ring.days.iter().map(|(day, _)| *day).max().unwrap(),
+        );
         assert_eq!(days.1, today(now));
         assert_eq!(days.0, today(START).max(today(now) - 150));
     }
@@ -173,7 +179,9 @@ fn static_bridge_keys_are_made_once_and_announced() {
     assert_eq!((rows[0].kid, rows[254].kid), (0, 254));
     assert!(rows.iter().all(|row| row.keypair.len() == 44 && row.status == "active" && row.version == "v1"));
     assert_eq!(net.operator(1, generate(3)).unwrap_err().code, Code::AlreadyExists);
-    let Ok(OperatorReply::BridgeKeys(listed)) = net.operator(1, OperatorCommand::BridgeKeysList) else { panic!("no rows") };
+    let Ok(OperatorReply::BridgeKeys(listed)) = net.operator(1, OperatorCommand::BridgeKeysList) else {
+        panic!("no rows")
+    };
     assert_eq!(listed, rows);
     assert_eq!(net.peers[1].keyring.statics.len(), 255);
     net.pass(Duration::from_secs(120));
@@ -185,5 +193,13 @@ fn static_bridge_keys_are_made_once_and_announced() {
     let mut copy = net.peers[0].keyring.clone();
     copy.statics = statics;
     let public = RealCrypto.publics(&copy).statics[0];
-    assert!(net.peers[0].node().membership.node(&net.peers[1].id()).unwrap().statics.contains(&(0, crate::membership::fingerprint(&public.1))));
+    assert!(
+        net.peers[0]
+            .node()
+            .membership
+            .node(&net.peers[1].id())
+            .unwrap()
+            .statics
+            .contains(&(0, crate::membership::fingerprint(&public.1)))
+    );
 }

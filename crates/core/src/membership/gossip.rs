@@ -70,9 +70,14 @@ pub(crate) enum What {
     Digest,
     Heads,
     /// Facts; then these.
-    Want { rest: Vec<FactHead>, frames: usize },
+    Want {
+        rest: Vec<FactHead>,
+        frames: usize,
+    },
     /// Facts were handed over; then these.
-    Push { rest: Vec<Subject> },
+    Push {
+        rest: Vec<Subject>,
+    },
     Join,
 }
 

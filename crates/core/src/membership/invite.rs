@@ -89,7 +89,8 @@ impl Code {
         }
         let (code, left) = postcard::take_from_bytes::<Self>(body).map_err(|_| CodeError::Form)?;
         let few = |(_, addrs): &(NodeId, Vec<String>)| addrs.len() <= BOOTSTRAPS_MAX;
-        let sound = left.is_empty() && (1..=BOOTSTRAPS_MAX).contains(&code.bootstraps.len()) && code.bootstraps.iter().all(few);
+        let sound =
+            left.is_empty() && (1..=BOOTSTRAPS_MAX).contains(&code.bootstraps.len()) && code.bootstraps.iter().all(few);
         if sound { Ok(code) } else { Err(CodeError::Form) }
     }
 }
@@ -131,12 +132,12 @@ pub(super) struct Proof {
 
 impl Invite {
     /// What is kept of a secret, and the id that names it.
-    pub fn of(secret: &[u8; 16], expires: Timestamp, own: bool) -> ([u8; 8], Self) {
+    pub(super) fn of(secret: &[u8; 16], expires: Timestamp, own: bool) -> ([u8; 8], Self) {
         (id(secret), Self { key: key(secret), expires, own, used_by: None })
     }
 
     /// Whether a node may join by this proof, now.
-    pub fn admits(&self, proof: &Proof, joiner: &NodeId, inviter: &NodeId, now: Timestamp) -> bool {
+    pub(super) fn admits(&self, proof: &Proof, joiner: &NodeId, inviter: &NodeId, now: Timestamp) -> bool {
         let fresh = match self.used_by {
             Some(node) => node == *joiner,
             None => now < self.expires,

@@ -10,12 +10,13 @@ use relaymesh_protocol::frame::{Request, Response};
 use relaymesh_protocol::ids::{InstanceId, MeshId, NodeId, Timestamp};
 use serde_bytes::ByteBuf;
 
+use super::entry::Entry;
 use super::fact::{Fact, Held, Subject};
 use super::gossip::{self, What};
 use super::invite::{self, Invite, Proof};
 use super::own::{self, Ground};
 use super::restore::INVITE;
-use super::set::{Entry, FactSet};
+use super::set::FactSet;
 use super::{Change, State, done, no, push, put_facts, see_to_records};
 use crate::command::{Code, Refusal, Reply};
 use crate::config::Accept;
@@ -49,7 +50,9 @@ pub(crate) struct Joining {
 /// `node join CODE`.
 pub(super) fn on_operator(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, code: &str) -> Run {
     let code = invite::Code::parse(code).map_err(|error| Refusal::new(Code::InvalidArgument, error.to_string()))?;
-    let Some((inviter, addrs)) = code.bootstraps.first().cloned() else { return no(Code::InvalidArgument, "empty code") };
+    let Some((inviter, addrs)) = code.bootstraps.first().cloned() else {
+        return no(Code::InvalidArgument, "empty code");
+    };
     may_join(node, tx.now(), &code, inviter)?;
     let instance = if code.own { code.instance } else { node.crypto().instance_id(node.keys()) };
     let sponsor = (!code.own).then_some(code.instance);
@@ -129,7 +132,9 @@ pub(super) fn on_request(node: &Node, tx: &mut Tx<'_>, from: NodeId, proof: &[u8
     let offered = presented.into_iter().chain([voucher]).collect();
     let (_, missing) = entry.take_all(offered);
     let entered = entry.finish();
-    let known = |subject: Subject| state.facts.get(&subject).is_some() || entered.iter().any(|held| held.fact.subject() == subject);
+    let known = |subject: Subject| {
+        state.facts.get(&subject).is_some() || entered.iter().any(|held| held.fact.subject() == subject)
+    };
     if !missing.is_empty() || !known(Subject::Node(from)) || !known(Subject::Instance(newcomer)) {
         node.count(tx, "join_refused");
         return Ok(Response::Refused);
@@ -155,7 +160,8 @@ fn invited(node: &Node, now: Timestamp, from: &NodeId, proof: &[u8]) -> Option<(
 
 /// Whose node the presenter says it is; none if what it presents is about anybody else.
 fn instance_of(presented: &[Held], from: &NodeId) -> Option<InstanceId> {
-    let record = presented.iter().find_map(|held| if let Fact::Node(record) = &held.fact { Some(record) } else { None })?;
+    let record =
+        presented.iter().find_map(|held| if let Fact::Node(record) = &held.fact { Some(record) } else { None })?;
     let about_itself = |held: &Held| match &held.fact {
         Fact::Instance(f) => f.id == record.instance,
         Fact::Endorsement(f) => f.instance == record.instance && f.node == *from,
@@ -180,11 +186,15 @@ fn answer(known: &FactSet, entered: &[Held]) -> Vec<ByteBuf> {
 
 /// The inviter answered, or cannot be reached.
 pub(super) fn on_answer(node: &Node, tx: &mut Tx<'_>, from: NodeId, response: &Result<Response, LinkError>) -> Run {
-    let Some(joining) = node.membership.joining.as_ref().filter(|joining| joining.inviter == from) else { return Ok(()) };
+    let Some(joining) = node.membership.joining.as_ref().filter(|joining| joining.inviter == from) else {
+        return Ok(());
+    };
     tx.change(Change::Joining(None));
     match response {
         Ok(Response::Joined(facts)) => adopt(node, tx, joining, facts),
-        Ok(Response::Busy { .. }) => refuse(tx, joining, Code::Unavailable, "the inviting node is busy; try again in a minute"),
+        Ok(Response::Busy { .. }) => {
+            refuse(tx, joining, Code::Unavailable, "the inviting node is busy; try again in a minute")
+        }
         Ok(_) => {
             let text = "the inviting node refused the code: it was used already, has expired, or was made for another mesh; ask for a new one (`relaymesh node invite`)";
             refuse(tx, joining, Code::PermissionDenied, text)
@@ -200,7 +210,9 @@ fn refuse(tx: &mut Tx<'_>, joining: &Joining, code: Code, text: impl Into<String
 
 fn unreachable(tx: &mut Tx<'_>, joining: &Joining) -> Run {
     let at = if joining.addrs.is_empty() { "no address in the code".to_owned() } else { joining.addrs.join(", ") };
-    let text = format!("the inviting node does not answer ({at}); check that it runs and can be reached from here, then try again");
+    let text = format!(
+        "the inviting node does not answer ({at}); check that it runs and can be reached from here, then try again"
+    );
     refuse(tx, joining, Code::Unavailable, text)
 }
 
@@ -225,18 +237,22 @@ fn adopt(node: &Node, tx: &mut Tx<'_>, joining: &Joining, facts: &[ByteBuf]) -> 
     let fresh = FactSet::default();
     let again = joining.mesh == state.mesh() && !joining.own;
     let base = if again { &state.facts } else { &fresh };
-    let mut offered: Vec<Held> = facts
-        .iter()
-        .filter_map(|bytes| Held::verify(node.crypto(), &joining.mesh, bytes, tx.now()).ok())
-        .collect();
+    let mut offered: Vec<Held> =
+        facts.iter().filter_map(|bytes| Held::verify(node.crypto(), &joining.mesh, bytes, tx.now()).ok()).collect();
     offered.extend(joining.presented.iter().cloned());
     let mut entry = Entry::new(base, node.id(), joining.instance, tx.now());
     entry.take_all(offered);
     let entered = entry.finish();
-    let inviter = entered.iter().any(|held| held.fact.subject() == Subject::Node(joining.inviter));
-    let endorsed = Subject::Endorsement { instance: joining.instance, node: node.id() };
-    if (!inviter && !(again && state.is_member(&joining.inviter))) || !entered.iter().any(|held| held.fact.subject() == endorsed) {
-        return refuse(tx, joining, Code::Internal, "the inviting node's answer lacks its own record; update both nodes");
+    let entered_of = |subject: Subject| entered.iter().any(|held| held.fact.subject() == subject);
+    let inviter = entered_of(Subject::Node(joining.inviter)) || (again && state.is_member(&joining.inviter));
+    let endorsed = entered_of(Subject::Endorsement { instance: joining.instance, node: node.id() });
+    if !inviter || !endorsed {
+        return refuse(
+            tx,
+            joining,
+            Code::Internal,
+            "the inviting node's answer lacks its own record; update both nodes",
+        );
     }
     if !again {
         leave(state, tx, &entered)?;

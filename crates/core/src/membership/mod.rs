@@ -2,6 +2,7 @@
 //! about whom of them it talks to.
 
 mod apply;
+mod entry;
 mod fact;
 mod gossip;
 mod invite;
@@ -35,12 +36,13 @@ pub(crate) use own::fingerprint;
 pub(crate) use restore::{restore, restore_meta};
 pub use set::Member;
 
+use entry::Entry;
 use fact::Held;
 use gossip::Ask;
 use invite::Invite;
 use join::Joining;
 use restore::FactRow;
-use set::{Entry, FactSet};
+use set::FactSet;
 
 /// Tokens of this conversation's questions have this bit; other conversations' have not.
 const TOKEN_BIT: u64 = 1 << 63;

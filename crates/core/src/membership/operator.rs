@@ -24,7 +24,7 @@ pub(crate) fn on_operator(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, command:
             tx.reply(reply, Reply::Operator(OperatorReply::Nodes(rows(node, tx.now()))));
             Ok(())
         }
-        OperatorCommand::Invite { .. } => invite(node, tx, reply, false),
+        OperatorCommand::Invite => invite(node, tx, reply, false),
         OperatorCommand::Join { code } => join::on_operator(node, tx, reply, code.reveal()),
         OperatorCommand::Federate { instance } => federate(node, tx, reply, instance),
         OperatorCommand::Block { target } => block(node, tx, reply, target),
@@ -37,7 +37,10 @@ fn own_row(node: &Node) -> NodeRow {
     let instance = state.own_instance();
     NodeRow {
         name: config.name.clone(),
-        instance: state.facts.instance(&instance).map_or_else(|| config.instance.clone(), |instance| instance.name.clone()),
+        instance: state
+            .facts
+            .instance(&instance)
+            .map_or_else(|| config.instance.clone(), |instance| instance.name.clone()),
         peer_id: node.id().peer_id(),
         instance_id: instance.to_string(),
         state: "self".to_owned(),
@@ -76,13 +79,17 @@ fn needs_instance_key(node: &Node) -> Run {
     if own::speaks_for_instance(node) {
         return Ok(());
     }
-    no(Code::FailedPrecondition, "only the node that holds the instance's key can do this; run it on the node that invited this one")
+    no(
+        Code::FailedPrecondition,
+        "only the node that holds the instance's key can do this; run it on the node that invited this one",
+    )
 }
 
 fn invite(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, own: bool) -> Run {
     needs_instance_key(node)?;
     let state = &node.membership;
-    let over: Vec<[u8; 8]> = state.invites.iter().filter(|(_, invite)| invite.expires <= tx.now()).map(|(id, _)| *id).collect();
+    let over: Vec<[u8; 8]> =
+        state.invites.iter().filter(|(_, invite)| invite.expires <= tx.now()).map(|(id, _)| *id).collect();
     if state.invites.len() - over.len() >= invite::INVITES_MAX {
         return no(Code::ResourceExhausted, "too many invites wait to be used; the oldest expire within a week");
     }
@@ -190,8 +197,12 @@ fn blocked(node: &Node, tx: &mut Tx<'_>, target: Target) -> Run<String> {
     let speaks = own::speaks_for_instance(node);
     let own = state.own_instance();
     let fact = match target {
-        Target::Node(id) if speaks && state.facts.endorsement(own, id).is_some() => Some(own::revoke(node, id, tx.now())),
-        Target::Instance(id) if speaks && state.facts.federates(own, id) => Some(own::federate(node, id, false, tx.now())),
+        Target::Node(id) if speaks && state.facts.endorsement(own, id).is_some() => {
+            Some(own::revoke(node, id, tx.now()))
+        }
+        Target::Instance(id) if speaks && state.facts.federates(own, id) => {
+            Some(own::federate(node, id, false, tx.now()))
+        }
         _ => None,
     };
     let Some(fact) = fact else { return Ok("blocked: this node no longer speaks with it".to_owned()) };

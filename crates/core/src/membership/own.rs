@@ -149,7 +149,11 @@ fn sign_instance(node: &Node, mesh: MeshId, fact: Fact) -> Held {
 pub(super) fn endorse(node: &Node, ground: Ground, of: NodeId, before: Option<u64>, now: Timestamp) -> Held {
     let seq = next_seq(before, now);
     let expires = Timestamp(seq).after(ENDORSEMENT_LIFE_MAX);
-    sign_instance(node, ground.mesh, Fact::Endorsement(Endorsement { instance: ground.instance, node: of, expires, seq }))
+    sign_instance(
+        node,
+        ground.mesh,
+        Fact::Endorsement(Endorsement { instance: ground.instance, node: of, expires, seq }),
+    )
 }
 
 /// This instance's word for an instance that it brings in.

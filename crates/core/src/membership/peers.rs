@@ -27,7 +27,9 @@ pub(super) fn find<'n, T: Copy + Ord>(
     }
     let by_name: Vec<_> = all.iter().filter(|(_, name, _)| name.eq_ignore_ascii_case(text)).collect();
     let short = text.len() < PREFIX_MIN || PEER_ID_PREFIX.starts_with(text);
-    let leads = |id: &str| !short && (id.starts_with(text) || id.strip_prefix(PEER_ID_PREFIX).is_some_and(|id| id.starts_with(text)));
+    let leads = |id: &str| {
+        !short && (id.starts_with(text) || id.strip_prefix(PEER_ID_PREFIX).is_some_and(|id| id.starts_with(text)))
+    };
     let found = if by_name.is_empty() { all.iter().filter(|(_, _, id)| leads(id)).collect() } else { by_name };
     match found.as_slice() {
         [(one, ..)] => Ok(*one),
@@ -114,7 +116,9 @@ mod tests {
     #[test]
     fn a_text_names_one_thing_or_says_why_not() {
         let all = [(1, "Douala", "12D3KooWabcdef"), (2, "Lagos", "12D3KooWabxyz"), (3, "lagos", "12D3KooWqqqqqq")];
-        let find = |text| find("node", text, all.iter().map(|(n, name, id)| (*n, *name, (*id).to_owned()))).map_err(|r| r.code);
+        let find = |text| {
+            find("node", text, all.iter().map(|(n, name, id)| (*n, *name, (*id).to_owned()))).map_err(|r| r.code)
+        };
         assert_eq!(find("12D3KooWabcdef"), Ok(1));
         assert_eq!(find("douala"), Ok(1));
         assert_eq!(find("LAGOS"), Err(Code::InvalidArgument));

@@ -93,7 +93,9 @@ fn restore_policy(node: &mut Node, key: &[u8], row: &[u8]) {
     let state = &mut node.membership;
     match *kind {
         BLOCKED_NODE => NodeId::try_from(subject).ok().into_iter().for_each(|id| state.block(Target::Node(id))),
-        BLOCKED_INSTANCE => InstanceId::try_from(subject).ok().into_iter().for_each(|id| state.block(Target::Instance(id))),
+        BLOCKED_INSTANCE => {
+            InstanceId::try_from(subject).ok().into_iter().for_each(|id| state.block(Target::Instance(id)))
+        }
         WISH => state.wishes.extend(InstanceId::try_from(subject)),
         _ => {}
     }

@@ -6,11 +6,12 @@ use rand_core::SeedableRng;
 use relaymesh_protocol::ids::{InstanceId, MeshId, NodeId, Timestamp};
 use relaymesh_seal::keyfile::Keyring;
 
+use super::super::entry::{Entry, PER_INSTANCE_MAX, ROOTS_MAX, Verdict};
 use super::super::fact::{
-    ADDRS_MAX, ENDORSEMENT_LIFE_MAX, Endorsement, FACT_BYTES_MAX, Fact, FactError, Federation, Held, Instance, NodeRecord,
-    RECORD_LIFE_MAX, Revocation, SKEW_MAX, STATIC_KEYS_MAX, Sponsorship, Subject,
+    ADDRS_MAX, ENDORSEMENT_LIFE_MAX, Endorsement, FACT_BYTES_MAX, Fact, FactError, Federation, Held, Instance,
+    NodeRecord, RECORD_LIFE_MAX, Revocation, SKEW_MAX, STATIC_KEYS_MAX, Sponsorship, Subject,
 };
-use super::super::set::{Entry, FactSet, PER_INSTANCE_MAX, ROOTS_MAX, Verdict};
+use super::super::set::FactSet;
 use super::net::START;
 use crate::config::Roles;
 use crate::crypto::{Crypto, RealCrypto};
@@ -106,12 +107,10 @@ fn every_kind_is_read_as_it_was_signed() {
 #[test]
 fn forged_future_and_oversized_facts_are_refused() {
     let (a, b) = (ring(1), ring(2));
-    let forged = by_instance(&b, Fact::Endorsement(Endorsement {
-        instance: instance(&a),
-        node: node(&b),
-        expires: START,
-        seq: START.0,
-    }));
+    let forged = by_instance(
+        &b,
+        Fact::Endorsement(Endorsement { instance: instance(&a), node: node(&b), expires: START, seq: START.0 }),
+    );
     assert_eq!(verify(&forged), Err(FactError::Signature), "signed by another instance");
     let edge = START.after(SKEW_MAX).0;
     assert!(verify(&a_node(&a, edge)).is_ok());

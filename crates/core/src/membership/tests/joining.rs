@@ -5,9 +5,9 @@ use std::time::Duration;
 use relaymesh_protocol::frame::{Request, Response};
 use relaymesh_protocol::ids::EntityId;
 
+use super::super::Relation;
 use super::super::fact::Subject;
 use super::super::invite::{Code as InviteCode, Invite};
-use super::super::Relation;
 use super::super::restore::INVITE;
 use super::net::{Net, config};
 use crate::command::{Code, OperatorCommand, OperatorReply};
@@ -139,7 +139,8 @@ fn own_code(net: &mut Net, at: usize) -> String {
     let (id, invite) = Invite::of(&code.secret, code.expires, true);
     let place = key::policy(INVITE, &id);
     let node = net.peers[at].node();
-    let aad = RecordAad { shard: node.id(), table: key::POLICY, entity: EntityId([0; 16]), record: &place[1..], counter: 0 };
+    let aad =
+        RecordAad { shard: node.id(), table: key::POLICY, entity: EntityId([0; 16]), record: &place[1..], counter: 0 };
     let root = crate::crypto::table_root(node.keys());
     let row = node.crypto().seal_record(&root, aad, [9; 24], &encode(&invite));
     net.peers[at].disk.rows.insert(place, (u64::MAX, row));

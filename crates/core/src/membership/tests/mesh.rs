@@ -228,7 +228,8 @@ fn a_revoked_node_is_out_for_everybody() {
     let mut net = mesh(&["alpha", "beta", "gamma"]);
     // Beta's instance revokes beta's node, as an operator does who lost it: the fact is the instance key's.
     let (mesh_id, beta) = (net.peers[1].node().membership.mesh(), net.peers[1].id());
-    let revocation = fact::Revocation { by: net.peers[1].node().membership.own_instance(), node: Some(beta), seq: net.now.0 };
+    let revocation =
+        fact::Revocation { by: net.peers[1].node().membership.own_instance(), node: Some(beta), seq: net.now.0 };
     let keyring = net.peers[1].keyring.clone();
     let held = fact::Fact::Revocation(revocation)
         .signed(&mesh_id, |label, parts| crate::crypto::RealCrypto.sign_instance(&keyring, label, parts));

@@ -280,7 +280,14 @@ impl Net {
         }
     }
 
-    fn members(&mut self, at: usize, allow: Vec<(NodeId, Vec<String>)>, blocked: Vec<NodeId>, relays: Vec<NodeId>, open: bool) {
+    fn members(
+        &mut self,
+        at: usize,
+        allow: Vec<(NodeId, Vec<String>)>,
+        blocked: Vec<NodeId>,
+        relays: Vec<NodeId>,
+        open: bool,
+    ) {
         let peer = &mut self.peers[at];
         (peer.allow, peer.blocked, peer.relays, peer.open) = (allow.into_iter().collect(), blocked, relays, open);
         for other in 0..self.peers.len() {
