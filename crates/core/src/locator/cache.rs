@@ -81,7 +81,13 @@ fn place(node: &Node, kind: NumberKind, number: &E164, of: &NodeId, key_id: u32)
 }
 
 /// The tag of a number under any of a member's oblivious keys, and the key's id.
-pub(super) fn find(node: &Node, kind: NumberKind, number: &E164, member: &Member, now: Timestamp) -> Option<(u32, Tag)> {
+pub(super) fn find(
+    node: &Node,
+    kind: NumberKind,
+    number: &E164,
+    member: &Member,
+    now: Timestamp,
+) -> Option<(u32, Tag)> {
     member.oblivious.iter().find_map(|(key_id, _)| {
         let tag = node.locator.cache.get(&place(node, kind, number, &member.id, *key_id), now)?;
         Some((*key_id, tag))

@@ -20,6 +20,8 @@ use crate::tx::{Run, Tx};
 const PART_BYTES: usize = REQUEST_BYTES_MAX / 2;
 /// Filters under way at once, all together.
 const UNDER_WAY_MAX: usize = 16;
+/// Filters under way from one peer: a slow one must not hold up all others.
+const PER_PEER_MAX: usize = 4;
 /// Filters that wait to be fetched: two of each node of the largest mesh.
 const WANTED_MAX: usize = 10_000;
 /// Bytes of all filters together; the oldest make room.
@@ -82,30 +84,47 @@ pub(crate) fn on_heads(node: &Node, tx: &mut Tx<'_>, from: NodeId, heads: &[Filt
     if later.is_empty() {
         return Ok(());
     }
-    let now: Vec<FilterHead> = idle(node, later.iter().copied()).take(room(node)).collect();
-    for head in &now {
-        request(node, tx, from, *head, Vec::new());
-    }
-    later.retain(|head| !now.contains(head));
+    let begun = begin(node, tx, later.iter().map(|head| (*head, from)), None);
+    later.retain(|head| !begun.contains(head));
     tx.change(Change::Wanted(later, from));
     Ok(())
 }
 
-fn room(node: &Node) -> usize {
-    UNDER_WAY_MAX.saturating_sub(under_way(node).count())
-}
-
-fn under_way(node: &Node) -> impl Iterator<Item = &FilterHead> {
-    node.locator.asked.values().filter_map(|(_, asked)| match asked {
-        Asked::Filter(part) => Some(&part.head),
+/// Filters under way: which, and from whom.
+fn under_way(node: &Node) -> impl Iterator<Item = (&FilterHead, NodeId)> {
+    node.locator.asked.values().filter_map(|(from, asked)| match asked {
+        Asked::Filter(part) => Some((&part.head, *from)),
         _ => None,
     })
 }
 
-/// Those of `heads` that nobody was asked for yet.
-fn idle(node: &Node, heads: impl Iterator<Item = FilterHead>) -> impl Iterator<Item = FilterHead> {
-    let busy: BTreeSet<(NodeId, FilterLayer)> = under_way(node).map(|head| (head.node, head.layer)).collect();
-    heads.filter(move |head| !busy.contains(&(head.node, head.layer)))
+/// Asks for those of `heads` that are not under way, as far as there is room. `ended` is the fetch that this very run
+/// brings to an end. Tells which it asked for.
+fn begin(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    heads: impl Iterator<Item = (FilterHead, NodeId)>,
+    ended: Option<&FilterHead>,
+) -> BTreeSet<FilterHead> {
+    let mut busy = BTreeSet::new();
+    let mut per_peer: BTreeMap<NodeId, usize> = BTreeMap::new();
+    for (head, from) in under_way(node).filter(|(head, _)| Some(*head) != ended) {
+        busy.insert((head.node, head.layer));
+        *per_peer.entry(from).or_default() += 1;
+    }
+    let mut begun = BTreeSet::new();
+    for (head, from) in heads {
+        let count = per_peer.entry(from).or_default();
+        if busy.len() >= UNDER_WAY_MAX {
+            break;
+        }
+        if *count < PER_PEER_MAX && busy.insert((head.node, head.layer)) {
+            *count += 1;
+            begun.insert(head);
+            request(node, tx, from, head, Vec::new());
+        }
+    }
+    begun
 }
 
 fn request(node: &Node, tx: &mut Tx<'_>, from: NodeId, head: FilterHead, got: Vec<u8>) {
@@ -113,15 +132,14 @@ fn request(node: &Node, tx: &mut Tx<'_>, from: NodeId, head: FilterHead, got: Ve
     ask::send(node, tx, from, Request::WantFilter { head, offset }, Asked::Filter(Part { head, got }));
 }
 
-/// Fetches what waited for room. `ended` are the fetches that this very run brings to an end.
-fn next(node: &Node, tx: &mut Tx<'_>, ended: usize) {
+/// Fetches what waited for room.
+fn next(node: &Node, tx: &mut Tx<'_>, ended: &FilterHead) {
+    let place = (ended.node, ended.layer);
     let waiting = node.locator.wanted.0.values().copied();
-    let heads: Vec<(FilterHead, NodeId)> = waiting.filter(|(head, _)| is_welcome(node, head)).collect();
-    let idle: BTreeSet<FilterHead> = idle(node, heads.iter().map(|(head, _)| *head)).collect();
-    let free = (room(node) + ended).min(UNDER_WAY_MAX);
-    for (head, from) in heads.into_iter().filter(|(head, _)| idle.contains(head)).take(free) {
+    let heads: Vec<(FilterHead, NodeId)> =
+        waiting.filter(|(head, _)| (head.node, head.layer) != place && is_welcome(node, head)).collect();
+    for head in begin(node, tx, heads.into_iter(), Some(ended)) {
         tx.change(Change::Unwanted(head.node, head.layer));
-        request(node, tx, from, head, Vec::new());
     }
 }
 
@@ -150,7 +168,7 @@ pub(super) fn on_part(
     response: &Result<Response, LinkError>,
 ) -> Run {
     let Ok(Response::Filter { head, offset, bytes }) = response else {
-        next(node, tx, 1);
+        next(node, tx, &part.head);
         return Ok(());
     };
     let continues = *head == part.head && *offset as usize == part.got.len();
@@ -158,7 +176,7 @@ pub(super) fn on_part(
     let mut got = if continues { part.got.clone() } else { Vec::new() };
     if bytes.is_empty() || !(continues || begins) || got.len() + bytes.len() > head.bytes as usize {
         node.count(tx, "filter_part_wrong");
-        next(node, tx, 1);
+        next(node, tx, &part.head);
         return Ok(());
     }
     got.extend_from_slice(bytes);
@@ -168,8 +186,9 @@ pub(super) fn on_part(
     }
     if let Some(filter) = checked(node, tx, &got) {
         accept(node, tx, filter)?;
+        delivery::route_all(node, tx, |_| true);
     }
-    next(node, tx, 1);
+    next(node, tx, &part.head);
     Ok(())
 }
 
@@ -185,7 +204,7 @@ fn checked(node: &Node, tx: &mut Tx<'_>, bytes: &[u8]) -> Option<Filter> {
     is_welcome(node, &filter.head()).then_some(filter)
 }
 
-/// Stores a filter, and tries waiting messages again.
+/// Stores a filter. Waiting messages are tried again by the caller, once for all that it takes in.
 fn accept(node: &Node, tx: &mut Tx<'_>, filter: Filter) -> Run {
     for (of, layer) in node.locator.book.evict(filter.len(), BYTES_MAX, &node.id()) {
         tx.delete(key::filter(&of, layer))?;
@@ -194,7 +213,6 @@ fn accept(node: &Node, tx: &mut Tx<'_>, filter: Filter) -> Run {
     }
     store(tx, filter)?;
     node.count(tx, "filter_stored");
-    delivery::route_all(node, tx, |_| true);
     Ok(())
 }
 
@@ -230,6 +248,9 @@ pub(crate) fn import(node: &Node, tx: &mut Tx<'_>, filters: &[ByteBuf]) -> Run<u
     let count = newest.len() as u64;
     for filter in newest.into_values() {
         accept(node, tx, filter)?;
+    }
+    if count > 0 {
+        delivery::route_all(node, tx, |_| true);
     }
     Ok(count)
 }

@@ -2,7 +2,6 @@
 //! tell.
 
 use relaymesh_protocol::ids::{DeviceId, E164, MessageId, NodeId, Tag, Timestamp};
-use relaymesh_seal::oblivious::Purpose;
 use relaymesh_seal::tags::{device_tag, filter_key};
 use serde::{Deserialize, Serialize};
 
@@ -45,12 +44,23 @@ pub(crate) fn locate(node: &Node, tx: &mut Tx<'_>, message: MessageId, lookup: &
         Lookup::Number(number) => by_number(node, tx, message, NumberKind::Phone, number),
         Lookup::Bridge { number, kid } => {
             let mut found = by_number(node, tx, message, NumberKind::Bridge, number)?;
-            if let (true, Some(kid)) = (found.is_empty(), kid) {
-                found = first_contact(node, *kid);
+            match kid {
+                Some(kid) if found.is_empty() => found = first_contact(node, *kid),
+                Some(_) => {}
+                // Without a key exchange it may be an app that is logged in: its session is its account's.
+                None => {
+                    let accounts = by_number(node, tx, message, NumberKind::Phone, number)?;
+                    let new: Vec<Candidate> = accounts.into_iter().filter(|account| !has(&found, account)).collect();
+                    found.extend(new);
+                }
             }
             Ok(found)
         }
     }
+}
+
+fn has(found: &[Candidate], one: &Candidate) -> bool {
+    found.iter().any(|other| other.node == one.node)
 }
 
 fn by_device(node: &Node, tx: &mut Tx<'_>, message: MessageId, device: &DeviceId) -> Vec<Candidate> {
@@ -71,13 +81,7 @@ fn by_device(node: &Node, tx: &mut Tx<'_>, message: MessageId, device: &DeviceId
     nodes.into_iter().map(|node| Candidate { node, tag: None }).collect()
 }
 
-fn by_number(
-    node: &Node,
-    tx: &mut Tx<'_>,
-    message: MessageId,
-    kind: NumberKind,
-    number: &E164,
-) -> Run<Vec<Candidate>> {
+fn by_number(node: &Node, tx: &mut Tx<'_>, message: MessageId, kind: NumberKind, number: &E164) -> Run<Vec<Candidate>> {
     let wanted = Wanted { kind, number: number.clone() };
     let mut found: Vec<Candidate> = at_home(node, kind, number).into_iter().collect();
     found.extend(elsewhere(node, &wanted, tx.now()));
@@ -122,11 +126,6 @@ fn first_contact(node: &Node, kid: u8) -> Vec<Candidate> {
     }
     found.sort_by_key(|(relation, id)| (*relation != Relation::Own, *id != node.id(), *id));
     found.into_iter().map(|(_, node)| Candidate { node, tag: None }).collect()
-}
-
-/// A number's tag under one of this node's own keys: how a home finds the entity of a bridge message.
-pub(crate) fn number_tag(node: &Node, number: &E164, key_id: u32, purpose: Purpose) -> Option<Tag> {
-    oblivious::own_tag(node, number, key_id, purpose)
 }
 
 #[cfg(test)]

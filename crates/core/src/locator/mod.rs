@@ -35,8 +35,8 @@ pub(crate) use ask::on_answer;
 pub(crate) use evaluate::on_request;
 pub(crate) use fetch::{all_filters, filter_heads, import, on_heads};
 pub(crate) use letters::{on_answer_letter, on_question, questions};
+pub(crate) use locate::locate;
 pub use locate::{Candidate, Lookup};
-pub(crate) use locate::{locate, number_tag};
 pub use own::Routing;
 pub(crate) use own::{add_entity, remove_entity};
 pub(crate) use search::proven;
@@ -167,7 +167,10 @@ impl State {
 
     pub(crate) fn apply(&mut self, change: Change) {
         match change {
-            Change::Filter(filter, at) => self.book.put(*filter, at),
+            Change::Filter(filter, at) => {
+                self.wanted.remove(&(filter.node, filter.layer));
+                self.book.put(*filter, at);
+            }
             Change::NoFilter(node, layer) => self.book.remove(&node, layer),
             Change::Built(layer, keys, changes) => self.own.built(layer, &keys, changes),
             Change::OwnSeen(version) => self.own.saw(version),
@@ -199,6 +202,7 @@ impl State {
             Change::Swept(now) => self.sweep(now),
             Change::Daily => {
                 self.hunts.daily();
+                self.wanted = WantedFilters::default();
                 self.hits.values_mut().for_each(|hits| *hits /= 2);
             }
         }

@@ -10,11 +10,11 @@ use crate::node::Node;
 use crate::tx::Tx;
 
 /// A compressed ristretto255 point.
-pub(super) type Point = [u8; 32];
+pub(crate) type Point = [u8; 32];
 
 /// A blinding state: the blind, and the number in clear. Wiped on drop, never shown.
 #[derive(Clone, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
-pub(super) struct BlindState(#[serde(with = "serde_bytes")] Vec<u8>);
+pub(crate) struct BlindState(#[serde(with = "serde_bytes")] Vec<u8>);
 
 impl std::fmt::Debug for BlindState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -55,11 +55,6 @@ pub(super) fn finish(
 pub(super) fn evaluate(node: &Node, tx: &mut Tx<'_>, key_id: u32, blinded: &[Point]) -> Option<(Vec<Point>, Vec<u8>)> {
     let seed = tx.random();
     evaluator(node, key_id)?.evaluate(blinded, seed).ok()
-}
-
-/// A number's tag under one of this node's keys.
-pub(super) fn own_tag(node: &Node, number: &E164, key_id: u32, purpose: Purpose) -> Option<Tag> {
-    Some(oblivious::direct(&evaluator(node, key_id)?, number, purpose))
 }
 
 /// This node's oblivious keys, newest first.

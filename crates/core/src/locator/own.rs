@@ -261,7 +261,11 @@ pub(super) fn renew(node: &Node, tx: &mut Tx<'_>) -> Run {
         let retired = mine.retired.is_some_and(|at| now.since(at) >= RETIRED_LIFE);
         retired || matches!(mine.what, What::Number { key_id, .. } if !ids.contains(&key_id))
     };
-    let due: Vec<EntityId> = node.locator.own.entities.iter()
+    let due: Vec<EntityId> = node
+        .locator
+        .own
+        .entities
+        .iter()
         .filter(|(_, tags)| tags.iter().any(stale) || lacks(tags, &ids))
         .map(|(entity, _)| *entity)
         .take(ENTITIES_PER_RUN)

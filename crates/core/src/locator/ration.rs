@@ -182,7 +182,8 @@ mod tests {
     #[test]
     fn all_instances_of_one_sponsor_share_three_rations() {
         let mut rations = Rations::default();
-        let asked = (0..10).filter(|n| rations.take(&[Whose::Instance(id(*n)), Whose::Sponsor(id(99))], 60, START)).count();
+        let asked =
+            (0..10).filter(|n| rations.take(&[Whose::Instance(id(*n)), Whose::Sponsor(id(99))], 60, START)).count();
         assert_eq!(asked, 3);
     }
 

@@ -217,14 +217,13 @@ pub(super) fn askable<'a>(node: &'a Node, wanted: &Wanted) -> Vec<(&'a Member, R
 
 /// Members of the own instance and of partners that evaluate.
 pub(super) fn evaluators(node: &Node) -> impl Iterator<Item = (&Member, Relation)> {
-    node.membership
-        .members()
-        .map(|member| (member, node.membership.relation_of(member.instance)))
-        .filter(|(member, relation)| {
+    node.membership.members().map(|member| (member, node.membership.relation_of(member.instance))).filter(
+        |(member, relation)| {
             matches!(relation, Relation::Own | Relation::Partner)
                 && !member.oblivious.is_empty()
                 && (member.roles.vault || member.roles.bridge)
-        })
+        },
+    )
 }
 
 /// What a node of this relation gives us in a day.
@@ -257,6 +256,7 @@ pub(super) fn flush(node: &Node, tx: &mut Tx<'_>) -> Run {
     }
     for ((to, kind), items) in groups {
         for batch in items.chunks(BATCH_MAX) {
+            node.count(tx, "numbers_asked");
             ask::numbers(node, tx, to, kind, batch);
         }
     }
@@ -284,7 +284,8 @@ fn pick(
         if room == 0 {
             break;
         }
-        let asked = open.is_some_and(|open| open.contains(&member.id)) || node.locator.letters.waits(&member.id, wanted, now);
+        let asked =
+            open.is_some_and(|open| open.contains(&member.id)) || node.locator.letters.waits(&member.id, wanted, now);
         let planned = groups.get(&(member.id, wanted.kind)).map_or(0, Vec::len);
         let planned = u32::try_from(planned).unwrap_or(u32::MAX);
         if asked

@@ -45,7 +45,8 @@ impl Shares {
     /// Whether one more question of this class may go to a node that gives us `per_day`, when `planned` more are on
     /// their way.
     pub fn allows(&self, node: &NodeId, class: Class, per_day: u32, planned: u32, now: Timestamp) -> bool {
-        let spent = if now.day() > self.day { Spent::default() } else { self.by.get(node).copied().unwrap_or_default() };
+        let spent =
+            if now.day() > self.day { Spent::default() } else { self.by.get(node).copied().unwrap_or_default() };
         let all = spent.all.saturating_add(planned);
         match class {
             Class::Proven => all < per_day,

@@ -382,10 +382,12 @@ impl World {
 
     pub fn evaluations(&self, from: usize, to: usize) -> Vec<usize> {
         let asked = self.asked.iter().filter(|(a, b, _)| (*a, *b) == (from, to));
-        asked.filter_map(|(.., request)| match request {
-            Request::Evaluate { blinded, .. } => Some(blinded.len()),
-            _ => None,
-        }).collect()
+        asked
+            .filter_map(|(.., request)| match request {
+                Request::Evaluate { blinded, .. } => Some(blinded.len()),
+                _ => None,
+            })
+            .collect()
     }
 
     pub fn offers(&self, from: usize, to: usize) -> usize {
