@@ -7,8 +7,10 @@ use super::fact::{Held, Subject};
 use super::gossip::{self, Ask};
 use super::invite::Invite;
 use super::join::Joining;
+use super::own::Mark;
 use super::set::FactSet;
 use crate::command::Target;
+use crate::crypto::Publics;
 use crate::limit::Bucket;
 
 /// Peers whose requests are metered at once; strangers come and go.
@@ -34,6 +36,7 @@ pub(crate) enum Change {
     Joining(Option<Joining>),
     Announced(u64),
     RenewAt(Timestamp),
+    Publics(Mark, Publics),
 }
 
 impl State {
@@ -82,6 +85,7 @@ impl State {
             Change::Joining(joining) => self.joining = joining,
             Change::Announced(version) => self.announced = Some(version),
             Change::RenewAt(at) => self.renew_at = at,
+            Change::Publics(mark, publics) => self.publics = Some((mark, publics)),
         }
     }
 

@@ -95,6 +95,7 @@ pub struct State {
     version: u64,
     announced: Option<u64>,
     renew_at: Timestamp,
+    publics: Option<(own::Mark, crate::crypto::Publics)>,
 }
 
 impl State {

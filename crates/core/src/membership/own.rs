@@ -11,6 +11,7 @@ use super::fact::{
 };
 use super::restore::{MESH, MeshRow};
 use super::{Change, peers, push, put_facts};
+use crate::crypto::Publics;
 use crate::node::Node;
 use crate::record::{key, put_node};
 use crate::timer::Timer;
@@ -54,6 +55,10 @@ pub(super) fn on_renew(node: &Node, tx: &mut Tx<'_>) -> Run {
     if !state.mesh_stored {
         store_mesh(node, tx, state.mesh(), state.own_instance())?;
     }
+    let mark = mark(node);
+    if state.publics.as_ref().is_none_or(|(of, _)| *of != mark) {
+        tx.change(Change::Publics(mark, publics(node)));
+    }
     let facts = due(node, tx, me);
     push(node, tx, &facts, None);
     put_facts(node, tx, facts)?;
@@ -73,6 +78,30 @@ pub(super) fn on_renew(node: &Node, tx: &mut Tx<'_>) -> Run {
     tx.then(Change::RenewAt(next));
     tx.wake(next, Timer::RenewRecord);
     Ok(())
+}
+
+/// Tells one state of the keyring from the next as far as the record is concerned: how many keys, and how new.
+pub(super) type Mark = (usize, Timestamp, usize, Timestamp, usize);
+
+fn mark(node: &Node) -> Mark {
+    let keys = node.keys();
+    let newest = |made: Option<Timestamp>| made.unwrap_or_default();
+    (
+        keys.sealing.len(),
+        newest(keys.sealing.iter().map(|(_, made)| *made).max()),
+        keys.oblivious.len(),
+        newest(keys.oblivious.iter().map(|(_, made)| *made).max()),
+        keys.statics.len(),
+    )
+}
+
+/// The public halves, computed once per state of the keyring: each of up to 255 static keys costs a multiplication, and the
+/// records are looked after at every news.
+fn publics(node: &Node) -> Publics {
+    match &node.membership.publics {
+        Some((of, publics)) if *of == mark(node) => publics.clone(),
+        _ => node.crypto().publics(node.keys()),
+    }
 }
 
 /// Writes down which mesh and whose node this is.
@@ -206,7 +235,7 @@ fn instance(node: &Node, ground: Ground, seq: u64) -> Instance {
 
 fn record(node: &Node, ground: Ground, now: Timestamp, seq: u64) -> NodeRecord {
     let config = node.config();
-    let mut publics = node.crypto().publics(node.keys());
+    let mut publics = publics(node);
     publics.sealing.truncate(SEALING_KEYS_MAX);
     publics.oblivious.truncate(OBLIVIOUS_KEYS_MAX);
     publics.statics.truncate(STATIC_KEYS_MAX);
