@@ -47,6 +47,8 @@ pub(crate) struct State {
     ring: Keyring,
     saving: Option<Saving>,
     pass: Option<Pass>,
+    /// When the daily work is to be done next; it was done whole before.
+    next_daily: Timestamp,
 }
 
 /// How this conversation's memory changes.
@@ -56,11 +58,12 @@ pub(crate) enum Change {
     Saved,
     Unsaved,
     Pass(Option<Pass>),
+    NextDaily(Timestamp),
 }
 
 impl State {
     pub(crate) fn new(ring: Keyring) -> Self {
-        Self { ring, saving: None, pass: None }
+        Self { ring, saving: None, pass: None, next_daily: Timestamp(0) }
     }
 
     /// The keys in use: none that is not saved.
@@ -78,6 +81,7 @@ impl State {
             }
             Change::Unsaved => self.saving = None,
             Change::Pass(pass) => self.pass = pass,
+            Change::NextDaily(at) => self.next_daily = at,
         }
     }
 }
@@ -98,7 +102,9 @@ pub(crate) fn start(node: &Node, tx: &mut Tx<'_>) -> Run {
 
 /// Makes the keys that are due, destroys those that are over, and moves entities to the newest epoch.
 pub(crate) fn daily(node: &Node, tx: &mut Tx<'_>) -> Run {
-    tx.wake(next_daily(node, tx.now()), Timer::Daily);
+    let next = next_daily(node, tx.now());
+    tx.then(Change::NextDaily(next));
+    tx.wake(next, Timer::Daily);
     if node.keys.saving.is_some() {
         return Ok(());
     }
@@ -107,6 +113,11 @@ pub(crate) fn daily(node: &Node, tx: &mut Tx<'_>) -> Run {
         return Ok(());
     }
     epoch::begin(node, tx)
+}
+
+/// Whether the daily work was due long ago: a store that fails at that moment takes the next wake-up with it.
+pub(crate) fn is_overdue(node: &Node, now: Timestamp) -> bool {
+    node.keys.next_daily.after(RETRY) <= now
 }
 
 /// The next midnight UTC, and this node's minute of the hour after it.

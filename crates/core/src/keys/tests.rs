@@ -203,3 +203,22 @@ fn static_bridge_keys_are_made_once_and_announced() {
             .contains(&(0, crate::membership::fingerprint(&public.1)))
     );
 }
+
+#[test]
+fn a_store_that_fails_at_midnight_only_delays_the_daily_work() {
+    let mut net = Net::new(&["alpha", "beta"]);
+    let code = net.invite(0);
+    net.join(1, &code).unwrap();
+    let id = create(&mut net, 1, 1);
+    net.peers[1].disk.down = true;
+    net.days(2);
+    assert!(read(&net, 1, &id, &net.peers[1].keyring).is_some());
+    net.peers[1].disk.down = false;
+    net.pass(Duration::from_secs(7_200));
+    let ring = net.peers[1].keyring.clone();
+    assert_eq!(ring.wraps.iter().map(|(epoch, _)| *epoch).collect::<Vec<_>>(), [today(net.now)]);
+    assert!(read(&net, 1, &id, &ring).is_some());
+    // What the heart keeps going.
+    net.days(10);
+    assert!(net.others(0).iter().all(|(_, state)| state == "connected"));
+}

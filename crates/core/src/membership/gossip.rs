@@ -12,7 +12,8 @@ use sha2::{Digest, Sha256};
 
 use super::fact::{Held, Subject};
 use super::{Change, TOKEN_BIT, join, take};
-use crate::input::{LinkError, ReplyTo};
+use crate::input::{Input, LinkError, ReplyTo};
+use crate::keys;
 use crate::limit::Bucket;
 use crate::locator;
 use crate::node::Node;
@@ -122,6 +123,9 @@ pub(super) fn on_heartbeat(node: &Node, tx: &mut Tx<'_>) -> Run {
     let waits = join::on_heartbeat(node, tx);
     if state.renew_at <= tx.now() {
         super::see_to_records(tx);
+    }
+    if keys::is_overdue(node, tx.now()) {
+        tx.output(Output::Follow(Input::Timer(Timer::Daily)));
     }
     if !waits {
         for peer in some_peers(node, tx, count) {

@@ -26,10 +26,15 @@ pub(crate) const START: Timestamp = Timestamp(1_800_000_000_000);
 pub(crate) struct Disk {
     pub rows: BTreeMap<Key, (u64, Vec<u8>)>,
     versions: u64,
+    /// Nothing can be written.
+    pub down: bool,
 }
 
 impl Disk {
     fn write(&mut self, batch: &Batch) -> Outcome {
+        if self.down {
+            return Outcome::Failed;
+        }
         let version = |key: &Key| self.rows.get(key).map_or(ABSENT, |(version, _)| *version);
         if batch.expects.iter().any(|(key, expected)| version(key) != *expected) {
             return Outcome::Conflict;
