@@ -309,6 +309,13 @@ fn renew_one(node: &Node, tx: &mut Tx<'_>, entity: EntityId, ids: &[u32]) -> Run
     });
     row.tags = kept;
     unindex(node, tx, entity, &gone)?;
+    // A number that cannot be read any more gets no new tags; it is not tried again each minute.
+    for own in row.tags.iter_mut() {
+        let readable = |kind| numbers.iter().any(|(known, _)| *known == kind);
+        if matches!(own.what, What::Number { kind, .. } if !readable(kind)) {
+            own.retired = own.retired.or(Some(now));
+        }
+    }
     for (kind, number) in numbers {
         for (key_id, tag) in oblivious::own_tags(node, &number, kind.purpose()) {
             enter(&mut row, What::Number { kind, key_id }, tag, now);

@@ -186,3 +186,16 @@ fn parts_are_served_from_any_offset_and_strangers_get_none() {
     let unknown = FilterHead { version: u64::MAX, ..head };
     assert_eq!(world.put_to(1, 0, Request::WantFilter { head: unknown, offset: 0 }), Response::Refused);
 }
+
+#[test]
+fn a_damaged_filter_is_not_believed_and_fetched_again_later() {
+    let mut world = World::with(&["alpha", "beta"], false, |_| {});
+    world.settle_person(1, 1, &with_device(7));
+    world.garble = true;
+    world.pass(MINUTE * 4);
+    assert!(world.count(0, "filter_unsigned") > 0);
+    assert!(candidates(&mut world, 0, &Lookup::Device(device(7))).is_empty());
+    world.garble = false;
+    world.pass(MINUTE * 4);
+    assert_eq!(candidates(&mut world, 0, &Lookup::Device(device(7))).len(), 1);
+}

@@ -3,11 +3,17 @@
 use std::time::Duration;
 
 use relaymesh_protocol::frame::{Request, Response};
-use relaymesh_protocol::ids::EntityId;
+use relaymesh_protocol::ids::{EntityId, Language, Timestamp};
+use relaymesh_seal::Secret32;
+use relaymesh_seal::oblivious::Purpose;
+use relaymesh_seal::tags::filter_key;
 
 use super::world::{World, message, number};
-use crate::locator::{Candidate, Lookup, Routing, locate};
+use crate::locator::oblivious::own_tags;
+use crate::locator::{Candidate, Lookup, Routing, add_entity, locate};
+use crate::record::Entity;
 use crate::record::index::{self, Kind};
+use crate::record::vault::{ACCOUNT, Account, PasswordLimiter};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -194,4 +200,69 @@ fn a_bridge_number_goes_to_its_home_and_a_first_contact_to_the_static_key() {
     let unknown = |kid| Lookup::Bridge { number: number(2), kid };
     assert!(candidates(&mut world, 0, &unknown(None)).is_empty());
     assert!(candidates(&mut world, 0, &unknown(Some(9))).is_empty(), "nobody has that key");
+}
+
+#[test]
+fn a_first_contact_goes_to_the_bridge_with_the_static_key() {
+    let mut world = World::partners(&["alpha", "beta"]);
+    world.peers[1].keyring.statics.push((9, Secret32::from_bytes([3; 32])));
+    world.restart(1);
+    world.pass(MINUTE * 4);
+    let contact = |kid| Lookup::Bridge { number: number(2), kid: Some(kid) };
+    let beta = Candidate { node: world.id(1), tag: None };
+    assert_eq!(candidates(&mut world, 0, &contact(9)), [beta]);
+    assert_eq!(candidates(&mut world, 1, &contact(9)), [beta]);
+    assert!(candidates(&mut world, 0, &contact(8)).is_empty());
+}
+
+#[test]
+fn a_restart_does_not_refill_the_ration() {
+    let mut world = pair();
+    let ask = |world: &mut World| matches!(world.put_to(1, 0, question(world, 16)), Response::Evaluated { .. });
+    for _ in 0..7 {
+        assert!(ask(&mut world));
+        world.now = world.now.after(Duration::from_secs(16));
+    }
+    world.restart(1);
+    assert!(!ask(&mut world), "a full burst would be a gift");
+    world.now = world.now.after(Duration::from_secs(17));
+    assert!(ask(&mut world));
+}
+
+#[test]
+fn a_new_oblivious_key_names_everybody_anew() {
+    let mut world = pair();
+    world.run(1, |node, tx| {
+        let mut entity = Entity::create(node, tx)?;
+        let account = Account {
+            phone: Some(number(3)),
+            email: None,
+            eid: String::new(),
+            country: None,
+            password: None,
+            language: Language::EN,
+            device: None,
+            retired: Vec::new(),
+            limiter: PasswordLimiter::default(),
+            created: Timestamp(1),
+        };
+        entity.put(node, tx, ACCOUNT, b"", &account)?;
+        add_entity(node, tx, entity.id, &with_phone(3))
+    });
+    let now = world.now;
+    world.peers[1].keyring.oblivious.insert(0, (Secret32::from_bytes([8; 32]), now));
+    world.restart(1);
+    world.pass(MINUTE * 2);
+    let node = world.peers[1].node();
+    let tags = own_tags(node, &number(3), Purpose::Phone);
+    assert_eq!(tags.len(), 2);
+    assert!(tags.iter().all(|(_, tag)| node.locator.own.holds_number(filter_key(tag, &node.id()))));
+    // Person 1 has no record to read the number from: the old tag stays, and no new one is made.
+    let tags = own_tags(node, &number(1), Purpose::Phone);
+    let held = |tag| node.locator.own.holds_number(filter_key(tag, &node.id()));
+    assert_eq!(tags.iter().map(|(_, tag)| held(tag)).collect::<Vec<_>>(), [false, true]);
+    for (key_id, tag) in own_tags(node, &number(3), Purpose::Phone) {
+        let value = [key_id.to_be_bytes().as_slice(), tag.as_bytes()].concat();
+        assert!(world.run(1, |node, tx| index::find(node, tx, Kind::NumberTag, &value)).is_some());
+    }
 }

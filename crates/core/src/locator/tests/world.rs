@@ -59,7 +59,7 @@ impl Load for Disk {
 pub struct Peer {
     pub pump: Pump,
     pub disk: Disk,
-    keyring: Keyring,
+    pub keyring: Keyring,
     config: Config,
 }
 
@@ -77,6 +77,8 @@ pub struct World {
     pub mute: bool,
     /// Proofs are broken on the way.
     pub lie: bool,
+    /// Filters are damaged on the way.
+    pub garble: bool,
     /// Who asked whom what.
     pub asked: Vec<(usize, usize, Request)>,
     /// Answers on their way: who asked, who answers, and the asker's token.
@@ -140,6 +142,7 @@ impl World {
             cut: BTreeSet::new(),
             mute: false,
             lie: false,
+            garble: false,
             asked: Vec::new(),
             waiting: BTreeMap::new(),
             carried: Vec::new(),
@@ -317,6 +320,9 @@ impl World {
         let Some((asker, asked, token)) = self.waiting.remove(&to.0) else { return };
         if let (true, Response::Evaluated { proof, .. }) = (self.lie, &mut response) {
             proof[0] ^= 1;
+        }
+        if let (true, Response::Filter { bytes, .. }) = (self.garble, &mut response) {
+            bytes[0] ^= 1;
         }
         let from = self.id(asked);
         self.inbox.push_back((asker, Input::Answered { token, from, response: Ok(response) }));
