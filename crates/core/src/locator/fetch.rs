@@ -1,6 +1,7 @@
 //! How filters travel: heads come with the gossip, the filters themselves in parts on request, and in bundles whole.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use relaymesh_protocol::frame::{FilterHead, FilterLayer, REQUEST_BYTES_MAX, Request, Response};
 use relaymesh_protocol::ids::{NodeId, Timestamp};
@@ -24,6 +25,9 @@ const UNDER_WAY_MAX: usize = 16;
 const PER_PEER_MAX: usize = 4;
 /// Filters that wait to be fetched: two of each node of the largest mesh.
 const WANTED_MAX: usize = 10_000;
+/// Versions are milliseconds since the epoch. Heads that claim a much later one of our own filters are lies: believed, they
+/// would leave us no version to publish under.
+const OWN_AHEAD_MAX: Duration = Duration::from_hours(24);
 /// Bytes of all filters together; the oldest make room.
 const BYTES_MAX: usize = 512 * 1024 * 1024;
 
@@ -76,7 +80,9 @@ pub(crate) fn on_heads(node: &Node, tx: &mut Tx<'_>, from: NodeId, heads: &[Filt
     let mut later = Vec::new();
     for head in heads {
         if head.node == node.id() {
-            tx.change(Change::OwnSeen(head.version));
+            if head.version <= tx.now().after(OWN_AHEAD_MAX).0 {
+                tx.change(Change::OwnSeen(head.version));
+            }
         } else if is_welcome(node, head) {
             later.push(*head);
         }

@@ -8,7 +8,7 @@ use relaymesh_seal::tags::{device_tag, filter_key};
 use serde_bytes::ByteBuf;
 
 use super::world::{World, device, message, number};
-use crate::locator::{Candidate, Lookup, Routing, all_filters, filter_heads, import, locate, remove_entity};
+use crate::locator::{Candidate, Lookup, Routing, all_filters, filter_heads, import, locate, on_heads, remove_entity};
 use crate::record::key;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -198,4 +198,17 @@ fn a_damaged_filter_is_not_believed_and_fetched_again_later() {
     world.garble = false;
     world.pass(MINUTE * 4);
     assert_eq!(candidates(&mut world, 0, &Lookup::Device(device(7))).len(), 1);
+}
+
+#[test]
+fn a_lie_about_our_own_version_does_not_stop_us_from_publishing() {
+    let mut world = World::with(&["alpha", "beta"], false, |_| {});
+    world.pass(MINUTE * 2);
+    let alpha = world.id(0);
+    let head = |version| FilterHead { node: alpha, layer: FilterLayer::Base, version, bytes: 1_000 };
+    let (ahead, lie) = (world.now.0 + 3_600_000, u64::MAX);
+    let from = world.id(1);
+    let told: Vec<FilterHead> = [ahead, lie].map(head).to_vec();
+    let changes = world.run_changes(0, |node, tx| on_heads(node, tx, from, &told));
+    assert_eq!(changes, [format!("OwnSeen({ahead})")]);
 }

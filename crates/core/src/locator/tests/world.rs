@@ -218,6 +218,18 @@ impl World {
         }
     }
 
+    /// What a handler that reads nothing would make the locator remember.
+    pub fn run_changes(&mut self, at: usize, handler: impl Fn(&Node, &mut Tx<'_>) -> Run) -> Vec<String> {
+        let (view, idle) = (View::default(), |_: &crate::tx::Lane| false);
+        let mut tx = Tx::new(self.now, [41; 32], &view, &idle);
+        handler(self.peers[at].node(), &mut tx).unwrap();
+        let changes = tx.effects.at_once.iter().filter_map(|change| match change {
+            crate::node::Change::Locator(change) => Some(format!("{change:?}")),
+            _ => None,
+        });
+        changes.collect()
+    }
+
     /// A person comes to live at a node.
     pub fn settle_person(&mut self, at: usize, n: u8, routing: &Routing) {
         self.run(at, |node, tx| add_entity(node, tx, EntityId([n; 16]), routing));
