@@ -365,7 +365,10 @@ pub enum OperatorCommand {
     /// Who is in the mesh, as seen from here.
     NodeList,
     /// Make an invite code.
-    Invite,
+    Invite {
+        /// For a further node of the own instance, which this one will endorse.
+        own: bool,
+    },
     /// Use an invite code.
     Join {
         /// The code.

@@ -20,8 +20,10 @@ pub struct Config {
     pub roles: Roles,
     /// ISO 3166 alpha-2 of where the node's numbers are, if told; orders the asking of vault nodes.
     pub country: Option<String>,
-    /// Multiaddresses to publish.
+    /// Multiaddresses to publish, as the operator configured them: others reach the node there.
     pub addresses: Vec<String>,
+    /// Where the node listens on its own machine; published when nothing is configured, good for one LAN or machine.
+    pub local_addresses: Vec<String>,
     /// Who may become a member through this node.
     pub accept: Accept,
     /// How long a gateway client may wait for an outcome.
@@ -40,6 +42,14 @@ pub struct Config {
     pub captcha: bool,
     /// Fewer background bytes.
     pub metered: bool,
+}
+
+impl Config {
+    /// The addresses that the node's record carries.
+    #[must_use]
+    pub fn published(&self) -> &[String] {
+        if self.addresses.is_empty() { &self.local_addresses } else { &self.addresses }
+    }
 }
 
 /// What a node does.

@@ -8,6 +8,8 @@
 
 mod accounts;
 pub mod batch;
+#[doc(hidden)]
+pub mod bench;
 mod clients;
 pub mod command;
 pub mod config;

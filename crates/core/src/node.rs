@@ -399,7 +399,7 @@ impl Node {
             C::GatewayAdd { .. } | C::GatewayList | C::GatewayRemove { .. } => {
                 ingress::on_operator(self, tx, reply, command)
             }
-            C::NodeId | C::NodeList | C::Invite | C::Join { .. } | C::Federate { .. } | C::Block { .. } => {
+            C::NodeId | C::NodeList | C::Invite { .. } | C::Join { .. } | C::Federate { .. } | C::Block { .. } => {
                 membership::on_operator(self, tx, reply, command)
             }
             C::BundleExport | C::BundleImport { .. } => delivery::on_operator(self, tx, reply, command),

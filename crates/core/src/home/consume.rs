@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::find::{self, Try};
 use super::job::{self, Job, Part};
-use super::{Change, bridge, refusals};
+use super::{Change, bridge, refusals, sessions};
 use crate::command::MessageOutcome;
 use crate::crypto::RatchetOpened;
 use crate::delivery::{self, Cargo, Outbox, Receipt, Route, Stage, Submission};
@@ -20,7 +20,7 @@ use crate::input::Follow;
 use crate::locator::Lookup;
 use crate::node::Node;
 use crate::record::index::{self, Kind};
-use crate::record::vault::{ACCOUNT, Account, POSITION, Position, SEEN, Seen, Session};
+use crate::record::vault::{ACCOUNT, Account, BRIDGE, POSITION, Position, SEEN, Seen, Session};
 use crate::record::{Entity, Stored, get_node, key, put_node};
 use crate::tx::{Run, Tx};
 
@@ -163,7 +163,7 @@ fn block_key(block: &[u8]) -> [u8; 16] {
 fn position_key(ad: &[u8; 32], block: &[u8]) -> Option<[u8; 16]> {
     // Block: length field 4, pn 4, n 4, dh 32; see interop of the payloads.
     let n = block.get(8..12)?;
-    let dh = block.get(12..44)?;
+    let dh = find::one_form(block.get(12..44)?.try_into().ok()?);
     let mut hash = Sha256::new();
     hash.update(ad);
     hash.update(dh);
@@ -274,6 +274,9 @@ fn opened_by(
     }
     let advanced = Session { ratchet: opened.session.to_vec(), ad: session.ad, client: session.client, kid: session.kid };
     entity.put(node, tx, slot.0, &slot.1, &advanced)?;
+    if slot.0 == BRIDGE {
+        sessions::used(node, tx, &mut entity, &slot.1)?;
+    }
     if let Some(position) = position_key(&session.ad, payload.block()) {
         entity.put(node, tx, POSITION, &position, &Position { block: seen_key })?;
     }

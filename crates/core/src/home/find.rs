@@ -5,15 +5,13 @@ use relaymesh_protocol::payload::{BridgePayload, Payload};
 use sha2::{Digest, Sha256};
 
 use super::consume::Incoming;
+use super::sessions::SESSIONS_MAX;
 use crate::delivery::Route;
 use crate::node::Node;
 use crate::record::index::{self, Kind};
 use crate::record::vault::{BRIDGE, SESSION, Session};
 use crate::record::{Entity, key};
 use crate::tx::{Run, Tx};
-
-/// Bridge sessions kept for one number: its phones, and room for forged key exchanges beside them.
-pub(super) const BRIDGE_SESSIONS_MAX: usize = 8;
 
 /// A session that may open the block.
 pub(super) struct Try {
@@ -90,7 +88,7 @@ fn bridge_tries(node: &Node, tx: &mut Tx<'_>, number: &E164, bridge: &BridgePayl
         }
         None => {
             if let Some(entity) = entity {
-                for (slot, session) in entity.all::<Session>(node, tx, BRIDGE, BRIDGE_SESSIONS_MAX)? {
+                for (slot, session) in entity.all::<Session>(node, tx, BRIDGE, SESSIONS_MAX)? {
                     let entity = Entity::load(node, tx, entity.id)?;
                     all.push(Try { entity, slot: (BRIDGE, slot), session });
                 }
@@ -104,8 +102,15 @@ fn bridge_tries(node: &Node, tx: &mut Tx<'_>, number: &E164, bridge: &BridgePayl
 fn slot(kid: u8, client: &[u8; 32]) -> Vec<u8> {
     let mut hash = Sha256::new();
     hash.update([kid]);
-    hash.update(client);
+    hash.update(one_form(*client));
     hash.finalize()[..16].to_vec()
+}
+
+/// X25519 ignores the top bit of a public key, so a key has two forms that agree on the same secret. What is remembered
+/// under a key must be found under both.
+pub(super) fn one_form(mut key: [u8; 32]) -> [u8; 32] {
+    key[31] &= 0x7f;
+    key
 }
 
 fn fresh(node: &Node, kid: u8, client: &[u8; 32]) -> Option<Session> {

@@ -7,10 +7,11 @@ mod job;
 mod parts;
 mod refusals;
 mod run;
+mod sessions;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use relaymesh_protocol::ids::{MessageId, Timestamp};
+use relaymesh_protocol::ids::{EntityId, MessageId, Timestamp};
 
 use crate::WorkId;
 use crate::batch::Key;
@@ -32,8 +33,9 @@ pub(crate) struct State {
     busy: BTreeMap<MessageId, WorkId>,
     /// Jobs owed.
     owed: BTreeMap<MessageId, ()>,
-    /// MAC failures in a row, per entity, from authenticated gateway clients.
-    failures: BTreeMap<relaymesh_protocol::ids::EntityId, u8>,
+    /// Messages in a row, per entity, that authenticated gateway clients brought and no session opened. An ingress offers
+    /// such a message again and again, so messages are counted and not failures.
+    failures: BTreeMap<EntityId, BTreeSet<MessageId>>,
 }
 
 /// How the home's memory changes.
@@ -43,8 +45,8 @@ pub(crate) enum Change {
     Settled(MessageId),
     Working(WorkId, MessageId),
     Worked(WorkId),
-    MacFailed(relaymesh_protocol::ids::EntityId),
-    MacGood(relaymesh_protocol::ids::EntityId),
+    MacFailed(EntityId, MessageId),
+    MacGood(EntityId),
 }
 
 /// Entities whose MAC failures are counted at once; the rest are forgotten.
@@ -73,12 +75,14 @@ impl State {
                     self.busy.remove(&message);
                 }
             }
-            Change::MacFailed(entity) => {
+            Change::MacFailed(entity, message) => {
                 if self.failures.len() >= FAILURES_MAX {
                     self.failures.pop_first();
                 }
-                let count = self.failures.entry(entity).or_default();
-                *count = count.saturating_add(1);
+                let failed = self.failures.entry(entity).or_default();
+                if failed.len() < refusals::FAILURES_BEFORE_NOTICE {
+                    failed.insert(message);
+                }
             }
             Change::MacGood(entity) => {
                 self.failures.remove(&entity);

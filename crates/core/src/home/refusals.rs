@@ -19,8 +19,8 @@ use crate::tx::{Run, Tx};
 
 /// The undamaged copy has this long to arrive before the person hears of the damaged one.
 const GRACE: Duration = Duration::from_secs(10 * 60);
-/// MAC failures in a row, from authenticated gateway clients, that mean the phone's session is lost.
-const FAILURES_BEFORE_NOTICE: u8 = 3;
+/// So many messages in a row that do not open, from authenticated gateway clients, mean that the phone's session is lost.
+pub(super) const FAILURES_BEFORE_NOTICE: usize = 3;
 
 /// Book-keeping of what a person was told.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -102,9 +102,10 @@ pub(crate) fn on_refusal(node: &Node, tx: &mut Tx<'_>, id: EntityId, _message: M
 pub(super) fn mac_failed(node: &Node, tx: &mut Tx<'_>, incoming: &Incoming<'_>, id: Option<EntityId>) -> Run {
     node.count(tx, "mac_failed");
     let Some(id) = id.filter(|_| incoming.submission.trusted) else { return Ok(()) };
-    tx.change(Change::MacFailed(id));
-    let failures = node.home.failures.get(&id).copied().unwrap_or(0) + 1;
-    if failures < FAILURES_BEFORE_NOTICE {
+    tx.change(Change::MacFailed(id, incoming.message));
+    let before = node.home.failures.get(&id);
+    let others = before.map_or(0, |failed| failed.iter().filter(|message| **message != incoming.message).count());
+    if others + 1 < FAILURES_BEFORE_NOTICE {
         return Ok(());
     }
     let Some(mut entity) = Entity::load(node, tx, id)? else { return Ok(()) };

@@ -24,7 +24,7 @@ pub(crate) fn on_operator(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, command:
             tx.reply(reply, Reply::Operator(OperatorReply::Nodes(rows(node, tx.now()))));
             Ok(())
         }
-        OperatorCommand::Invite => invite(node, tx, reply, false),
+        OperatorCommand::Invite { own } => invite(node, tx, reply, *own),
         OperatorCommand::Join { code } => join::on_operator(node, tx, reply, code.reveal()),
         OperatorCommand::Federate { instance } => federate(node, tx, reply, instance),
         OperatorCommand::Block { target } => block(node, tx, reply, target),
@@ -46,7 +46,7 @@ fn own_row(node: &Node) -> NodeRow {
         state: "self".to_owned(),
         relation: Relation::Own.name().to_owned(),
         roles: config.roles.names(),
-        addrs: config.addresses.clone(),
+        addrs: config.published().to_vec(),
     }
 }
 
@@ -99,7 +99,7 @@ fn invite(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, own: bool) -> Run {
     }
     let addrs = dialable(node);
     if addrs.is_empty() {
-        let text = "nobody can reach this node: set `mesh.addresses`, or join a mesh that has a relay first";
+        let text = "nobody can reach this node: set `mesh.external`, or join a mesh that has a relay first";
         return no(Code::FailedPrecondition, text);
     }
     let (secret, expires) = (tx.random(), tx.now().after(invite::LIFE));
@@ -121,7 +121,7 @@ fn invite(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, own: bool) -> Run {
 /// Where a newcomer reaches this node: its own addresses, else through its relays.
 fn dialable(node: &Node) -> Vec<String> {
     let state = &node.membership;
-    let own = node.config().addresses.iter().take(invite::BOOTSTRAPS_MAX).cloned();
+    let own = node.config().published().iter().take(invite::BOOTSTRAPS_MAX).cloned();
     let relayed = state.relays(node).into_iter().filter_map(|relay| {
         let at = state.node(&relay)?.addrs.first()?;
         let at = at.split("/p2p/").next().unwrap_or(at);

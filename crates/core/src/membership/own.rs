@@ -242,7 +242,7 @@ fn record(node: &Node, ground: Ground, now: Timestamp, seq: u64) -> NodeRecord {
     let roles = config.roles;
     // A volunteer's home is in nobody's list.
     let only_dials = roles.gateway && !roles.vault && !roles.relay && !roles.bridge;
-    let addrs = if only_dials { Vec::new() } else { config.addresses.iter().take(ADDRS_MAX).cloned().collect() };
+    let addrs = if only_dials { Vec::new() } else { config.published().iter().take(ADDRS_MAX).cloned().collect() };
     NodeRecord {
         node: node.id(),
         instance: ground.instance,

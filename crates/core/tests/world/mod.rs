@@ -2,6 +2,8 @@
 //! keys as the real one does, an SMS network, and people with phones. Time is virtual.
 #![allow(dead_code, reason = "each test uses its part of the world")]
 
+mod forge;
+mod network;
 mod people;
 mod sim;
 
@@ -9,11 +11,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use relaymesh_core::command::{Command, OperatorCommand, OperatorReply, Reply};
 use relaymesh_core::{
-    Input, LinkError, Output, PublishContent, PublishRequest, ReplyTo, SendError, Work, WorkDone, WorkId,
+    Input, Output, PublishContent, PublishRequest, ReplyTo, SendError, Work, WorkDone, WorkId,
 };
-use relaymesh_protocol::frame::{Request, Response, Taken};
+use relaymesh_protocol::frame::Request;
 use relaymesh_protocol::ids::{EnvelopeId, NodeId, Timestamp};
 
+pub use forge::{Stranger, bridge_text, letter, letter_bytes, open, platform_text, seal_to};
+pub use network::{Fate, Frame, Mind, Tap};
 pub use people::Person;
 pub use sim::Sim;
 
@@ -28,13 +32,22 @@ const WORK_MS: u64 = 30;
 enum Event {
     Persisted { node: usize, boot: u32, token: u64 },
     Input { node: usize, boot: u32, input: Input },
-    Ask { from: usize, boot: u32, to: NodeId, token: u64, request: Request },
-    Carry { from: usize, boot: u32, to: NodeId, envelope: EnvelopeId, carried: relaymesh_protocol::frame::Carried },
+    Ask { from: usize, boot: u32, to: NodeId, token: u64, request: Request, copy: bool },
+    Carry {
+        from: usize,
+        boot: u32,
+        to: NodeId,
+        envelope: EnvelopeId,
+        carried: relaymesh_protocol::frame::Carried,
+        /// Of another frame: nobody waits for its answer.
+        copy: bool,
+    },
 }
 
 /// Who gets an answer that a node gives.
 enum Waiter {
     Caller,
+    Nobody,
     Peer { node: usize, boot: u32, token: u64 },
     Carrier { node: usize, boot: u32, envelope: EnvelopeId },
 }
@@ -75,6 +88,10 @@ pub struct World {
     replies: BTreeMap<(usize, ReplyTo), Reply>,
     next_reply: u64,
     pub frames: u64,
+    /// Answers to a test's own questions.
+    pub responses: BTreeMap<ReplyTo, relaymesh_protocol::frame::Response>,
+    tap: Option<Tap>,
+    minds: BTreeMap<usize, Box<dyn Mind>>,
 }
 
 impl Default for World {
@@ -100,6 +117,9 @@ impl World {
             replies: BTreeMap::new(),
             next_reply: 1,
             frames: 0,
+            responses: BTreeMap::new(),
+            tap: None,
+            minds: BTreeMap::new(),
         }
     }
 
@@ -132,6 +152,7 @@ impl World {
             }
         }
         self.nodes[node].links.clear();
+        self.hang_up(node);
     }
 
     pub fn restart(&mut self, node: usize) {
@@ -231,7 +252,7 @@ impl World {
 
     /// Makes the second node a member of the first one's mesh.
     pub fn join(&mut self, host: usize, guest: usize) {
-        let OperatorReply::Invite { code, .. } = self.operate(host, OperatorCommand::Invite) else {
+        let OperatorReply::Invite { code, .. } = self.operate(host, OperatorCommand::Invite { own: false }) else {
             panic!("no invite");
         };
         self.operate(guest, OperatorCommand::Join { code });
@@ -292,33 +313,11 @@ impl World {
                     self.feed(node, input);
                 }
             }
-            Event::Ask { from, boot, to, token, request } => self.on_ask(from, boot, to, token, request),
-            Event::Carry { from, boot, to, envelope, carried } => {
-                let target = self.index(&to).filter(|target| self.meet(from, *target));
-                let Some(target) = target else {
-                    let input = Input::Carried { to, envelope, taken: Err(LinkError::Unreachable) };
-                    return self.push(LINK_MS, Event::Input { node: from, boot, input });
-                };
-                let reply = self.waiter(target, Waiter::Carrier { node: from, boot, envelope });
-                let from = self.nodes[from].id;
-                self.feed(target, Input::Envelope { reply, from: Some(from), carried });
+            Event::Ask { from, boot, to, token, request, copy } => self.on_ask(from, boot, to, token, request, copy),
+            Event::Carry { from, boot, to, envelope, carried, copy } => {
+                self.on_carry(from, boot, to, envelope, carried, copy);
             }
         }
-    }
-
-    fn on_ask(&mut self, from: usize, boot: u32, to: NodeId, token: u64, request: Request) {
-        let joins = matches!(request, Request::Join { .. });
-        let target = self.index(&to).filter(|target| {
-            let target = *target;
-            self.meet(from, target) || (joins && self.linked(from, target))
-        });
-        let Some(target) = target else {
-            let input = Input::Answered { token, from: to, response: Err(LinkError::Unreachable) };
-            return self.push(LINK_MS, Event::Input { node: from, boot, input });
-        };
-        let reply = self.waiter(target, Waiter::Peer { node: from, boot, token });
-        let from = self.nodes[from].id;
-        self.feed(target, Input::Asked { reply, from, request });
     }
 
     fn waiter(&mut self, node: usize, waiter: Waiter) -> ReplyTo {
@@ -349,14 +348,8 @@ impl World {
             }
             Output::Taken { to, taken } => self.on_taken(node, to, taken),
             Output::Respond { to, response } => self.on_response(node, to, response),
-            Output::Carry { to, envelope, carried } => {
-                self.frames += 1;
-                self.push(LINK_MS, Event::Carry { from: node, boot, to, envelope, carried });
-            }
-            Output::Ask { to, token, request } => {
-                self.frames += 1;
-                self.push(LINK_MS, Event::Ask { from: node, boot, to, token, request });
-            }
+            Output::Carry { to, envelope, carried } => self.carry(node, to, envelope, carried),
+            Output::Ask { to, token, request } => self.inquire(node, to, token, request),
             Output::Work { id, work } => {
                 let done = self.work(work);
                 self.push(WORK_MS, Event::Input { node, boot, input: Input::Worked { id, done } });
@@ -370,18 +363,6 @@ impl World {
             Output::Dial { .. } | Output::Note(_) => {}
             Output::Follow(_) => unreachable!("the pump runs follow-ups"),
         }
-    }
-
-    fn on_taken(&mut self, node: usize, to: ReplyTo, taken: Taken) {
-        let Some(Waiter::Carrier { node: from, boot, envelope }) = self.waiters.remove(&(node, to)) else { return };
-        let input = Input::Carried { to: self.nodes[node].id, envelope, taken: Ok(taken) };
-        self.push(LINK_MS, Event::Input { node: from, boot, input });
-    }
-
-    fn on_response(&mut self, node: usize, to: ReplyTo, response: Response) {
-        let Some(Waiter::Peer { node: from, boot, token }) = self.waiters.remove(&(node, to)) else { return };
-        let input = Input::Answered { token, from: self.nodes[node].id, response: Ok(response) };
-        self.push(LINK_MS, Event::Input { node: from, boot, input });
     }
 
     fn work(&mut self, work: Work) -> WorkDone {

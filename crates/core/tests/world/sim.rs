@@ -38,6 +38,8 @@ pub struct Sim {
     pub disk: Disk,
     pub links: BTreeSet<NodeId>,
     pub boots: u32,
+    /// Driven by a test's mind: on the network, without a node behind it.
+    seized: bool,
     pump: Option<Pump>,
     staged: BTreeMap<u64, Batch>,
     version: u64,
@@ -58,6 +60,7 @@ impl Sim {
             disk: Disk::default(),
             links: BTreeSet::new(),
             boots: 0,
+            seized: false,
             pump: None,
             staged: BTreeMap::new(),
             version: 0,
@@ -72,7 +75,13 @@ impl Sim {
     }
 
     pub fn alive(&self) -> bool {
-        self.pump.is_some()
+        self.pump.is_some() || self.seized
+    }
+
+    /// Its node ends; what is sent to it goes to a test's mind.
+    pub fn seize(&mut self) {
+        self.kill();
+        self.seized = true;
     }
 
     pub fn is(&self, boot: u32) -> bool {
@@ -95,6 +104,7 @@ impl Sim {
     }
 
     pub fn kill(&mut self) {
+        self.seized = false;
         self.pump = None;
         self.staged.clear();
     }
@@ -174,6 +184,7 @@ fn config(name: &str, seed: u8) -> Config {
         roles: Roles { gateway: true, vault: true, relay: true, bridge: true },
         country: Some("CM".to_owned()),
         addresses: vec![format!("/memory/{seed}")],
+        local_addresses: Vec::new(),
         accept: Accept::Invite,
         ingress_wait: Duration::ZERO,
         otp: Otp { sms: true, email: false },

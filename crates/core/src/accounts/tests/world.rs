@@ -92,6 +92,7 @@ pub(crate) fn config() -> Config {
         roles: Roles { gateway: true, vault: true, relay: false, bridge: false },
         country: None,
         addresses: Vec::new(),
+        local_addresses: Vec::new(),
         accept: Accept::Invite,
         ingress_wait: Duration::ZERO,
         otp: Otp { sms: true, email: true },

@@ -168,7 +168,7 @@ fn a_second_node_of_an_instance_joins_and_stays_after_a_restart() {
         assert_eq!(beta.membership.relation(&alpha.id()), Relation::Own);
         assert_eq!(gamma.membership.instance_of(&beta.id()), Some(instance));
     }
-    let (kind, text) = refused(net.operator(1, OperatorCommand::Invite));
+    let (kind, text) = refused(net.operator(1, OperatorCommand::Invite { own: false }));
     assert_eq!(kind, Code::FailedPrecondition);
     assert!(text.contains("holds the instance's key"), "{text}");
     // The holder of the key gives the endorsement anew before it expires.

@@ -219,7 +219,7 @@ fn volunteers_publish_no_address_and_hidden_nodes_use_a_relay() {
 fn a_node_that_nobody_can_reach_cannot_invite() {
     let mut net = Net::new(&[]);
     let at = net.add(Config { addresses: Vec::new(), ..config("hidden") });
-    let refusal = net.operator(at, OperatorCommand::Invite).unwrap_err();
+    let refusal = net.operator(at, OperatorCommand::Invite { own: false }).unwrap_err();
     assert!(refusal.text.contains("mesh.addresses"), "{}", refusal.text);
 }
 

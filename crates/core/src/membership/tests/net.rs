@@ -115,6 +115,7 @@ pub(crate) fn config(name: &str) -> Config {
         roles: Roles { gateway: true, vault: true, relay: false, bridge: false },
         country: Some("CM".to_owned()),
         addresses: vec![format!("/dns4/{name}.example/tcp/7443")],
+        local_addresses: Vec::new(),
         accept: Accept::Invite,
         ingress_wait: Duration::ZERO,
         otp: Otp { sms: false, email: false },
@@ -391,7 +392,7 @@ impl Net {
     }
 
     pub fn invite(&mut self, at: usize) -> String {
-        match self.operator(at, OperatorCommand::Invite).expect("an invite") {
+        match self.operator(at, OperatorCommand::Invite { own: false }).expect("an invite") {
             OperatorReply::Invite { code, .. } => code.reveal().to_owned(),
             other => panic!("{other:?}"),
         }

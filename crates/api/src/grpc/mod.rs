@@ -1,0 +1,94 @@
+//! `vault.v1.Entity` and `publisher.v1.Publisher` on one port.
+
+mod content;
+mod entity;
+mod publisher;
+mod serve;
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::http::{Request, Response};
+use futures::future::BoxFuture;
+use tokio::sync::Semaphore;
+use tonic::Status;
+use tonic::body::Body;
+use tower::Service;
+
+use crate::Ask;
+use crate::proto::publisher::publisher_server::{PublisherServer, SERVICE_NAME as PUBLISHER};
+use crate::proto::vault::entity_server::{EntityServer, SERVICE_NAME as ENTITY};
+
+pub use serve::{Tls, serve_grpc};
+
+/// Largest request: a payload of 64 KiB would not fit any SMS, and no other message comes near.
+const REQUEST_BYTES_MAX: usize = 64 * 1024;
+/// A call that takes longer is given up. One-time codes and password hashes may take seconds.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// Calls under way on all connections together; more are shed at once, so that those under way end.
+const CALLS_MAX: usize = 1_024;
+const BUSY: &str = "The service is temporarily unavailable. Please try again later.";
+
+/// Both gRPC services behind one door that sheds load.
+pub struct GrpcService<A> {
+    entity: EntityServer<entity::Entity<A>>,
+    publisher: PublisherServer<publisher::Publisher<A>>,
+    calls: Arc<Semaphore>,
+}
+
+/// Both services, answered by `ask`.
+pub fn grpc_router<A: Ask>(ask: A) -> GrpcService<A> {
+    GrpcService {
+        entity: EntityServer::new(entity::Entity::new(ask.clone())).max_decoding_message_size(REQUEST_BYTES_MAX),
+        publisher: PublisherServer::new(publisher::Publisher::new(ask)).max_decoding_message_size(REQUEST_BYTES_MAX),
+        calls: Arc::new(Semaphore::new(CALLS_MAX)),
+    }
+}
+
+impl<A> Clone for GrpcService<A> {
+    fn clone(&self) -> Self {
+        Self { entity: self.entity.clone(), publisher: self.publisher.clone(), calls: Arc::clone(&self.calls) }
+    }
+}
+
+impl<A> fmt::Debug for GrpcService<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GrpcService")
+    }
+}
+
+impl<A: Ask> Service<Request<Body>> for GrpcService<A> {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let Ok(permit) = Arc::clone(&self.calls).try_acquire_owned() else {
+            return Box::pin(async { Ok(Status::unavailable(BUSY).into_http()) });
+        };
+        let called = self.dispatch(request);
+        Box::pin(async move {
+            let answer = tokio::time::timeout(CALL_TIMEOUT, called).await;
+            drop(permit);
+            answer.unwrap_or_else(|_| Ok(Status::unavailable(BUSY).into_http()))
+        })
+    }
+}
+
+impl<A: Ask> GrpcService<A> {
+    fn dispatch(&mut self, request: Request<Body>) -> BoxFuture<'static, Result<Response<Body>, Infallible>> {
+        let service = request.uri().path().trim_start_matches('/').split('/').next();
+        match service {
+            Some(ENTITY) => self.entity.call(request),
+            Some(PUBLISHER) => self.publisher.call(request),
+            _ => Box::pin(async { Ok(Status::unimplemented("no such service").into_http()) }),
+        }
+    }
+}

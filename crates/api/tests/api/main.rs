@@ -1,0 +1,12 @@
+//! Both ports with a node that answers from a script: what arrives there, and what callers read.
+#![forbid(unsafe_code)]
+
+mod any_bytes;
+mod conformance;
+mod fake;
+mod grpc_account;
+mod grpc_publish;
+mod http_bodies;
+mod http_lists;
+mod http_port;
+mod http_submit;

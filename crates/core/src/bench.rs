@@ -1,0 +1,159 @@
+//! Doors for benchmarks, and for nothing else: people made without phones, and the lookup of one message's home. What is
+//! measured behind them is the code that a node runs.
+
+use std::sync::Arc;
+
+use relaymesh_protocol::frame::FilterLayer;
+use relaymesh_protocol::ids::{DeviceId, E164, Language, MessageId, NodeId, Timestamp};
+use relaymesh_seal::keyfile::Keyring;
+use relaymesh_seal::tags::{device_tag, filter_key};
+use serde::{Deserialize, Serialize};
+use xorf::{BinaryFuse16, Filter as _};
+
+use crate::batch::{Batch, Key};
+use crate::config::Config;
+use crate::crypto::RealCrypto;
+use crate::input::Input;
+use crate::locator::{Lookup, Routing, add_entity, locate};
+use crate::node::Node;
+use crate::record::index::{self, Kind};
+use crate::record::vault::{ACCOUNT, Account, Device, PasswordLimiter, SESSION, Session, TOKEN, Token, token_key};
+use crate::record::{Entity, Scope, Stored, encode, key};
+use crate::tx::{Fetch, Halt, Run, Tx, View};
+
+/// A person as sign-up and connecting an account would have left them.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// The number.
+    pub number: E164,
+    /// As payloads carry it.
+    pub device: DeviceId,
+    /// The phone's public publish key.
+    pub publish: [u8; 32],
+    /// The connected Mastodon account.
+    pub account: String,
+    /// Its token, as the platform gave it.
+    pub token: String,
+}
+
+/// The records of a person at `node`, for a store in which they are not yet, and the server's public publish key.
+/// `None` if the person's key is not one.
+#[must_use]
+pub fn person(node: &Node, person: &Person, now: Timestamp, seed: [u8; 32]) -> Option<(Batch, [u8; 32])> {
+    let mut view = View::default();
+    loop {
+        let mut tx = Tx::new(now, seed, &view, &|_| false);
+        match write(node, &mut tx, person) {
+            Ok(server) => return Some((tx.effects.batch, server)),
+            Err(Halt::Need(Fetch::Keys(keys))) => keys.into_iter().for_each(|key| view.insert(key, None)),
+            Err(_) => return None,
+        }
+    }
+}
+
+fn write(node: &Node, tx: &mut Tx<'_>, person: &Person) -> Run<[u8; 32]> {
+    let secret = tx.random();
+    let session = node.crypto().bob_session(&secret, &person.publish);
+    let (ratchet, ad) = session.map_err(|_| crate::command::Refusal::unavailable())?;
+    let mut entity = Entity::create(node, tx)?;
+    let account = Account {
+        phone: Some(person.number.clone()),
+        email: None,
+        eid: hex::encode(tx.random::<16>()),
+        country: person.number.country(),
+        password: None,
+        language: Language::EN,
+        device: Some(Device { id: person.device, shared: tx.random() }),
+        retired: Vec::new(),
+        limiter: PasswordLimiter::default(),
+        created: tx.now(),
+    };
+    let token =
+        Token { platform: "mastodon".to_owned(), account: person.account.clone(), json: person.token.clone() };
+    let session = Session { ratchet: ratchet.to_vec(), ad, client: person.publish, kid: None };
+    entity.put(node, tx, SESSION, b"", &session)?;
+    entity.put(node, tx, ACCOUNT, b"", &account)?;
+    entity.put(node, tx, TOKEN, &token_key(&token.platform, &token.account), &token)?;
+    index::put(node, tx, Kind::Device, person.device.as_bytes(), entity.id)?;
+    index::put(node, tx, Kind::Phone, person.number.reveal().as_bytes(), entity.id)?;
+    index::put(node, tx, Kind::Eid, account.eid.as_bytes(), entity.id)?;
+    let routing = Routing { device: Some(person.device), phone: Some(person.number.clone()), bridge: None };
+    add_entity(node, tx, entity.id, &routing)?;
+    Ok(ad)
+}
+
+/// A node that knows the filters of many others, and the bare sets in them.
+#[derive(Debug)]
+pub struct Lookups {
+    node: Node,
+    sets: Vec<BinaryFuse16>,
+}
+
+/// A filter as the locator keeps it.
+#[derive(Serialize, Deserialize)]
+struct FilterRow {
+    at: Timestamp,
+    bytes: Vec<u8>,
+}
+
+impl Stored for FilterRow {
+    const SCOPE: Scope = Scope::Public;
+}
+
+impl Lookups {
+    /// A node of `config` that has a filter of each of these nodes, with the people of each. `None` if a filter cannot be
+    /// built.
+    #[must_use]
+    pub fn new(config: Config, keyring: Keyring, nodes: &[(NodeId, Vec<DeviceId>)], now: Timestamp) -> Option<Self> {
+        let mut node = Node::new(config, keyring, Arc::new(RealCrypto), now);
+        let mut sets = Vec::with_capacity(nodes.len());
+        let mut rows = Vec::with_capacity(nodes.len());
+        for (id, people) in nodes {
+            let keys: Vec<u64> = people.iter().map(|device| filter_key(&device_tag(device), id)).collect();
+            let set = BinaryFuse16::try_from(keys.as_slice()).ok()?;
+            rows.push(filter_row(id, &set, keys.len(), now)?);
+            sets.push(set);
+        }
+        node.handle(&Input::Restore { table: key::FILTER, rows }, &View::default(), now, [0; 32]);
+        Some(Self { node, sets })
+    }
+
+    /// How many filters the node has taken.
+    #[must_use]
+    pub fn filters(&self) -> usize {
+        crate::locator::filter_heads(&self.node).len()
+    }
+
+    /// Looks for the home of a device's message, as routing does.
+    pub fn locate(&self, device: &DeviceId, now: Timestamp) {
+        let view = View::default();
+        let mut tx = Tx::new(now, [0; 32], &view, &|_| false);
+        // Nobody here is a member, so whoever is found is left out at the end, and a question is noted down instead.
+        let found = locate(&self.node, &mut tx, MessageId([0; 32]), &Lookup::Device(*device));
+        std::hint::black_box((found.is_ok(), tx.effects));
+    }
+
+    /// How many of the bare sets hold a key.
+    #[must_use]
+    pub fn raw(&self, key: u64) -> usize {
+        self.sets.iter().filter(|set| set.contains(&key)).count()
+    }
+}
+
+/// A filter in the bytes of `locator::filter`, unsigned: what is restored was verified when it came.
+fn filter_row(node: &NodeId, set: &BinaryFuse16, keys: usize, at: Timestamp) -> Option<(Key, Vec<u8>)> {
+    let mut bytes = vec![0; 64];
+    bytes.push(1);
+    bytes.extend_from_slice(node.as_bytes());
+    bytes.push(FilterLayer::Base as u8);
+    bytes.extend_from_slice(&1_u64.to_be_bytes());
+    bytes.extend_from_slice(&u32::try_from(keys).ok()?.to_be_bytes());
+    let xorf::Descriptor { seed, segment_length, segment_length_mask, segment_count_length } = set.descriptor;
+    bytes.extend_from_slice(&seed.to_le_bytes());
+    for word in [segment_length, segment_length_mask, segment_count_length] {
+        bytes.extend_from_slice(&word.to_le_bytes());
+    }
+    bytes.extend(set.fingerprints.iter().flat_map(|fingerprint| fingerprint.to_le_bytes()));
+    let row = encode(&FilterRow { at, bytes }).to_vec();
+    Some((key::filter(node, FilterLayer::Base), row))
+}

@@ -1,0 +1,209 @@
+//! Members with real keys that claim people, take envelopes and drop them, or decline everything.
+
+use std::rc::Rc;
+use std::cell::RefCell;
+
+use relaymesh_core::command::{OperatorCommand, OperatorReply};
+use relaymesh_core::crypto::{Crypto, RealCrypto};
+use relaymesh_core::delivery::{Body, Receipt};
+use relaymesh_core::record::key;
+use relaymesh_protocol::frame::{Carried, FilterLayer, Taken};
+use relaymesh_protocol::ids::{DeviceId, MeshId, NodeId};
+use relaymesh_seal::{labels, tags};
+use serde::Serialize;
+use serde_bytes::ByteBuf;
+use xorf::{BinaryFuse16, Descriptor};
+
+use crate::receipts::Swallows;
+use crate::world::{Mind, Person, Sim, World, open, seal_to};
+use crate::{NUMBER, minutes, three};
+
+/// The mesh of the world: the first node's.
+const MESH: MeshId = MeshId([1; 16]);
+
+#[derive(Serialize)]
+struct Bundle {
+    mesh: MeshId,
+    facts: Vec<ByteBuf>,
+    filters: Vec<ByteBuf>,
+    carried: Vec<Carried>,
+}
+
+/// Hands a node filters, as a bundle would.
+fn hand_filters(world: &mut World, to: usize, filters: Vec<ByteBuf>) -> u64 {
+    let bundle = Bundle { mesh: MESH, facts: Vec::new(), filters, carried: Vec::new() };
+    let bytes = postcard::to_extend(&bundle, b"RMBUNDL1".to_vec()).unwrap();
+    match world.operate(to, OperatorCommand::BundleImport { bytes }) {
+        OperatorReply::Imported { facts, .. } => facts,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A filter's body from its author on: `format ‖ node ‖ layer ‖ version ‖ …`, signed by whoever holds `of`'s keys.
+fn signed(world: &World, of: usize, layer: FilterLayer, version: u64, rest: &[u8]) -> ByteBuf {
+    let sim = &world.nodes[of];
+    let mut body = vec![1];
+    body.extend_from_slice(&sim.id.0);
+    body.push(layer as u8);
+    body.extend_from_slice(&version.to_be_bytes());
+    body.extend_from_slice(rest);
+    let signature = RealCrypto.sign(&sim.keyring, labels::FILTER, &[MESH.as_bytes(), &body]);
+    ByteBuf::from([&signature[..], &body].concat())
+}
+
+/// `of` claims to hold these people, and `to` hears of it.
+pub fn suspects(world: &mut World, to: usize, of: usize, devices: &[DeviceId]) {
+    let id = world.nodes[of].id;
+    let mut keys: Vec<u64> = devices.iter().map(|device| tags::filter_key(&tags::device_tag(device), &id)).collect();
+    keys.extend(1..256);
+    let set = BinaryFuse16::try_from(&keys).unwrap();
+    let mut rest = (keys.len() as u32).to_be_bytes().to_vec();
+    let Descriptor { seed, segment_length, segment_length_mask, segment_count_length } = set.descriptor;
+    rest.extend(seed.to_le_bytes());
+    for word in [segment_length, segment_length_mask, segment_count_length] {
+        rest.extend(word.to_le_bytes());
+    }
+    rest.extend(set.fingerprints.iter().flat_map(|fingerprint| fingerprint.to_le_bytes()));
+    let filter = signed(world, of, FilterLayer::Recent, world.now.0, &rest);
+    assert_eq!(hand_filters(world, to, vec![filter]), 1, "the claim is accepted as a filter");
+    world.run_for(1_000);
+}
+
+/// Answers every submission with `Declined`.
+struct Declines {
+    seed: u64,
+    sealing: Vec<(NodeId, [u8; 32])>,
+    declined: Rc<RefCell<u64>>,
+}
+
+impl Mind for Declines {
+    fn envelope(&mut self, me: &Sim, _: NodeId, carried: &Carried) -> (Taken, Vec<(NodeId, Carried)>) {
+        let Some((sender, Body::Submission(submission))) = open(&me.keyring, carried) else {
+            return (Taken::Yes, Vec::new());
+        };
+        self.seed += 1;
+        *self.declined.borrow_mut() += 1;
+        let receipt = Receipt::Declined { message: submission.message };
+        let sealing = self.sealing.iter().find(|(id, _)| *id == sender).unwrap().1;
+        let body = Body::Receipts(vec![receipt]).encode();
+        let letter = seal_to(&me.keyring, sender, sealing, submission.received, &body, self.seed);
+        (Taken::Yes, vec![(sender, letter)])
+    }
+}
+
+/// Refuses everything, as if it could not be reached.
+struct Refuses;
+
+impl Mind for Refuses {
+    fn envelope(&mut self, _: &Sim, _: NodeId, _: &Carried) -> (Taken, Vec<(NodeId, Carried)>) {
+        (Taken::Refused, Vec::new())
+    }
+}
+
+fn sealing_keys(world: &World) -> Vec<(NodeId, [u8; 32])> {
+    world.nodes.iter().map(|sim| (sim.id, RealCrypto.publics(&sim.keyring).sealing[0].0)).collect()
+}
+
+#[test]
+fn a_copied_filter_claims_nobody() {
+    let (mut world, a, b, c) = three();
+    let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
+    world.run_for(minutes(3));
+    let mut copies = Vec::new();
+    for layer in [FilterLayer::Base, FilterLayer::Recent] {
+        let row = key::filter(&world.nodes[c].id, layer);
+        let Some((_, value)) = world.nodes[a].disk.0.get(&row) else { continue };
+        // The row ends with the filter's bytes; its fixed part before key count and set is 64 + 1 + 32 + 1 + 8 bytes.
+        let author = world.nodes[c].id.0;
+        let at = value.windows(32).position(|window| window == author).unwrap();
+        copies.push(signed(&world, b, layer, world.now.0, &value[at + 32 + 1 + 8..]));
+    }
+    assert!(!copies.is_empty(), "a knows c's filter");
+    let count = copies.len() as u64;
+    assert_eq!(hand_filters(&mut world, a, copies), count);
+    let swallowed = Rc::new(RefCell::new(0));
+    world.seize(b, Declines { seed: 9_000, sealing: sealing_keys(&world), declined: swallowed.clone() });
+    for n in 0..5 {
+        let sms = person.compose(&format!("copied {n}"), true);
+        person.send(&mut world, a, &sms);
+        world.run_for(10_000);
+        assert_eq!(world.count(&format!("copied {n}")), 1, "without any delay");
+    }
+    assert_eq!(*swallowed.borrow(), 0, "b was not even asked");
+}
+
+#[test]
+fn a_filter_signed_by_another_or_of_another_mesh_is_none() {
+    let (mut world, a, b, c) = three();
+    let person = Person::sign_up(&mut world, c, NUMBER, 11);
+    world.run_for(minutes(3));
+    let mut other = signed(&world, b, FilterLayer::Base, world.now.0, &[0; 40]);
+    assert_eq!(hand_filters(&mut world, a, vec![other.clone()]), 0, "no sound descriptor");
+    other[70] ^= 1;
+    assert_eq!(hand_filters(&mut world, a, vec![other, ByteBuf::new(), ByteBuf::from(vec![0; 300])]), 0);
+    drop(person);
+}
+
+#[test]
+fn a_member_that_declines_everything_delays_nothing() {
+    let (mut world, a, b, c) = three();
+    let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
+    world.run_for(minutes(3));
+    suspects(&mut world, a, b, &[person.device]);
+    let declined = Rc::new(RefCell::new(0));
+    world.seize(b, Declines { seed: 9_000, sealing: sealing_keys(&world), declined: declined.clone() });
+    let sms = person.compose("declined", true);
+    person.send(&mut world, a, &sms);
+    world.run_for(10_000);
+    assert_eq!(world.count("declined"), 1);
+    assert_eq!(*declined.borrow(), 1);
+}
+
+/// Eight members claim the person. Each kind of lie, with a home that is down when it is first asked.
+#[test]
+fn liars_cannot_starve_the_home_of_a_message() {
+    for kind in 0..3 {
+        let mut world = World::new();
+        let a = world.add("a", 1);
+        let mut liars: Vec<usize> = (0..9).map(|n| world.add(&format!("n{n}"), 10 + n)).collect();
+        for node in &liars {
+            world.join(a, *node);
+        }
+        // Where nothing else tells candidates apart, ids do: the home is the last.
+        liars.sort_by_key(|node| world.nodes[*node].id);
+        let c = liars.pop().unwrap();
+        world.run_for(minutes(2));
+        let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
+        world.run_for(minutes(3));
+        for liar in &liars {
+            suspects(&mut world, a, *liar, &[person.device]);
+            match kind {
+                0 => world.seize(*liar, Swallows),
+                1 => world.seize(*liar, Refuses),
+                _ => {
+                    let sealing = sealing_keys(&world);
+                    let seed = 10_000 * *liar as u64;
+                    world.seize(*liar, Declines { seed, sealing, declined: Rc::default() });
+                }
+            }
+        }
+        let sms = person.compose("starved", true);
+        person.send(&mut world, a, &sms);
+        // The home takes each envelope and dies before it has read it, for a while.
+        for _ in 0..40 {
+            world.run_for(1_000);
+            if world.nodes[c].alive() {
+                world.kill(c);
+            } else {
+                world.restart(c);
+            }
+        }
+        if world.nodes[c].alive() {
+            world.kill(c);
+        }
+        world.restart(c);
+        world.posts.clear();
+        world.run_for(minutes(180));
+        assert_eq!(world.count("starved"), 1, "kind {kind}");
+    }
+}

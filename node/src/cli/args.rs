@@ -1,0 +1,207 @@
+//! The words of the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// One node of the RelaySMS mesh, and the commands of its operator.
+///
+/// Exit codes: 0 ok, 1 failed, 2 usage, 3 the node is not running, 4 the configuration cannot be used, 5 doctor found
+/// errors, 6 partly done, 75 try again later.
+#[derive(Debug, Parser)]
+#[command(name = "relaymesh", version, max_term_width = 100)]
+pub struct Cli {
+    /// What every command understands.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command understands.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// The node's configuration file.
+    #[arg(short, long, global = true, env = "RELAYMESH_CONFIG", default_value = "relaymesh.toml", value_name = "FILE")]
+    pub config: PathBuf,
+    /// One JSON document on standard output, errors as JSON on standard error.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a new node: directory, keys and configuration. Never overwrites.
+    Init(InitArgs),
+    /// Run the node until SIGTERM or SIGINT.
+    Run,
+    /// How the running node is.
+    Status,
+    /// One message's way through the mesh, without its content.
+    Trace {
+        /// The message id, or its first digits.
+        message: String,
+    },
+    /// What is wrong, and the command that mends it.
+    Doctor,
+    /// Measure the whole way to another node and back.
+    Ping {
+        /// Name, peer id, or the beginning of one.
+        node: String,
+    },
+    /// The phones and modems that hand in SMS.
+    #[command(subcommand)]
+    Gateway(GatewayCommand),
+    /// This node and the others.
+    #[command(subcommand)]
+    Node(NodeCommand),
+    /// Carry messages on a USB stick where no link is.
+    #[command(subcommand)]
+    Bundle(BundleCommand),
+    /// The e-mail bridge.
+    #[command(subcommand)]
+    Bridge(BridgeCommand),
+    /// The configuration file.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Completions for a shell, on standard output.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+/// `init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The node's directory; made if it is missing.
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The node's name, for people.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// The instance's name, for people.
+    #[arg(long)]
+    pub instance: Option<String>,
+    /// Where gateway clients come in [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub http: Option<String>,
+    /// Where apps come in [default: 127.0.0.1:8443].
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub grpc: Option<String>,
+    /// Where other nodes come in; may be repeated [default: /ip4/0.0.0.0/tcp/7443].
+    #[arg(long, value_name = "MULTIADDR")]
+    pub mesh: Vec<String>,
+    /// The file that opens the keyring, best on another disk [default: a new one in the user's configuration folder].
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+}
+
+/// `gateway`.
+#[derive(Debug, Subcommand)]
+pub enum GatewayCommand {
+    /// Enrol a phone or modem: prints its own URL, once.
+    Add {
+        /// Your name for it.
+        name: String,
+        /// Its own number, as +237….
+        #[arg(long, visible_alias = "number", value_name = "NUMBER", allow_hyphen_values = true)]
+        msisdn: String,
+        /// Its country as two letters [default: from the number].
+        #[arg(long, value_name = "CC")]
+        country: Option<String>,
+        /// Its carrier.
+        #[arg(long)]
+        operator: Option<String>,
+    },
+    /// Enrolled phones and modems.
+    List,
+    /// End its URL.
+    Remove {
+        /// Your name for it.
+        name: String,
+    },
+}
+
+/// `node`.
+#[derive(Debug, Subcommand)]
+pub enum NodeCommand {
+    /// Who this node is.
+    Id,
+    /// Who is in the mesh, as seen from here.
+    List,
+    /// Print a code with which another node joins.
+    Invite {
+        /// For a further node of this instance: it needs no instance of its own.
+        #[arg(long)]
+        own: bool,
+    },
+    /// Join with a code of another node.
+    Join {
+        /// The code.
+        code: String,
+    },
+    /// Be partners with an instance; both sides say so.
+    Federate {
+        /// Name, or the beginning of its id.
+        instance: String,
+    },
+    /// Cut off a node or an instance.
+    Block {
+        /// Name, peer id, or the beginning of one.
+        target: String,
+    },
+}
+
+/// `bundle`.
+#[derive(Debug, Subcommand)]
+pub enum BundleCommand {
+    /// Write everything undelivered that others may carry.
+    Export {
+        /// The file; never overwritten.
+        file: PathBuf,
+    },
+    /// Take in what somebody carried here.
+    Import {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+/// `bridge`.
+#[derive(Debug, Subcommand)]
+pub enum BridgeCommand {
+    /// The static keys with which apps write first.
+    #[command(subcommand)]
+    Keys(BridgeKeysCommand),
+}
+
+/// `bridge keys`.
+#[derive(Debug, Subcommand)]
+pub enum BridgeKeysCommand {
+    /// Make keys.
+    Generate {
+        /// How many, 1 to 255.
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=255))]
+        count: u16,
+    },
+    /// Their public halves.
+    List,
+    /// Their public halves as the apps' asset has them.
+    Export {
+        /// The file, never overwritten [default: standard output].
+        file: Option<PathBuf>,
+    },
+}
+
+/// `config`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Say whether `run` would take the file; needs no running node.
+    Check,
+    /// All settings with where they come from; secrets hidden.
+    Show,
+}

@@ -1,0 +1,152 @@
+//! The commands that are one question to the running node.
+
+use relaymesh_core::command::{Finding, OperatorCommand, OperatorReply, Private};
+use serde::Serialize;
+
+use super::args::{Global, NodeCommand};
+use super::exit::{ExitError, Kind};
+use super::{print, print_json};
+use crate::config::{Config, Env};
+use crate::render;
+use crate::socket::{self, AskError, Told};
+
+/// Asks the node that the configuration names.
+pub fn ask(global: &Global, command: OperatorCommand) -> Result<OperatorReply, ExitError> {
+    let config = Config::load(&global.config, &Env::of_process())?.config;
+    ask_node(global, &config, command)
+}
+
+/// Asks the node of a configuration that is read already.
+pub fn ask_node(global: &Global, config: &Config, command: OperatorCommand) -> Result<OperatorReply, ExitError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| ExitError::failed(format!("the system gives no resources ({e})"), "close other programs"))?;
+    let asked = runtime.block_on(socket::ask(&config.socket_path(), command));
+    asked.map_err(|error| explain(global, &error))
+}
+
+fn explain(global: &Global, error: &AskError) -> ExitError {
+    let start = format!("start it with: relaymesh run --config {}", global.config.display());
+    let (kind, help) = match error {
+        AskError::Unreachable { .. } => (Kind::Unreachable, start),
+        AskError::TimedOut(_) => (Kind::Temporary, "try again; see the node's log if it stays so".to_owned()),
+        AskError::Broken => (Kind::Failed, "check that this program and the running node have the same version".to_owned()),
+        AskError::Refused(Told { code, hint, .. }) => match code.as_str() {
+            "unavailable" | "resource_exhausted" => (Kind::Temporary, hint.clone()),
+            _ => (Kind::Failed, hint.clone()),
+        },
+    };
+    ExitError::new(kind, error.to_string(), help)
+}
+
+/// The node's answer fits no question of this program.
+pub fn strange() -> ExitError {
+    ExitError::failed("the node answered another question", "check that this program and the running node have the same version")
+}
+
+/// Prints the answer's data, as JSON or as text.
+fn show<T: Serialize>(global: &Global, value: &T, text: impl FnOnce(&T) -> String) -> Result<(), ExitError> {
+    if global.json { print_json(value) } else { print(&text(value)) }
+}
+
+#[derive(Serialize)]
+struct Done {
+    message: String,
+}
+
+/// For commands whose answer is a sentence.
+pub fn done(global: &Global, command: OperatorCommand) -> Result<(), ExitError> {
+    match ask(global, command)? {
+        OperatorReply::Done { message } => show(global, &Done { message }, |done| format!("{}\n", done.message)),
+        _ => Err(strange()),
+    }
+}
+
+pub fn status(global: &Global) -> Result<(), ExitError> {
+    match ask(global, OperatorCommand::Status)? {
+        OperatorReply::Status(report) => show(global, &report, render::status),
+        _ => Err(strange()),
+    }
+}
+
+pub fn trace(global: &Global, message: String) -> Result<(), ExitError> {
+    match ask(global, OperatorCommand::Trace { message })? {
+        OperatorReply::Trace(report) => show(global, &report, render::trace),
+        _ => Err(strange()),
+    }
+}
+
+#[derive(Serialize)]
+struct Pong {
+    peer_id: String,
+    millis: u64,
+    hops: u8,
+}
+
+pub fn ping(global: &Global, node: String) -> Result<(), ExitError> {
+    match ask(global, OperatorCommand::Ping { node })? {
+        OperatorReply::Ping { peer_id, millis, hops } => show(global, &Pong { peer_id, millis, hops }, |pong| {
+            format!("{} answered in {} ms, {} hops there\n", pong.peer_id, pong.millis, pong.hops)
+        }),
+        _ => Err(strange()),
+    }
+}
+
+/// The node's own findings after those that need no node; exit 5 when one is an error.
+pub fn doctor(global: &Global) -> Result<(), ExitError> {
+    let loaded = Config::load(&global.config, &Env::of_process())?;
+    let finding = |check: &str, level: &str, found: String, fix: String| Finding { check: check.to_owned(), level: level.to_owned(), found, fix };
+    let mut all = Vec::new();
+    match loaded.config.prepare() {
+        Ok(prepared) => {
+            all.push(finding("config", "ok", format!("{} is good", loaded.path.display()), String::new()));
+            for warning in loaded.warnings(&prepared) {
+                let (found, fix) = warning.split_once("; ").unwrap_or((&warning, ""));
+                all.push(finding("config", "warning", found.to_owned(), fix.to_owned()));
+            }
+        }
+        Err(error) => all.push(finding("config", "error", error.to_string(), error.help)),
+    }
+    match ask_node(global, &loaded.config, OperatorCommand::Doctor) {
+        Ok(OperatorReply::Doctor(found)) => all.extend(found),
+        Ok(_) => return Err(strange()),
+        Err(error) => all.push(finding("node", "error", error.what, error.help)),
+    }
+    show(global, &all, |all| render::findings(all))?;
+    let errors = all.iter().filter(|finding| finding.level == "error").count();
+    match errors {
+        0 => Ok(()),
+        1 => Err(ExitError::new(Kind::Unhealthy, "1 check failed", "do what stands beside it")),
+        more => Err(ExitError::new(Kind::Unhealthy, format!("{more} checks failed"), "do what stands beside them")),
+    }
+}
+
+#[derive(Serialize)]
+struct Invited<'a> {
+    code: &'a str,
+    expires: u64,
+}
+
+pub fn node(global: &Global, command: NodeCommand) -> Result<(), ExitError> {
+    match command {
+        NodeCommand::Id => match ask(global, OperatorCommand::NodeId)? {
+            OperatorReply::Node(row) => show(global, &row, render::node),
+            _ => Err(strange()),
+        },
+        NodeCommand::List => match ask(global, OperatorCommand::NodeList)? {
+            OperatorReply::Nodes(rows) => show(global, &rows, |rows| render::nodes(rows)),
+            _ => Err(strange()),
+        },
+        NodeCommand::Invite { own } => match ask(global, OperatorCommand::Invite { own })? {
+            OperatorReply::Invite { code, expires } => {
+                let invited = Invited { code: code.reveal(), expires: expires.0 };
+                show(global, &invited, |invited| render::invite(invited.code, expires))
+            }
+            _ => Err(strange()),
+        },
+        NodeCommand::Join { code } => done(global, OperatorCommand::Join { code: Private(code) }),
+        NodeCommand::Federate { instance } => done(global, OperatorCommand::Federate { instance }),
+        NodeCommand::Block { target } => done(global, OperatorCommand::Block { target }),
+    }
+}

@@ -1,0 +1,75 @@
+//! The phone's state on disk: sealed, private, and replaced in one step.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng as _;
+use relaymesh_phone::Phone;
+use relaymesh_phone::sealed::{Cost, Lock, open, seal};
+use relaymesh_publish::secret::Secret;
+
+use super::args::State;
+use crate::cli::exit::ExitError;
+use crate::config::{Env, SecretAt};
+
+/// Names the password where no file does.
+const PASSWORD_VARIABLE: &str = "RELAYMESH_PHONE_PASSWORD";
+/// Largest state file that is read, in bytes.
+const FILE_BYTES_MAX: u64 = 8 << 20;
+
+/// The password of account and state.
+pub fn password(state: &State) -> Result<Secret, ExitError> {
+    let at = match &state.password_file {
+        Some(file) => SecretAt::File(file.clone()),
+        None => SecretAt::Env(PASSWORD_VARIABLE.to_owned()),
+    };
+    let here = std::env::current_dir().unwrap_or_default();
+    at.resolve(&here, &Env::of_process())
+        .map_err(|e| ExitError::failed(format!("there is no password: {e}"), format!("set {PASSWORD_VARIABLE} or name --password-file")))
+}
+
+/// Randomness for keys and seals.
+pub fn chance() -> Result<ChaCha20Rng, ExitError> {
+    let mut seed = zeroize::Zeroizing::new([0; 32]);
+    let random = getrandom::fill(seed.as_mut_slice());
+    random.map_err(|_| ExitError::failed("the system gives no random numbers", "check /dev/urandom"))?;
+    Ok(ChaCha20Rng::from_seed(*seed))
+}
+
+/// The phone of a state file.
+pub fn load(state: &State, password: &Secret) -> Result<Phone, ExitError> {
+    let path = &state.state;
+    let wrong = |what: String, help: &str| ExitError::failed(format!("{} {what}", path.display()), help);
+    let meta = fs::metadata(path).map_err(|e| wrong(format!("cannot be read ({e})"), "make one with: relaymesh phone signup"))?;
+    if meta.len() > FILE_BYTES_MAX {
+        return Err(wrong("is larger than a state can be".to_owned(), "name the state file"));
+    }
+    let sealed = fs::read(path).map_err(|e| wrong(format!("cannot be read ({e})"), "check its owner and permissions"))?;
+    let plain = open(&sealed, lock(password)).map_err(|e| wrong(format!("does not open ({e})"), "check password and file"))?;
+    Phone::decode(&plain).map_err(|e| wrong(format!("cannot be used ({e})"), "log in again with another --state"))
+}
+
+/// Replaces the state, on the disk before anything that rests on it leaves.
+pub fn save(state: &State, password: &Secret, phone: &Phone, rng: &mut ChaCha20Rng) -> Result<(), ExitError> {
+    let sealed = seal(&phone.encode(), lock(password), rng)
+        .map_err(|e| ExitError::failed(format!("the state cannot be sealed ({e})"), "free memory and try again"))?;
+    replace(&state.state, &sealed).map_err(|e| {
+        ExitError::failed(format!("{} cannot be written ({e})", state.state.display()), "check path, permissions and free space")
+    })
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Temporary files are made readable by their owner only.
+    let mut file = tempfile::NamedTempFile::new_in(dir)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|e| e.error)?;
+    fs::File::open(dir)?.sync_all()
+}
+
+fn lock(password: &Secret) -> Lock<'_> {
+    Lock::Passphrase { text: password.expose(), cost: Cost::DEFAULT }
+}

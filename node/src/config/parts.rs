@@ -1,0 +1,166 @@
+//! The ways out, made from their sections: platforms, SMS ports, mail. Nothing is sent.
+
+use relaymesh_mail as mail;
+use relaymesh_publish::egress::Client;
+use relaymesh_publish::mastodon;
+use relaymesh_publish::secret::Secret;
+use relaymesh_sms::{HttpConfig, HttpPort};
+use zeroize::Zeroizing;
+
+use super::Config;
+use super::disk::check_appendable;
+use super::error::{ConfigError, suggest};
+use super::prepare::SmsPort;
+use super::secret::{SecretAt, read_private};
+use super::sections::{SmsHttp, Smtp};
+
+/// Name of the file port in `sms.reply_order`.
+const FILE_PORT: &str = "file";
+/// What every PEM file has.
+const PEM_BEGIN: &[u8] = b"-----BEGIN ";
+
+impl Config {
+    fn secret(&self, key: &'static str, at: Option<&SecretAt>) -> Result<Option<Secret>, ConfigError> {
+        let read = at.map(|at| at.resolve(&self.dir, &self.env)).transpose();
+        read.map_err(|e| ConfigError::key(key, e, ""))
+    }
+
+    /// Certificate and key of the gRPC port, if it ends TLS itself.
+    ///
+    /// # Errors
+    /// When one of both is missing or unreadable, or others can read the key.
+    pub fn grpc_tls(&self) -> Result<Option<relaymesh_api::Tls>, ConfigError> {
+        let (cert, key) = match (&self.listen.tls_cert, &self.listen.tls_key) {
+            (None, None) => return Ok(None),
+            (Some(cert), Some(key)) => (self.dir.join(cert), self.dir.join(key)),
+            _ => return Err(ConfigError::key("listen", "tls_cert and tls_key belong together", "set both or none")),
+        };
+        let cert_pem = std::fs::read(&cert).map_err(|e| {
+            ConfigError::key("listen.tls_cert", format!("{} cannot be read ({e})", cert.display()), "name the PEM file of the certificate")
+        })?;
+        let key_pem = read_private(&key).map_err(|e| ConfigError::key("listen.tls_key", e, ""))?;
+        for (name, pem) in [("listen.tls_cert", &cert_pem), ("listen.tls_key", &*key_pem)] {
+            if !pem.windows(PEM_BEGIN.len()).any(|at| at == PEM_BEGIN) {
+                return Err(ConfigError::key(name, "is not a PEM file", "convert it to PEM"));
+            }
+        }
+        Ok(Some(relaymesh_api::Tls { cert_pem, key_pem: key_pem.to_vec() }))
+    }
+
+    /// The Mastodon instance, if one is configured.
+    pub(super) fn mastodon(&self, client: &Client) -> Result<Option<mastodon::Mastodon>, ConfigError> {
+        let Some(section) = &self.platform.mastodon else { return Ok(None) };
+        let secret = self.secret("platform.mastodon.client_secret", section.client_secret.as_ref())?;
+        let secret = secret.unwrap_or_default();
+        let mut config = mastodon::Config::new(&section.base_url, &section.client_id, secret.expose());
+        if let Some(urls) = &section.redirect_urls {
+            config.redirect_urls.clone_from(urls);
+        }
+        config.post_chars = section.post_chars.unwrap_or(config.post_chars);
+        if config.post_chars == 0 {
+            return Err(ConfigError::key("platform.mastodon.post_chars", "is 0", "leave it out or set the instance's limit"));
+        }
+        mastodon::Mastodon::new(config, client.clone()).map(Some).map_err(|e| {
+            let local = "; net.allow_private = true allows local tests";
+            let help = match e {
+                mastodon::ConfigError::BaseUrl(_) => format!("write base_url = \"https://INSTANCE\"{local}"),
+                mastodon::ConfigError::Path => "leave everything after the host out".to_owned(),
+                mastodon::ConfigError::NoClient => "register an application at the instance and write both down".to_owned(),
+            };
+            ConfigError::key("platform.mastodon", e, help)
+        })
+    }
+
+    /// The smart host, if one is configured.
+    pub(super) fn mailer(&self) -> Result<Option<mail::Mailer>, ConfigError> {
+        let Some(smtp) = &self.bridge.smtp else { return Ok(None) };
+        if smtp.host.is_empty() {
+            return Err(ConfigError::key("bridge.smtp.host", "is missing", "name the mail server"));
+        }
+        let password = self.secret("bridge.smtp.password", smtp.password.as_ref())?;
+        let config = mail::Config {
+            host: smtp.host.clone(),
+            port: smtp.port.unwrap_or_else(|| usual_port(smtp)),
+            tls: smtp.tls,
+            username: smtp.username.clone(),
+            password: password.map(|secret| Zeroizing::new(secret.expose().to_owned())),
+            helo: smtp.helo.clone().or_else(|| self.bridge.domain.clone()).unwrap_or_else(|| "localhost".to_owned()),
+            timeout_ms: u64::try_from(smtp.timeout.0.as_millis()).unwrap_or(u64::MAX),
+        };
+        mail::Mailer::new(config).map(Some).map_err(|e| ConfigError::key("bridge.smtp", e, "correct this section"))
+    }
+
+    /// The SMS ports in the order they are tried.
+    pub(super) fn sms_ports(&self, client: &Client) -> Result<Vec<SmsPort>, ConfigError> {
+        let mut known: Vec<&str> = self.sms.http.keys().map(String::as_str).collect();
+        if known.contains(&FILE_PORT) {
+            return Err(ConfigError::key("sms.http", "a provider cannot be named \"file\"", "choose another name"));
+        }
+        known.extend(self.sms.file.as_ref().map(|_| FILE_PORT));
+        let named: Vec<&str> = match &self.sms.reply_order {
+            Some(order) => order.iter().map(String::as_str).collect(),
+            None => known.clone(),
+        };
+        if let Some(stranger) = named.iter().find(|name| !known.contains(name)) {
+            let what = format!("{stranger:?} is not configured");
+            return Err(ConfigError::key("sms.reply_order", what, suggest(stranger, &known)));
+        }
+        // Ports that the order leaves out are checked all the same.
+        for (name, section) in &self.sms.http {
+            self.provider(name, section, client)?;
+        }
+        named.into_iter().map(|name| self.port(name, client)).collect()
+    }
+
+    fn port(&self, name: &str, client: &Client) -> Result<SmsPort, ConfigError> {
+        match (self.sms.http.get(name), &self.sms.file) {
+            (Some(section), _) => Ok(SmsPort::Http(name.to_owned(), Box::new(self.provider(name, section, client)?))),
+            (None, Some(file)) if !file.path.as_os_str().is_empty() => {
+                let path = self.dir.join(&file.path);
+                check_appendable(&path)?;
+                Ok(SmsPort::File(path))
+            }
+            _ => Err(ConfigError::key("sms.file.path", "is missing", "name a file")),
+        }
+    }
+
+    fn provider(&self, name: &str, section: &SmsHttp, client: &Client) -> Result<HttpPort, ConfigError> {
+        let of = |e: ConfigError| ConfigError { what: format!("provider {name:?} {}", e.what), ..e };
+        let config = self.http_config(section).map_err(of)?;
+        HttpPort::new(config, client.clone()).map_err(|e| {
+            ConfigError::key("sms.http", format!("provider {name:?}: {e}"), "correct this section; the manual of the provider says more")
+        })
+    }
+
+    fn http_config(&self, section: &SmsHttp) -> Result<HttpConfig, ConfigError> {
+        let url = self.secret("sms.http", section.url.as_ref())?;
+        let url = url.ok_or_else(|| ConfigError::key("sms.http", "has no url", "write url = \"https://…\""))?;
+        let mut headers = std::collections::BTreeMap::new();
+        for (name, at) in &section.headers {
+            if let Some(value) = self.secret("sms.http", Some(at))? {
+                headers.insert(name.clone(), value);
+            }
+        }
+        // The type is reached through its field, which is all that the SMS crate shows of it.
+        let method = toml::Value::from(section.method.as_deref().unwrap_or("POST")).try_into();
+        Ok(HttpConfig {
+            url: url.expose().to_owned(),
+            method: method.map_err(|_| ConfigError::key("sms.http", "has an unknown method", "write POST, PUT or GET"))?,
+            content_type: section.content_type.clone().unwrap_or_else(|| "application/json".to_owned()),
+            body: section.body.clone(),
+            headers,
+            bearer: self.secret("sms.http", section.bearer.as_ref())?,
+            username: section.username.clone(),
+            password: self.secret("sms.http", section.password.as_ref())?,
+            success_statuses: section.success_statuses.clone().unwrap_or_else(|| vec![200, 201, 202]),
+        })
+    }
+}
+
+fn usual_port(smtp: &Smtp) -> u16 {
+    match smtp.tls {
+        mail::Tls::Off => 25,
+        mail::Tls::StartTls => 587,
+        mail::Tls::Implicit => 465,
+    }
+}

@@ -1,0 +1,256 @@
+//! Everything that must be right before a node binds its sockets.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use relaymesh_mail::Mailer;
+use relaymesh_publish::egress::{self, Client};
+use relaymesh_publish::mastodon::Mastodon;
+use relaymesh_seal::keyfile::{KeyFile, Keyring};
+use relaymesh_sms::{HttpPort, Limits};
+use tracing_subscriber::EnvFilter;
+
+use super::core::first_mesh;
+use super::error::ConfigError;
+use super::multiaddr::{Use, check};
+use super::{Config, disk};
+
+/// Bytes in a MiB.
+const MIB: u64 = 1 << 20;
+/// Longest name of a node or an instance, in bytes; records carry it.
+const NAME_BYTES_MAX: usize = 64;
+/// Longest contact, in bytes.
+const CONTACT_BYTES_MAX: usize = 256;
+/// Addresses that a node publishes; others keep no more of one node.
+const EXTERNAL_MAX: usize = 8;
+/// Longest time that a gateway client can be kept waiting: phones give up after about as long.
+const WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// A way out for SMS.
+#[derive(Debug)]
+pub enum SmsPort {
+    /// Lines in this file.
+    File(PathBuf),
+    /// A provider, with its name.
+    Http(String, Box<HttpPort>),
+}
+
+/// A configuration that a node can run with; nothing is bound or sent yet.
+#[derive(Debug)]
+pub struct Prepared {
+    /// What the core must know.
+    pub core: relaymesh_core::config::Config,
+    /// The keyring's file, to save changes to it.
+    pub key_file: KeyFile,
+    /// The node's secrets.
+    pub keyring: Keyring,
+    /// For gateway clients.
+    pub http: SocketAddr,
+    /// For apps.
+    pub grpc: SocketAddr,
+    /// For other nodes.
+    pub mesh: relaymesh_mesh::Config,
+    /// The key-value store.
+    pub store: relaymesh_store::Config,
+    /// The guarded client.
+    pub egress: Client,
+    /// The Mastodon instance.
+    pub mastodon: Option<Mastodon>,
+    /// The smart host.
+    pub mailer: Option<Mailer>,
+    /// SMS ports in the order they are tried.
+    pub sms: Vec<SmsPort>,
+    /// What may leave by SMS in a day.
+    pub budget: Limits,
+    /// Whether anybody may hand in SMS.
+    pub ingress_open: bool,
+    /// What the operator should know: one line each, with what to do.
+    pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// Checks everything that can be checked without a socket, and makes what needs no network.
+    ///
+    /// # Errors
+    /// What is wrong first, in the order of the sections.
+    pub fn prepare(&self) -> Result<Prepared, ConfigError> {
+        self.check_node()?;
+        let http = address("listen.http", &self.listen.http)?;
+        let grpc = address("listen.grpc", &self.listen.grpc)?;
+        self.grpc_tls()?;
+        let mesh = self.mesh_config()?;
+        disk::check_dir(&self.data_dir())?;
+        disk::check_store_format(&self.store_path())?;
+        let (key_file, keyring) = self.open_keyring()?;
+        let egress = Client::new(egress::Config { allow_private: self.net.allow_private })
+            .map_err(|e| ConfigError::key("net", e, "install the system's root certificates (ca-certificates)"))?;
+        let mut prepared = Prepared {
+            core: self.to_core(first_mesh(&keyring.node_id())),
+            key_file,
+            keyring,
+            http,
+            grpc,
+            mesh,
+            store: self.store_config()?,
+            mastodon: self.mastodon(&egress)?,
+            mailer: self.mailer()?,
+            sms: self.sms_ports(&egress)?,
+            egress,
+            budget: self.budget()?,
+            ingress_open: self.ingress.open.unwrap_or_else(|| http.ip().is_loopback()),
+            warnings: Vec::new(),
+        };
+        self.check_rest()?;
+        prepared.warnings = self.warnings(&prepared);
+        Ok(prepared)
+    }
+
+    fn check_node(&self) -> Result<(), ConfigError> {
+        let node = &self.node;
+        name("node.name", &node.name)?;
+        name("node.instance", &node.instance)?;
+        if node.contact.len() > CONTACT_BYTES_MAX || node.contact.chars().any(char::is_control) {
+            return Err(ConfigError::key("node.contact", "is too long or has control characters", "write one line, such as mailto:you@example.org"));
+        }
+        if node.roles.is_empty() {
+            return Err(ConfigError::key("node.roles", "is empty", "name at least one of gateway, vault, relay"));
+        }
+        if let Some(letters) = &node.country {
+            country("node.country", letters)?;
+        }
+        if let Some(url) = &node.public_url
+            && !is_base_url(url)
+        {
+            return Err(ConfigError::key("node.public_url", "is no http or https address", "write https://HOST without a path"));
+        }
+        Ok(())
+    }
+
+    fn mesh_config(&self) -> Result<relaymesh_mesh::Config, ConfigError> {
+        for text in &self.listen.mesh {
+            check(text, Use::Listen).map_err(|why| ConfigError::key("listen.mesh", format!("{text:?} {why}"), "correct the address"))?;
+        }
+        for text in &self.mesh.external {
+            check(text, Use::External).map_err(|why| ConfigError::key("mesh.external", format!("{text:?} {why}"), "correct the address"))?;
+        }
+        if self.mesh.external.len() > EXTERNAL_MAX {
+            return Err(ConfigError::key("mesh.external", format!("has more than {EXTERNAL_MAX} addresses"), "keep the best"));
+        }
+        let reachable = !self.mesh.external.is_empty();
+        let serves = self.serves_relay();
+        if serves && !reachable {
+            return Err(ConfigError::key("mesh.relay_server", "needs an address in mesh.external", "set mesh.external, or relay_server = false"));
+        }
+        if self.mesh.max_connections == 0 {
+            return Err(ConfigError::key("mesh.max_connections", "is 0", "leave it out for the default"));
+        }
+        let usual = relaymesh_mesh::Config::default();
+        Ok(relaymesh_mesh::Config {
+            listen: self.listen.mesh.clone(),
+            external: self.mesh.external.clone(),
+            lan: self.mesh.lan,
+            relay_server: serves,
+            relay_client: self.mesh.relay_client,
+            max_connections: self.mesh.max_connections,
+            max_inbound: usual.max_inbound.min(self.mesh.max_connections),
+            max_outbound: usual.max_outbound.min(self.mesh.max_connections),
+            metered: self.net.metered,
+            ..usual
+        })
+    }
+
+    fn store_config(&self) -> Result<relaymesh_store::Config, ConfigError> {
+        if self.store.cache_mib == 0 {
+            return Err(ConfigError::key("store.cache_mib", "is 0", "leave it out for the default"));
+        }
+        let mut config = relaymesh_store::Config::new(self.store_path());
+        config.cache_bytes = u64::from(self.store.cache_mib) * MIB;
+        Ok(config)
+    }
+
+    fn budget(&self) -> Result<Limits, ConfigError> {
+        let budget = &self.sms.budget;
+        for letters in budget.countries.iter().flatten() {
+            country("sms.budget.countries", letters)?;
+        }
+        Ok(Limits {
+            per_day: budget.per_day,
+            per_country_per_day: budget.per_country_per_day,
+            countries: budget.countries.clone(),
+        })
+    }
+
+    fn check_rest(&self) -> Result<(), ConfigError> {
+        for letters in &self.otp.countries {
+            country("otp.countries", letters)?;
+        }
+        if self.otp.email == Some(true) && self.bridge.smtp.is_none() {
+            return Err(ConfigError::key("otp.email", "is on, but no mail can leave", "set [bridge.smtp], or email = false"));
+        }
+        if self.ingress.wait.0 > WAIT_MAX {
+            return Err(ConfigError::key("ingress.wait", "is longer than a minute", "phones do not wait that long; write \"2s\""));
+        }
+        if let Some(domain) = &self.bridge.domain
+            && (domain.is_empty() || !domain.contains('.') || domain.contains(['@', ' ', '/']))
+        {
+            return Err(ConfigError::key("bridge.domain", "is no domain", "write the part of the aliases after the @"));
+        }
+        let serves_bridge = self.node.roles.contains(&super::Role::Bridge);
+        if serves_bridge && (self.bridge.domain.is_none() || self.bridge.smtp.is_none()) {
+            return Err(ConfigError::key("node.roles", "the role bridge needs a domain and a smart host", "set [bridge] domain and [bridge.smtp]"));
+        }
+        EnvFilter::try_new(&self.log.level)
+            .map(drop)
+            .map_err(|_| ConfigError::key("log.level", "is no level", "write error, warn, info, debug or trace"))
+    }
+
+    fn warnings(&self, prepared: &Prepared) -> Vec<String> {
+        let mut all = Vec::new();
+        let data = self.data_dir();
+        if disk::is_open_dir(&data) {
+            all.push(format!("{0} can be entered by other users; run: chmod 700 {0}", data.display()));
+        }
+        if let Some(key) = self.key_file().filter(|key| disk::on_one_disk(key, &data)) {
+            let key = key.display();
+            all.push(format!("{key} is on the same disk as the data: who takes that disk can read it; move the key to another and set keys.file"));
+        }
+        if prepared.ingress_open && !prepared.http.ip().is_loopback() {
+            all.push("ingress.open lets anybody on the network hand in SMS; set ingress.open = false and enrol with: relaymesh gateway add".to_owned());
+        }
+        if prepared.sms.is_empty() && self.roles().vault {
+            all.push("no SMS can leave this node, so codes and answers wait; set [sms.file] or [sms.http.NAME]".to_owned());
+        }
+        if self.net.allow_private {
+            all.push("net.allow_private lets platforms be at private addresses; set it to false outside tests".to_owned());
+        }
+        all
+    }
+}
+
+fn address(key: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
+    text.parse().map_err(|_| ConfigError::key(key, format!("{text:?} is no address and port"), "write it like 127.0.0.1:8080"))
+}
+
+fn name(key: &'static str, text: &str) -> Result<(), ConfigError> {
+    let what: &dyn Display = match text {
+        "" => &"is empty",
+        long if long.len() > NAME_BYTES_MAX => &"is longer than 64 bytes",
+        odd if odd.trim() != odd || odd.chars().any(char::is_control) => &"has control characters or spaces around it",
+        _ => return Ok(()),
+    };
+    Err(ConfigError::key(key, what, "write something short, such as douala-1"))
+}
+
+fn country(key: &'static str, text: &str) -> Result<(), ConfigError> {
+    if text.len() == 2 && text.bytes().all(|b| b.is_ascii_alphabetic()) {
+        return Ok(());
+    }
+    Err(ConfigError::key(key, format!("{text:?} is no country code"), "write two letters, such as \"CM\""))
+}
+
+fn is_base_url(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let host = rest.map(|rest| rest.trim_end_matches('/'));
+    host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']) && !host.chars().any(char::is_control))
+}

@@ -1,0 +1,319 @@
+//! Slow and outside work: password hashing on a bounded pool, platforms, mail and SMS each behind a bound of their own, so
+//! that one that hangs delays nobody else.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use relaymesh_core::command::Private;
+use relaymesh_core::{Exchanged, PublishContent, PublishRequest, SendError, Work, WorkDone, WorkError, WorkId};
+use relaymesh_mail::Mailer;
+use relaymesh_protocol::ids::E164;
+use relaymesh_publish::adapter::{Adapter, Media, PartRequest, Sent};
+use relaymesh_publish::oauth::{Exchange, OAuthError};
+use relaymesh_seal::keyfile::{KeyFile, Keyring};
+use relaymesh_seal::password::{self, Cost, VerifyError};
+use relaymesh_sms::{Port, Sms};
+use tokio::sync::{Semaphore, mpsc};
+use zeroize::Zeroizing;
+
+use super::budget::Kept;
+use super::hub::now;
+use super::mails;
+
+/// Argon2id runs at once: each takes 64 MiB and a core.
+const HASHES_MAX: usize = 2;
+/// Further ones that may wait; beyond that callers hear that the node is busy.
+const HASHES_WAITING_MAX: usize = 16;
+/// Requests to one platform at once.
+const PLATFORM_MAX: usize = 128;
+/// SMS and mails at once.
+const SENDS_MAX: usize = 32;
+
+/// What works need.
+pub struct Tools {
+    /// Platform adapters by name.
+    pub adapters: BTreeMap<String, Adapter>,
+    /// The smart host of the bridge and of codes by e-mail.
+    pub mailer: Option<Mailer>,
+    /// Sender of codes by e-mail.
+    pub otp_from: Option<String>,
+    /// Ports in the order they are tried.
+    pub ports: Vec<Port>,
+    /// What may be spent on SMS.
+    pub budget: Option<Kept>,
+    /// The key file, saved whenever the keyring changes.
+    pub keyfile: KeyFile,
+    /// Cost of password hashes.
+    pub cost: Cost,
+}
+
+struct Shared {
+    tools: Tools2,
+    budget: Mutex<Option<Kept>>,
+    keyfile: Mutex<KeyFile>,
+    hashing: Semaphore,
+    hashing_or_waiting: Arc<Semaphore>,
+    platforms: BTreeMap<String, Semaphore>,
+    sending: Semaphore,
+}
+
+/// The part of [`Tools`] that never changes.
+struct Tools2 {
+    adapters: BTreeMap<String, Adapter>,
+    mailer: Option<Mailer>,
+    otp_from: Option<String>,
+    ports: Vec<Port>,
+    cost: Cost,
+}
+
+/// Starts works and hands their ends to the loop.
+#[derive(Clone)]
+pub struct Works {
+    shared: Arc<Shared>,
+    done: mpsc::Sender<(WorkId, WorkDone)>,
+}
+
+impl Works {
+    pub fn new(tools: Tools, done: mpsc::Sender<(WorkId, WorkDone)>) -> Self {
+        let platforms = tools.adapters.keys().map(|name| (name.clone(), Semaphore::new(PLATFORM_MAX))).collect();
+        let Tools { adapters, mailer, otp_from, ports, budget, keyfile, cost } = tools;
+        let shared = Shared {
+            tools: Tools2 { adapters, mailer, otp_from, ports, cost },
+            budget: Mutex::new(budget),
+            keyfile: Mutex::new(keyfile),
+            hashing: Semaphore::new(HASHES_MAX),
+            hashing_or_waiting: Arc::new(Semaphore::new(HASHES_MAX + HASHES_WAITING_MAX)),
+            platforms,
+            sending: Semaphore::new(SENDS_MAX),
+        };
+        Self { shared: Arc::new(shared), done }
+    }
+
+    /// Starts a piece of work; its end comes back exactly once.
+    pub fn start(&self, id: WorkId, work: Work) {
+        let (shared, done) = (Arc::clone(&self.shared), self.done.clone());
+        tokio::spawn(async move {
+            let end = shared.work(work).await;
+            // The loop is gone: nobody waits any more.
+            let _ = done.send((id, end)).await;
+        });
+    }
+
+    /// Saves the keyring, then tells.
+    pub fn save_keys(&self, id: WorkId, keyring: Keyring) {
+        let (shared, done) = (Arc::clone(&self.shared), self.done.clone());
+        tokio::task::spawn_blocking(move || {
+            let mut nonce = [0; 24];
+            let drawn = getrandom::fill(&mut nonce);
+            let mut keyfile = shared.keyfile.lock().unwrap_or_else(PoisonError::into_inner);
+            let saved = drawn.map_err(|_| WorkError::Failed).and_then(|()| {
+                keyfile.save(&keyring, nonce).map_err(|error| {
+                    tracing::error!(%error, "the key file cannot be saved");
+                    WorkError::Failed
+                })
+            });
+            drop(keyfile);
+            let _ = done.blocking_send((id, WorkDone::KeysSaved(saved)));
+        });
+    }
+}
+
+impl Shared {
+    async fn work(self: &Arc<Self>, work: Work) -> WorkDone {
+        match work {
+            Work::HashPassword { password, salt } => WorkDone::Hashed(self.hash(password, salt).await),
+            Work::VerifyPassword { password, hash } => WorkDone::Verified(self.verify(password, hash).await),
+            Work::Captcha { .. } => WorkDone::Captcha(Err(WorkError::Failed)),
+            Work::Sms { to, text, id } => WorkDone::Sent(self.sms(&to, &text, &id).await),
+            Work::OtpMail { to, code } => WorkDone::Sent(self.otp_mail(&to, &code).await),
+            Work::Publish { request, .. } => WorkDone::Published(self.publish(request).await),
+            Work::Refresh { platform, token } => WorkDone::Refreshed(self.refresh(&platform, &token).await),
+            Work::Exchange { platform, code, code_verifier, redirect_url } => {
+                WorkDone::Exchanged(self.exchange(&platform, &code, &code_verifier, &redirect_url).await)
+            }
+            Work::Revoke { platform, token } => {
+                if let Some(adapter) = self.tools.adapters.get(&platform)
+                    && let Err(error) = adapter.revoke(token.reveal()).await
+                {
+                    tracing::info!(%error, platform, "the platform did not revoke a token");
+                }
+                WorkDone::Revoked
+            }
+        }
+    }
+
+    async fn pooled<T: Send + 'static>(
+        self: &Arc<Self>,
+        task: impl FnOnce(&Self) -> Result<T, WorkError> + Send + 'static,
+    ) -> Result<T, WorkError> {
+        let waiting = Arc::clone(&self.hashing_or_waiting).try_acquire_owned().map_err(|_| WorkError::Busy)?;
+        let _running = self.hashing.acquire().await.map_err(|_| WorkError::Failed)?;
+        let shared = Arc::clone(self);
+        let ended = tokio::task::spawn_blocking(move || task(&shared)).await;
+        drop(waiting);
+        ended.unwrap_or(Err(WorkError::Failed))
+    }
+
+    async fn hash(self: &Arc<Self>, password: Private, salt: [u8; 16]) -> Result<String, WorkError> {
+        self.pooled(move |shared| {
+            let keyfile = shared.keyfile.lock().unwrap_or_else(PoisonError::into_inner);
+            let pepper = keyfile.pepper();
+            drop(keyfile);
+            password::hash(password.reveal().as_bytes(), &salt, &pepper, shared.tools.cost)
+                .map_err(|_| WorkError::Failed)
+        })
+        .await
+    }
+
+    async fn verify(self: &Arc<Self>, password: Private, hash: String) -> Result<bool, WorkError> {
+        self.pooled(move |shared| {
+            let keyfile = shared.keyfile.lock().unwrap_or_else(PoisonError::into_inner);
+            let pepper = keyfile.pepper();
+            drop(keyfile);
+            match password::verify(password.reveal().as_bytes(), &pepper, &hash) {
+                Ok(()) => Ok(true),
+                Err(VerifyError::Mismatch) => Ok(false),
+                Err(_) => Err(WorkError::Failed),
+            }
+        })
+        .await
+    }
+
+    async fn sms(&self, to: &Private, text: &Private, id: &[u8; 16]) -> Result<(), SendError> {
+        let _permit = self.sending.acquire().await;
+        let at_ms = now().0;
+        if !self.afford(to.reveal(), at_ms) {
+            return Err(SendError::Refused { text: "the SMS budget is used up".to_owned() });
+        }
+        let id = hex::encode(id);
+        let sms = Sms { to: to.reveal(), text: text.reveal(), id: &id, at_ms };
+        let mut last = SendError::Refused { text: "no SMS port is configured".to_owned() };
+        for port in &self.tools.ports {
+            match port.send(&sms).await {
+                Ok(_) => return Ok(()),
+                Err(relaymesh_sms::SendError::Unknown) => return Err(SendError::Unknown),
+                Err(relaymesh_sms::SendError::Retry { retry_after_ms }) => {
+                    last = SendError::Retry { after_ms: retry_after_ms };
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "an SMS port refused");
+                    if !matches!(last, SendError::Retry { .. }) {
+                        last = SendError::Refused { text: "the SMS port refused".to_owned() };
+                    }
+                }
+            }
+        }
+        Err(last)
+    }
+
+    fn afford(&self, to: &str, at_ms: u64) -> bool {
+        let country = to.parse::<E164>().ok().and_then(|number| number.country()).unwrap_or_default();
+        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        match budget.as_mut().map(|budget| budget.spend(at_ms, &country)) {
+            None | Some(Ok(())) => true,
+            Some(Err(error)) => {
+                tracing::warn!(%error, "an SMS was not sent");
+                false
+            }
+        }
+    }
+
+    async fn otp_mail(&self, to: &Private, code: &Private) -> Result<(), SendError> {
+        let _permit = self.sending.acquire().await;
+        let (Some(mailer), Some(from)) = (&self.tools.mailer, &self.tools.otp_from) else {
+            return Err(SendError::Refused { text: "no mail host is configured".to_owned() });
+        };
+        mails::send(mailer, mails::otp(from, to, code, now().0)).await
+    }
+
+    async fn publish(&self, request: PublishRequest) -> Result<String, SendError> {
+        if let PublishContent::Email { .. } = &request.content {
+            let _permit = self.sending.acquire().await;
+            let Some(mailer) = &self.tools.mailer else {
+                return Err(SendError::Refused { text: "no mail host is configured".to_owned() });
+            };
+            let mail = mails::bridge(&request, now().0);
+            let id = mail.message_id.clone();
+            return mails::send(mailer, mail).await.map(|()| id);
+        }
+        let (Some(adapter), Some(gate)) =
+            (self.tools.adapters.get(&request.platform), self.platforms.get(&request.platform))
+        else {
+            return Err(SendError::Refused { text: "the platform is not configured".to_owned() });
+        };
+        let _permit = gate.acquire().await;
+        let part = part(&request)?;
+        match adapter.publish(&part).await {
+            Ok(Sent::Posted { remote_id, .. }) => Ok(remote_id),
+            Err(error) => Err(send_error(error)),
+        }
+    }
+
+    async fn refresh(&self, platform: &str, token: &Private) -> Result<Private, SendError> {
+        let adapter = self.adapter(platform)?;
+        let fresh = adapter.refresh(token.reveal(), now().seconds()).await.map_err(oauth_error)?;
+        Ok(Private(fresh.to_string()))
+    }
+
+    async fn exchange(
+        &self,
+        platform: &str,
+        code: &Private,
+        code_verifier: &Private,
+        redirect_url: &str,
+    ) -> Result<Exchanged, SendError> {
+        let adapter = self.adapter(platform)?;
+        let exchange = Exchange {
+            code: code.reveal(),
+            code_verifier: code_verifier.reveal(),
+            redirect_url,
+            now_s: now().seconds(),
+        };
+        let account = adapter.exchange(&exchange).await.map_err(oauth_error)?;
+        Ok(Exchanged { token: Private(account.token_json.to_string()), account: Private(account.identifier) })
+    }
+
+    fn adapter(&self, platform: &str) -> Result<&Adapter, SendError> {
+        let missing = || SendError::Refused { text: "the platform is not configured".to_owned() };
+        self.tools.adapters.get(platform).ok_or_else(missing)
+    }
+}
+
+/// A core request as an adapter takes it.
+fn part(request: &PublishRequest) -> Result<PartRequest, SendError> {
+    let PublishContent::Text { text, image } = &request.content else {
+        return Err(SendError::Refused { text: "the platform takes posts only".to_owned() });
+    };
+    let media = image.iter().map(|image| Media {
+        filename: "image.webp".to_owned(),
+        mimetype: "image/webp".to_owned(),
+        data: image.0.clone(),
+    });
+    Ok(PartRequest {
+        idempotency_key: request.idempotency_key.clone(),
+        account: request.account.reveal().to_owned(),
+        token_json: Zeroizing::new(request.token.reveal().to_owned()),
+        text: Zeroizing::new(text.reveal().to_owned()),
+        in_reply_to: request.in_reply_to.clone(),
+        media: media.collect(),
+    })
+}
+
+fn send_error(error: relaymesh_publish::adapter::SendError) -> SendError {
+    use relaymesh_publish::adapter::SendError as E;
+    tracing::info!(%error, "a platform did not take a part");
+    match error {
+        E::Retry { retry_after_ms, .. } => SendError::Retry { after_ms: retry_after_ms },
+        E::Unknown => SendError::Unknown,
+        E::Unauthorized => SendError::Unauthorized,
+        E::Refused { .. } | E::Invalid(_) => SendError::Refused { text: error.to_string() },
+    }
+}
+
+fn oauth_error(error: OAuthError) -> SendError {
+    match error {
+        OAuthError::Retry { retry_after_ms, .. } => SendError::Retry { after_ms: retry_after_ms },
+        OAuthError::Unknown => SendError::Unknown,
+        other => SendError::Refused { text: other.to_string() },
+    }
+}

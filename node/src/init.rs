@@ -1,0 +1,187 @@
+//! `relaymesh init`: a new node's directory, keys and configuration, made whole or not at all.
+
+mod file;
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng as _;
+use relaymesh_protocol::ids::Timestamp;
+use relaymesh_seal::keyfile::{KekSource, KeyFile, KeyFileError, Keyring, create_key_file};
+use relaymesh_seal::password::Cost;
+
+use crate::cli::exit::{ExitError, Kind};
+use crate::config::{Config, Env, FILE_NAME, Listen, Node, Use, check_multiaddr};
+
+pub use file::Settings;
+
+/// Keyring in the data directory; the name is part of the data format.
+const KEYRING_NAME: &str = "keyring";
+
+/// What was made.
+#[derive(Debug, serde::Serialize)]
+pub struct Made {
+    /// The new node.
+    pub peer_id: String,
+    /// Its instance.
+    pub instance_id: String,
+    /// The configuration.
+    pub config: PathBuf,
+    /// What opens the keyring.
+    pub key_file: PathBuf,
+    /// One line each, with what to do.
+    pub warnings: Vec<String>,
+}
+
+/// What is taken back when a later step fails.
+#[derive(Default)]
+struct Undo {
+    files: Vec<PathBuf>,
+    dirs: Vec<PathBuf>,
+}
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        for file in self.files.iter().rev() {
+            let _ = fs::remove_file(file);
+        }
+        // Only what is empty goes, so nothing of anybody else can be lost.
+        for dir in self.dirs.iter().rev() {
+            let _ = fs::remove_dir(dir);
+        }
+    }
+}
+
+/// Makes a node in `settings.dir`.
+///
+/// # Errors
+/// When there is one already, an argument is wrong, or the file system refuses; then nothing is left behind.
+pub fn init(settings: &Settings, env: &Env) -> Result<Made, ExitError> {
+    check(settings)?;
+    let dir = std::path::absolute(&settings.dir).unwrap_or_else(|_| settings.dir.clone());
+    let config = dir.join(FILE_NAME);
+    for path in [&config, &dir.join(KEYRING_NAME)] {
+        refuse_existing(path)?;
+    }
+    let mut rng = seeded()?;
+    let keyring = Keyring::generate(&mut rng, now());
+    let peer_id = keyring.node_id().peer_id();
+    let key_path = key_path(settings, env, &peer_id)?;
+    refuse_existing(&key_path)?;
+
+    let mut undo = Undo::default();
+    make_dir(&dir, &mut undo)?;
+    make_dir(key_path.parent().unwrap_or(&dir), &mut undo)?;
+    create_key_file(&key_path, &mut rng).map_err(|e| cannot_make(&key_path, &e))?;
+    undo.files.push(key_path.clone());
+    let keyring_path = dir.join(KEYRING_NAME);
+    let source = KekSource::KeyFile(key_path.clone());
+    let created = KeyFile::create(&keyring_path, &keyring, &source, Cost::KEY_FILE, &mut rng);
+    // A keyring that could not be written to its end is ours too; one that somebody else just made is not.
+    if !matches!(created, Err(KeyFileError::Exists(_))) {
+        undo.files.push(keyring_path.clone());
+    }
+    created.map_err(|e| cannot_make(&keyring_path, &e))?;
+    write_new(&config, &file::text(settings, &key_path), &mut undo).map_err(|e| cannot_make(&config, &e))?;
+    let warnings = accepted(&config, env)?;
+    std::mem::take(&mut undo.files);
+    std::mem::take(&mut undo.dirs);
+    let instance_id = keyring.instance.id().to_string();
+    Ok(Made { peer_id, instance_id, config, key_file: key_path, warnings })
+}
+
+/// `run` will take what was made; what it would say about it is said now.
+fn accepted(config: &Path, env: &Env) -> Result<Vec<String>, ExitError> {
+    let loaded = Config::load(config, env)?;
+    let prepared = loaded.config.prepare()?;
+    Ok(loaded.warnings(&prepared))
+}
+
+fn check(settings: &Settings) -> Result<(), ExitError> {
+    let usage = |what: String, help: &str| Err(ExitError::new(Kind::Usage, what, help));
+    for (flag, text) in [("--http", &settings.http), ("--grpc", &settings.grpc)] {
+        if let Some(text) = text
+            && text.parse::<SocketAddr>().is_err()
+        {
+            return usage(format!("{flag} {text:?} is no address and port"), "write it like 127.0.0.1:8080");
+        }
+    }
+    for text in &settings.mesh {
+        if let Err(why) = check_multiaddr(text, Use::Listen) {
+            return usage(format!("--mesh {text:?} {why}"), "write it like /ip4/0.0.0.0/tcp/7443");
+        }
+    }
+    Ok(())
+}
+
+fn refuse_existing(path: &Path) -> Result<(), ExitError> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(cannot_make(path, &error)),
+        Ok(_) => {
+            let what = format!("{} is there already, and init never overwrites", path.display());
+            Err(ExitError::failed(what, "start that node with `relaymesh run`, or choose another --dir"))
+        }
+    }
+}
+
+/// Where the key goes: as told, or under the user's configuration folder, apart from the data.
+fn key_path(settings: &Settings, env: &Env, peer_id: &str) -> Result<PathBuf, ExitError> {
+    if let Some(path) = &settings.key_file {
+        return Ok(std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+    }
+    let set = |name| env.get(name).filter(|value| value.starts_with('/')).map(PathBuf::from);
+    let base = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
+    let base = base.ok_or_else(|| {
+        ExitError::failed("there is no folder for the key: neither XDG_CONFIG_HOME nor HOME is set", "name a file with --key-file")
+    })?;
+    Ok(base.join("relaymesh").join(format!("{peer_id}.key")))
+}
+
+fn make_dir(dir: &Path, undo: &mut Undo) -> Result<(), ExitError> {
+    let missing: Vec<&Path> = dir.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
+    for path in missing.into_iter().rev() {
+        fs::DirBuilder::new().mode(0o700).create(path).map_err(|e| cannot_make(path, &e))?;
+        undo.dirs.push(path.to_owned());
+    }
+    if dir.is_dir() { Ok(()) } else { Err(cannot_make(dir, &io::Error::from(io::ErrorKind::NotADirectory))) }
+}
+
+fn write_new(path: &Path, text: &str, undo: &mut Undo) -> io::Result<()> {
+    use std::io::Write as _;
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    undo.files.push(path.to_owned());
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+fn cannot_make(path: &Path, error: &dyn std::error::Error) -> ExitError {
+    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+    let what = format!("{} cannot be made ({error}{cause})", path.display());
+    ExitError::failed(what, "choose a directory that you may write to")
+}
+
+fn seeded() -> Result<ChaCha20Rng, ExitError> {
+    let mut seed = zeroize::Zeroizing::new([0; 32]);
+    let random = getrandom::fill(seed.as_mut_slice());
+    random.map_err(|_| ExitError::failed("the system gives no random numbers", "check /dev/urandom"))?;
+    Ok(ChaCha20Rng::from_seed(*seed))
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// The defaults that the new file is compared with.
+fn defaults() -> (Node, Listen) {
+    (Node::default(), Listen::default())
+}
+
+#[cfg(test)]
+mod tests;

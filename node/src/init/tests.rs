@@ -1,0 +1,95 @@
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::*;
+
+fn settings(dir: &Path) -> Settings {
+    Settings { dir: dir.join("node"), key_file: Some(dir.join("keys/node.key")), ..Settings::default() }
+}
+
+fn ready() {
+    crate::install_tls();
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+fn count(dir: &Path) -> usize {
+    fs::read_dir(dir).unwrap().count()
+}
+
+#[test]
+fn a_node_is_made_private_and_accepted() {
+    ready();
+    let dir = tempfile::tempdir().unwrap();
+    let mut told = settings(dir.path());
+    told.name = Some("douala \"1\"\n".trim().to_owned());
+    told.mesh = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
+    told.http = Some("127.0.0.1:0".to_owned());
+    let made = init(&told, &Env::default()).unwrap();
+    assert!(made.peer_id.starts_with("12D3Koo"), "{}", made.peer_id);
+    for (path, want) in [(&told.dir, 0o700), (&made.config, 0o600), (&made.key_file, 0o600), (&told.dir.join("keyring"), 0o600)] {
+        assert_eq!(mode(path), want, "{}", path.display());
+    }
+    let loaded = Config::load(&made.config, &Env::default()).unwrap();
+    assert_eq!(loaded.config.node.name, "douala \"1\"");
+    assert_eq!(loaded.config.listen.mesh, told.mesh);
+    let prepared = loaded.config.prepare().unwrap();
+    assert_eq!(prepared.keyring.node_id().peer_id(), made.peer_id);
+    assert!(made.warnings.iter().any(|warning| warning.contains("same disk")), "{:?}", made.warnings);
+}
+
+#[test]
+fn a_second_init_changes_nothing() {
+    ready();
+    let dir = tempfile::tempdir().unwrap();
+    let told = settings(dir.path());
+    let made = init(&told, &Env::default()).unwrap();
+    let before = (fs::read(&made.config).unwrap(), fs::read(told.dir.join("keyring")).unwrap(), fs::read(&made.key_file).unwrap());
+    let refused = init(&told, &Env::default()).unwrap_err();
+    assert_eq!(refused.kind, Kind::Failed);
+    assert!(refused.what.contains("never overwrites"), "{refused}");
+    let after = (fs::read(&made.config).unwrap(), fs::read(told.dir.join("keyring")).unwrap(), fs::read(&made.key_file).unwrap());
+    assert!(before == after);
+}
+
+#[test]
+fn a_failed_init_leaves_nothing() {
+    ready();
+    let dir = tempfile::tempdir().unwrap();
+    let wrong = Settings { http: Some("nonsense".to_owned()), ..settings(dir.path()) };
+    assert_eq!(init(&wrong, &Env::default()).unwrap_err().kind, Kind::Usage);
+    let wrong = Settings { name: Some(" ".to_owned()), ..settings(dir.path()) };
+    assert_eq!(init(&wrong, &Env::default()).unwrap_err().kind, Kind::Config);
+    fs::write(dir.path().join("file"), "").unwrap();
+    let wrong = Settings { key_file: Some(dir.path().join("file/key")), ..settings(dir.path()) };
+    assert!(init(&wrong, &Env::default()).is_err());
+    fs::remove_file(dir.path().join("file")).unwrap();
+    assert_eq!(count(dir.path()), 0);
+}
+
+#[test]
+fn what_was_there_stays_when_init_fails() {
+    ready();
+    let dir = tempfile::tempdir().unwrap();
+    let told = settings(dir.path());
+    fs::create_dir_all(&told.dir).unwrap();
+    fs::write(told.dir.join("notes"), "mine").unwrap();
+    fs::write(told.dir.join("keyring"), "old").unwrap();
+    assert!(init(&told, &Env::default()).is_err());
+    assert_eq!(fs::read(told.dir.join("keyring")).unwrap(), b"old");
+    assert_eq!(count(&told.dir), 2);
+}
+
+#[test]
+fn the_key_goes_to_the_users_folder_unless_told() {
+    ready();
+    let dir = tempfile::tempdir().unwrap();
+    let env = Env::from([("XDG_CONFIG_HOME", dir.path().join("xdg").to_str().unwrap()), ("HOME", "/nowhere")]);
+    let told = Settings { dir: dir.path().join("node"), ..Settings::default() };
+    let made = init(&told, &env).unwrap();
+    assert!(made.key_file.starts_with(dir.path().join("xdg/relaymesh")));
+    let told = Settings { dir: dir.path().join("other"), ..Settings::default() };
+    assert!(init(&told, &Env::default()).unwrap_err().help.contains("--key-file"));
+    assert!(!told.dir.exists());
+}

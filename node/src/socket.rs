@@ -1,0 +1,54 @@
+//! The Unix socket in the data directory through which the command line speaks to the running node.
+//!
+//! One line of JSON each way: `{"command": …}` is answered by `{"reply": …}` or `{"error": {"code", "message", "hint"}}`,
+//! as often as the caller likes. Who may open the socket (0600) is the operator; there is no other login.
+
+mod client;
+mod path;
+mod server;
+#[cfg(test)]
+mod tests;
+
+use relaymesh_core::command::{OperatorCommand, OperatorReply};
+use serde::{Deserialize, Serialize};
+
+pub use client::{AskError, ask};
+pub use server::{BindError, Listener, serve};
+
+/// Longest line of a command or an answer without a bundle, in bytes.
+const LINE_BYTES_MAX: usize = 1 << 20;
+/// Largest bundle file, in bytes.
+pub const BUNDLE_BYTES_MAX: usize = 100 << 20;
+/// Longest line with a bundle, in bytes: base64 takes four for three, and some JSON stands around it.
+const BUNDLE_LINE_BYTES_MAX: usize = BUNDLE_BYTES_MAX / 3 * 4 + 4096;
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Question {
+    command: OperatorCommand,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Answer {
+    Reply(OperatorReply),
+    Error(Told),
+}
+
+/// A refusal as it travels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Name of the code, as gRPC has it.
+    pub code: String,
+    /// For people.
+    pub message: String,
+    /// What to do; may be empty.
+    #[serde(default)]
+    pub hint: String,
+}
+
+impl Told {
+    fn new(code: &str, message: impl Into<String>, hint: &str) -> Self {
+        Self { code: code.to_owned(), message: message.into(), hint: hint.to_owned() }
+    }
+}

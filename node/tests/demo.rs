@@ -1,0 +1,129 @@
+//! The demo as whoever types it sees it.
+
+mod support;
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use support::kit::follow::Follow;
+use support::kit::gateway::GatewayClient;
+use support::kit::http::Http;
+use support::kit::person::Person;
+use support::{binary, count_in_log, is_alive, send_signal};
+use tokio::process::{Child, Command};
+
+/// An unoptimised build on a busy machine; the promise of 15 s is for a release build.
+const STORY_WITHIN: Duration = Duration::from_secs(90);
+
+fn demo(args: &[&str]) -> Command {
+    let mut command = Command::new(binary());
+    command.arg("demo").args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.kill_on_drop(true);
+    command
+}
+
+/// Runs a demo to its end; gives standard output of a good end.
+async fn story(args: &[&str]) -> String {
+    let output = tokio::time::timeout(STORY_WITHIN, demo(args).output()).await.expect("it ends by itself").unwrap();
+    let (told, failed) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{told}\n{failed}");
+    told.into_owned()
+}
+
+#[tokio::test]
+async fn the_story_ends_with_everything_published_once() {
+    let told = story(&["--once", "--seed", "1"]).await;
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(lines.last(), Some(&"published 11, duplicates 0, lost 0"), "{told}");
+    let line = |words: &[&str]| lines.iter().any(|line| words.iter().all(|word| line.contains(word)));
+    assert!(line(&["node", "C", "SIGKILL"]), "{told}");
+    assert!(line(&["gateway", "gc-douala", "HTTP 200", "(stored)"]), "{told}");
+    assert!(line(&["platform", "PUBLISHED", "urgent 3 of 3"]), "{told}");
+    assert!(!told.contains("+237650"), "numbers are masked: {told}");
+    assert!(!told.contains('\x1b'), "no colours where no terminal is: {told}");
+}
+
+#[tokio::test]
+async fn one_node_tells_the_story_too_as_one_document() {
+    let told = story(&["--once", "--nodes", "1", "--json", "--seed", "5"]).await;
+    let document: Value = serde_json::from_str(&told).expect("one JSON document");
+    assert_eq!((&document["published"], &document["duplicates"], &document["lost"]), (&11.into(), &0.into(), &0.into()));
+    let events = document["events"].as_array().unwrap();
+    assert!(events.iter().any(|event| event["room"] == "platform"), "{told}");
+    assert!(!told.contains("+237650"), "numbers are masked: {told}");
+}
+
+#[tokio::test]
+async fn wrong_arguments_are_refused() {
+    for args in [&["--nodes", "0"][..], &["--nodes", "13"], &["--once", "--keep"], &["--seed", "x"]] {
+        let status = demo(args).status().await.unwrap();
+        assert_eq!(status.code(), Some(2), "{args:?}");
+    }
+    let used = tempfile::tempdir().unwrap();
+    std::fs::write(used.path().join("mine"), "mine").unwrap();
+    let output = demo(&["--once", "--dir", used.path().to_str().unwrap()]).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("is not empty"));
+}
+
+#[tokio::test]
+async fn kept_nodes_publish_what_a_phone_sends_and_end_with_the_demo() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("demo");
+    let mut keeper = demo(&["--keep", "--dir", dir.to_str().unwrap()]).spawn().unwrap();
+    let description = description(&dir, &mut keeper).await;
+    let pids: Vec<u32> = nodes(&description).iter().map(|node| pid(node)).collect();
+    assert_eq!(pids.len(), 3);
+    assert!(pids.iter().all(|pid| is_alive(*pid)));
+
+    let text = "Sent by a test";
+    publish(&description, text).await;
+    let log = description["platform_log"].as_str().unwrap();
+    assert_eq!(count_in_log(Path::new(log), text).await.unwrap(), 1);
+
+    send_signal("TERM", keeper.id().unwrap()).await.unwrap();
+    let status = tokio::time::timeout(Duration::from_secs(10), keeper.wait()).await.expect("it ends").unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert!(!pids.iter().any(|pid| is_alive(*pid)), "a node is left");
+    assert!(dir.join("demo.json").exists(), "what was kept stays");
+}
+
+/// Waits for `demo.json`.
+async fn description(dir: &Path, keeper: &mut Child) -> Value {
+    let begun = Instant::now();
+    loop {
+        if let Ok(text) = std::fs::read_to_string(dir.join("demo.json")) {
+            return serde_json::from_str(&text).expect("demo.json is written whole");
+        }
+        assert!(keeper.try_wait().unwrap().is_none(), "the demo ended");
+        assert!(begun.elapsed() < STORY_WITHIN, "no demo.json");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn nodes(description: &Value) -> &Vec<Value> {
+    description["nodes"].as_array().expect("nodes")
+}
+
+fn pid(node: &Value) -> u32 {
+    node["pid"].as_u64().and_then(|pid| pid.try_into().ok()).expect("a pid")
+}
+
+/// Signs up at node C and sends one message through node A's open door.
+async fn publish(description: &Value, text: &str) {
+    let http = Http::new();
+    let grpc = nodes(description)[2]["grpc"].as_str().unwrap();
+    let mut outbox = Follow::new(description["sms_outbox"].as_str().unwrap().into());
+    let mut person = Person::sign_up(grpc, "+237650100099", &mut outbox, 99).await.unwrap();
+    let account = person.connect(&http, "tester").await.unwrap();
+    assert!(account.contains("tester"), "{account}");
+    let door = format!("{}/v3/publish", nodes(description)[0]["http"].as_str().unwrap());
+    let gateway = GatewayClient::new("test", "A", door, http);
+    let sms = person.compose(text, true).unwrap();
+    for _ in 0..2 {
+        let answer = gateway.forward(person.number.reveal(), &sms).await.unwrap();
+        assert_eq!((answer.status, answer.accepted()), (200, true), "{}", answer.text);
+    }
+}
