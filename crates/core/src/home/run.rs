@@ -87,7 +87,7 @@ fn send(node: &Node, tx: &mut Tx<'_>, entity: &mut Entity, message: &MessageId, 
     let id = WorkId(u64::from_be_bytes(tx.random()));
     tx.then(Change::Working(id, *message));
     let part = u16::try_from(index).unwrap_or(u16::MAX);
-    tx.output(Output::Work { id, work: Work::Publish { message: *message, part, request } });
+    tx.output(Output::Work { id, work: Work::Publish { message: *message, part, request: Box::new(request) } });
     node.trace(tx, *message, "publish", format!("part {} of {} sent to {}", index + 1, job.parts.len(), job.platform));
     Ok(())
 }
