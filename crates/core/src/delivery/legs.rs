@@ -19,17 +19,32 @@ pub(super) const SILENT_AFTER: Duration = Duration::from_secs(30);
 /// A message that no home has accepted.
 #[derive(Clone, Debug)]
 pub(crate) struct Held {
-    /// When it came in.
-    pub received: Timestamp,
     /// The last pause, for decorrelated jitter.
     pub delay: Duration,
     /// What became of the candidates.
     pub legs: BTreeMap<NodeId, Leg>,
+    /// How often each was offered the message.
+    tries: BTreeMap<NodeId, u32>,
 }
 
 impl Held {
-    pub fn new(received: Timestamp) -> Self {
-        Self { received, delay: DELAY_MIN, legs: BTreeMap::new() }
+    pub fn new() -> Self {
+        Self { delay: DELAY_MIN, legs: BTreeMap::new(), tries: BTreeMap::new() }
+    }
+
+    /// Notes what became of a candidate.
+    pub fn set(&mut self, candidate: NodeId, leg: Leg) {
+        if matches!(leg, Leg::Offered { .. }) {
+            *self.tries.entry(candidate).or_default() += 1;
+        }
+        self.legs.insert(candidate, leg);
+    }
+
+    /// Lower is tried first: who was tried least, so that no number of liars keeps a message from its home, then by how it
+    /// answered.
+    pub fn order(&self, candidate: &NodeId) -> (u32, u8) {
+        let tries = self.tries.get(candidate).copied().unwrap_or(0);
+        (tries, self.legs.get(candidate).map_or(0, |leg| leg.rank()))
     }
 }
 
@@ -56,7 +71,7 @@ impl Leg {
     }
 
     /// Lower is tried first.
-    pub fn rank(self) -> u8 {
+    fn rank(self) -> u8 {
         match self {
             Self::Offered { .. } => 0,
             Self::Unreachable => 1,
@@ -78,6 +93,21 @@ mod tests {
     use rand_core::SeedableRng;
 
     use super::*;
+
+    #[test]
+    fn who_was_tried_least_is_tried_first() {
+        let (liar, home) = (NodeId([1; 32]), NodeId([2; 32]));
+        let mut held = Held::new(Timestamp(0));
+        for node in [liar, home] {
+            held.set(node, Leg::Offered { at: Timestamp(0) });
+        }
+        held.set(liar, Leg::Unreachable);
+        held.set(home, Leg::Silent);
+        assert!(held.order(&liar) < held.order(&home));
+        held.set(liar, Leg::Offered { at: Timestamp(1) });
+        held.set(liar, Leg::Unreachable);
+        assert!(held.order(&home) < held.order(&liar));
+    }
 
     #[test]
     fn pauses_stay_within_bounds_and_grow() {

@@ -53,7 +53,7 @@ pub(crate) struct State {
 
 /// What an envelope under way is.
 #[derive(Clone, Debug)]
-enum Offer {
+pub(crate) enum Offer {
     /// A leg's, straight to the candidate.
     Leg(MessageId),
     /// A leg's, to a custodian.
@@ -113,7 +113,7 @@ impl State {
             }
             Change::Leg(message, node, leg) => {
                 if let Some(held) = self.held.get_mut(&message) {
-                    held.legs.insert(node, leg);
+                    held.set(node, leg);
                 }
             }
             Change::Attempted(message, delay) => {

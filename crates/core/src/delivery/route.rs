@@ -26,8 +26,8 @@ const SPRAY_COPIES: usize = 2;
 const BURST: usize = 64;
 
 /// Starts a message's way: it is durable in the outbox.
-pub(crate) fn hold(tx: &mut Tx<'_>, message: MessageId, received: Timestamp) {
-    tx.then(Change::Hold(message, Box::new(Held::new(received))));
+pub(crate) fn hold(tx: &mut Tx<'_>, message: MessageId) {
+    tx.then(Change::Hold(message, Box::new(Held::new())));
     tx.follow(Follow::Route(message));
 }
 
@@ -52,9 +52,8 @@ pub(crate) fn on_route(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run 
     let mut candidates = locator::locate(node, tx, message, &outbox.lookup)?;
     candidates.retain(|candidate| due(node, held, candidate, now));
     candidates.sort_by_key(|candidate| {
-        let rank = held.legs.get(&candidate.node).map_or(0, |leg| leg.rank());
         let score = node.delivery.standing.get(&candidate.node).copied().unwrap_or_default().score();
-        (rank, -score, candidate.node)
+        (held.order(&candidate.node), -score, candidate.node)
     });
     candidates.truncate(CANDIDATES_MAX);
     if candidates.is_empty() {
@@ -209,7 +208,7 @@ pub(crate) fn restore(node: &mut Node, table: u8, rows: &Rows, _now: Timestamp) 
         let (Some(Ok(message)), Some(outbox)) = (message, open_row::<Outbox>(node, row_key, row)) else { continue };
         match outbox.stage {
             Stage::Held => {
-                node.delivery.held.insert(message, Held::new(outbox.received));
+                node.delivery.held.insert(message, Held::new());
             }
             Stage::Accepted { at, .. } | Stage::Done { at, .. } | Stage::Expired { at } => {
                 node.set_timer(at.after(OUTCOME_LIFE), Timer::Outcome(message));
