@@ -51,9 +51,12 @@ pub(crate) fn say_declined(node: &Node, tx: &mut Tx<'_>, to: NodeId, message: Me
         tx.follow(Follow::Receipt { from: to, receipt });
         return Ok(());
     }
-    let at = Timestamp((tx.now().0 / DECLINE_GRID_MS + 2) * DECLINE_GRID_MS);
+    // Setting the timer again would move it: a peer that sends rubbish all the time would never be answered.
+    if !node.delivery.declines.contains_key(&to) {
+        let at = Timestamp((tx.now().0 / DECLINE_GRID_MS + 2) * DECLINE_GRID_MS);
+        tx.wake(at, Timer::Declines(to));
+    }
     tx.then(Change::GatherDecline(to, receipt));
-    tx.wake(at, Timer::Declines(to));
     Ok(())
 }
 
