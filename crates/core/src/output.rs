@@ -143,7 +143,7 @@ pub enum Work {
         /// Which part, from 0.
         part: u16,
         /// What.
-        request: PublishRequest,
+        request: Box<PublishRequest>,
     },
     /// Refresh an expired platform token.
     Refresh {

@@ -126,7 +126,7 @@ impl Shared {
             Work::Captcha { .. } => WorkDone::Captcha(Err(WorkError::Failed)),
             Work::Sms { to, text, id } => WorkDone::Sent(self.sms(&to, &text, &id).await),
             Work::OtpMail { to, code } => WorkDone::Sent(self.otp_mail(&to, &code).await),
-            Work::Publish { request, .. } => WorkDone::Published(self.publish(request).await),
+            Work::Publish { request, .. } => WorkDone::Published(self.publish(*request).await),
             Work::Refresh { platform, token } => WorkDone::Refreshed(self.refresh(&platform, &token).await),
             Work::Exchange { platform, code, code_verifier, redirect_url } => {
                 WorkDone::Exchanged(self.exchange(&platform, &code, &code_verifier, &redirect_url).await)

@@ -36,10 +36,6 @@ pub(crate) struct Copy {
     pub from: NodeId,
     /// Encoded length.
     pub bytes: usize,
-    /// When it ends.
-    pub expires: Timestamp,
-    /// Hand-overs so far.
-    pub hops: u8,
     /// Custodians it may still be spread to.
     pub budget: u8,
 }
@@ -62,8 +58,6 @@ impl Row {
         Copy {
             from: self.from,
             bytes: self.envelope.len(),
-            expires: self.expires,
-            hops: self.hops,
             budget: self.budget,
         }
     }

@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn who_was_tried_least_is_tried_first() {
         let (liar, home) = (NodeId([1; 32]), NodeId([2; 32]));
-        let mut held = Held::new(Timestamp(0));
+        let mut held = Held::new();
         for node in [liar, home] {
             held.set(node, Leg::Offered { at: Timestamp(0) });
         }

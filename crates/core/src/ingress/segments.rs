@@ -155,7 +155,7 @@ fn hand_on(node: &Node, tx: &mut Tx<'_>, row: &Row) -> Run {
         stage: Stage::Held,
     };
     put_node(node, tx, key::outbox(&message), &outbox)?;
-    delivery::hold(tx, message, received);
+    delivery::hold(tx, message);
     node.count(tx, "segments_handed_on");
     Ok(())
 }
