@@ -16,6 +16,8 @@ pub mod config;
 pub mod crypto;
 pub mod delivery;
 mod egress;
+#[doc(hidden)]
+pub mod fuzz;
 mod home;
 mod ingress;
 mod input;

@@ -117,3 +117,8 @@ fn parse(bytes: &[u8]) -> Result<Bundle, Refusal> {
     let (bundle, left) = postcard::take_from_bytes::<Bundle>(body).map_err(|_| refuse("the bundle file is damaged"))?;
     if left.is_empty() { Ok(bundle) } else { Err(refuse("the bundle file has bytes after its end")) }
 }
+
+/// Whether bytes are a bundle file.
+pub(crate) fn read_bundle(bytes: &[u8]) -> bool {
+    parse(bytes).is_ok()
+}

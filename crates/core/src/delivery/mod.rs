@@ -19,7 +19,7 @@ use relaymesh_protocol::ids::{EnvelopeId, MessageId, NodeId, Timestamp};
 pub use body::{Answer, Body, Cargo, Opened, Question, Receipt, Route, SmsRequest, Submission};
 pub use outbox::{OUTCOME_LIFE, Outbox, SUBMISSION_LIFE, Stage};
 
-pub(crate) use bundle::on_operator;
+pub(crate) use bundle::{on_operator, read_bundle};
 pub(crate) use custody::on_custody;
 pub(crate) use letters::{on_carried, on_envelope, send};
 pub(crate) use receipts::{on_declines, on_flush, on_receipt, on_receipts, say, say_declined};

@@ -315,3 +315,8 @@ pub(crate) fn daily(node: &Node, tx: &mut Tx<'_>) -> Run {
     tx.change(Change::Daily);
     Ok(())
 }
+
+/// Whether bytes are one sound filter, its signature aside.
+pub(crate) fn read_filter(bytes: &[u8]) -> bool {
+    filter::Filter::decode(bytes).is_ok()
+}

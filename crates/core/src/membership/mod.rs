@@ -383,3 +383,18 @@ fn done(tx: &mut Tx<'_>, reply: ReplyTo, message: impl Into<String>) {
 
 #[cfg(test)]
 pub(crate) mod tests;
+
+/// Whether bytes are a fact that its signer said in this mesh.
+pub(crate) fn read_fact(
+    crypto: &dyn crate::crypto::Crypto,
+    mesh: &MeshId,
+    bytes: &[u8],
+    now: relaymesh_protocol::ids::Timestamp,
+) -> bool {
+    fact::Held::verify(crypto, mesh, bytes, now).is_ok()
+}
+
+/// Whether a text is an invite code.
+pub(crate) fn read_invite(text: &str) -> bool {
+    invite::Code::parse(text).is_ok()
+}

@@ -377,7 +377,7 @@ impl World {
                 WorkDone::Sent(Ok(()))
             }
             Work::OtpMail { .. } => WorkDone::Sent(Ok(())),
-            Work::Publish { request, .. } => WorkDone::Published(self.publish(request)),
+            Work::Publish { request, .. } => WorkDone::Published(self.publish(*request)),
             Work::Refresh { .. } => WorkDone::Refreshed(Err(SendError::Refused { text: "no refresh".to_owned() })),
             Work::Exchange { code, .. } => WorkDone::Exchanged(Ok(relaymesh_core::Exchanged {
                 token: format!("{{\"access_token\":\"token-{}\"}}", code.reveal()).into(),
@@ -411,6 +411,12 @@ impl World {
             }
         };
         if self.mood == PlatformMood::LosesAnswers { Err(SendError::Unknown) } else { Ok(id) }
+    }
+
+    /// As if nothing had ever been posted.
+    pub fn forget_posts(&mut self) {
+        self.posts.clear();
+        self.keys.clear();
     }
 
     /// How often each text stands on the platform.

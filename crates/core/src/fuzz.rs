@@ -1,0 +1,42 @@
+//! Doors for fuzzing and corpus replay, and for nothing else: each takes bytes from outside to the decoder that meets them
+//! first, and says whether they were taken. None may panic.
+
+use relaymesh_protocol::ids::{MeshId, Timestamp};
+
+use crate::crypto::RealCrypto;
+use crate::{delivery, locator, membership};
+
+/// The mesh that facts are read for.
+const MESH: MeshId = MeshId([7; 16]);
+/// 2027-01-15.
+const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
+/// A membership fact, as a peer or a bundle brings it.
+#[must_use]
+pub fn fact(bytes: &[u8]) -> bool {
+    membership::read_fact(&RealCrypto, &MESH, bytes, NOW)
+}
+
+/// A filter of a vault node.
+#[must_use]
+pub fn filter(bytes: &[u8]) -> bool {
+    locator::read_filter(bytes)
+}
+
+/// A bundle file.
+#[must_use]
+pub fn bundle(bytes: &[u8]) -> bool {
+    delivery::read_bundle(bytes)
+}
+
+/// An invite code.
+#[must_use]
+pub fn invite(text: &str) -> bool {
+    membership::read_invite(text)
+}
+
+/// An opened envelope's body.
+#[must_use]
+pub fn body(bytes: &[u8]) -> bool {
+    delivery::Body::decode(bytes).is_some()
+}

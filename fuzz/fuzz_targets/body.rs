@@ -1,0 +1,9 @@
+//! An opened envelope's body.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let _ = relaymesh_core::fuzz::body(bytes);
+});

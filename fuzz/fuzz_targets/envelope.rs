@@ -1,0 +1,9 @@
+//! An envelope header.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let _ = relaymesh_seal::envelope::Header::parse(bytes);
+});
