@@ -138,13 +138,17 @@ fn key_path(settings: &Settings, env: &Env, peer_id: &str) -> Result<PathBuf, Ex
     let set = |name| env.get(name).filter(|value| value.starts_with('/')).map(PathBuf::from);
     let base = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
     let base = base.ok_or_else(|| {
-        ExitError::failed("there is no folder for the key: neither XDG_CONFIG_HOME nor HOME is set", "name a file with --key-file")
+        ExitError::failed(
+            "there is no folder for the key: neither XDG_CONFIG_HOME nor HOME is set",
+            "name a file with --key-file",
+        )
     })?;
     Ok(base.join("relaymesh").join(format!("{peer_id}.key")))
 }
 
 fn make_dir(dir: &Path, undo: &mut Undo) -> Result<(), ExitError> {
-    let missing: Vec<&Path> = dir.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
+    let missing: Vec<&Path> =
+        dir.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
     for path in missing.into_iter().rev() {
         fs::DirBuilder::new().mode(0o700).create(path).map_err(|e| cannot_make(path, &e))?;
         undo.dirs.push(path.to_owned());

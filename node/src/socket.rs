@@ -13,7 +13,7 @@ use relaymesh_core::command::{OperatorCommand, OperatorReply};
 use serde::{Deserialize, Serialize};
 
 pub use client::{AskError, ask};
-pub use server::{BindError, Listener, serve};
+pub use server::{Listener, serve};
 
 /// Longest line of a command or an answer without a bundle, in bytes.
 const LINE_BYTES_MAX: usize = 1 << 20;

@@ -15,7 +15,20 @@ fn help_names_every_command_and_goes_to_standard_output() {
     let help = relaymesh(&["help"]);
     assert!(help.status.success() && help.stderr.is_empty());
     let told = text(&help.stdout);
-    for command in ["init", "run", "status", "trace", "doctor", "ping", "gateway", "node", "bundle", "bridge", "config", "completions"] {
+    for command in [
+        "init",
+        "run",
+        "status",
+        "trace",
+        "doctor",
+        "ping",
+        "gateway",
+        "node",
+        "bundle",
+        "bridge",
+        "config",
+        "completions",
+    ] {
         assert!(told.lines().any(|line| line.trim_start().starts_with(command)), "{command}: {told}");
         let one = relaymesh(&["help", command]);
         assert!(one.status.success() && text(&one.stdout).contains("Usage:"), "{command}");
@@ -36,7 +49,13 @@ fn completions_are_made_for_every_shell() {
 
 #[test]
 fn mistakes_in_the_words_are_exit_2() {
-    for words in [&["stats"][..], &["node"], &["trace"], &["completions", "tcsh"], &["bridge", "keys", "generate", "--count", "0"]] {
+    for words in [
+        &["stats"][..],
+        &["node"],
+        &["trace"],
+        &["completions", "tcsh"],
+        &["bridge", "keys", "generate", "--count", "0"],
+    ] {
         let output = relaymesh(words);
         assert_eq!(output.status.code(), Some(2), "{words:?}");
         assert!(output.stdout.is_empty() && !output.stderr.is_empty());
@@ -53,11 +72,21 @@ fn a_node_that_does_not_run_is_exit_3_and_says_how_to_start_it() {
     let path = dir.path().join("relaymesh.toml");
     std::fs::write(&path, "").unwrap();
     let config = path.to_str().unwrap();
-    for words in [&["status"][..], &["node", "list"], &["trace", "ab"], &["ping", "x"], &["gateway", "list"], &["bridge", "keys", "list"]] {
+    for words in [
+        &["status"][..],
+        &["node", "list"],
+        &["trace", "ab"],
+        &["ping", "x"],
+        &["gateway", "list"],
+        &["bridge", "keys", "list"],
+    ] {
         let output = relaymesh(&[words, &["--config", config]].concat());
         assert_eq!(output.status.code(), Some(3), "{words:?}");
         let told = text(&output.stderr);
-        assert!(told.starts_with("error: no node answers") && told.contains("help: start it with: relaymesh run"), "{told}");
+        assert!(
+            told.starts_with("error: no node answers") && told.contains("help: start it with: relaymesh run"),
+            "{told}"
+        );
         let output = relaymesh(&[words, &["--json", "--config", config]].concat());
         assert_eq!(output.status.code(), Some(3), "{words:?}");
         let error: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
@@ -72,7 +101,12 @@ fn a_node_that_does_not_run_is_exit_3_and_says_how_to_start_it() {
 #[test]
 fn a_missing_configuration_is_exit_4_in_one_line() {
     let dir = tempfile::tempdir().unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_relaymesh")).arg("status").env_clear().current_dir(dir.path()).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_relaymesh"))
+        .arg("status")
+        .env_clear()
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(4));
     let told = text(&output.stderr);
     assert!(told.contains("relaymesh.toml") && told.contains("relaymesh init") && told.lines().count() == 1, "{told}");
@@ -89,7 +123,8 @@ fn doctor_without_a_node_names_what_to_do_and_is_exit_5() {
     let output = relaymesh(&["doctor", "--json", "--config", path.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(5));
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let errors: Vec<&serde_json::Value> = found.as_array().unwrap().iter().filter(|one| one["level"] == "error").collect();
+    let errors: Vec<&serde_json::Value> =
+        found.as_array().unwrap().iter().filter(|one| one["level"] == "error").collect();
     assert_eq!(errors.len(), 2, "{found}");
     assert!(errors.iter().any(|one| one["fix"].as_str().unwrap().contains("relaymesh run")), "{found}");
 }

@@ -28,7 +28,8 @@ impl Node {
     }
 
     fn init(&self) -> Output {
-        let mut command = relaymesh(&["init", "--name", "one", "--http", "127.0.0.1:0", "--mesh", "/ip4/127.0.0.1/tcp/0"]);
+        let mut command =
+            relaymesh(&["init", "--name", "one", "--http", "127.0.0.1:0", "--mesh", "/ip4/127.0.0.1/tcp/0"]);
         command.arg("--dir").arg(self.path("node")).arg("--key-file").arg(self.path("keys/node.key"));
         command.output().unwrap()
     }
@@ -93,7 +94,9 @@ fn what_init_makes_is_accepted_and_never_overwritten() {
     assert_eq!(again.status.code(), Some(1));
     assert!(stderr(&again).contains("never overwrites"), "{}", stderr(&again));
     assert_eq!(fs::read(node.path("node/keyring")).unwrap(), before);
-    for (path, want) in [("node", 0o700), ("node/keyring", 0o600), ("node/relaymesh.toml", 0o600), ("keys/node.key", 0o600)] {
+    for (path, want) in
+        [("node", 0o700), ("node/keyring", 0o600), ("node/relaymesh.toml", 0o600), ("keys/node.key", 0o600)]
+    {
         assert_eq!(fs::metadata(node.path(path)).unwrap().permissions().mode() & 0o777, want, "{path}");
     }
 }
@@ -120,7 +123,10 @@ fn every_wrong_value_is_one_line_and_exit_4() {
         ("[sms.http.one]\nurl = 'http://127.0.0.1/{to}{text}'", &["url is refused"]),
         ("[sms.http.one]\nurl = 'https://a.org/{to}{text}'\nmethod = 'post'", &["POST, PUT or GET"]),
         ("[platform.mastodno]\nbase_url = 'x'", &["did you mean \"mastodon\"?"]),
-        ("[platform.mastodon]\nbase_url = 'http://m.org'\nclient_id = 'i'\nclient_secret = 's'", &["base_url", "not https"]),
+        (
+            "[platform.mastodon]\nbase_url = 'http://m.org'\nclient_id = 'i'\nclient_secret = 's'",
+            &["base_url", "not https"],
+        ),
         ("[platform.mastodon]\nbase_url = 'https://m.org'\nclient_id = 'i'", &["client_secret must be set"]),
         ("[platform.mastodon]\nclient_secret = 31337", &["a secret is a text in quotes"]),
         ("[platform.mastodon]\nclient_secret = { file = 'none' }", &["client_secret", "cannot be read"]),
@@ -204,12 +210,18 @@ fn secrets_come_from_files_and_environment_and_are_never_shown() {
         let shown = node.run(words, &overridden);
         let text = stdout(&shown);
         assert!(shown.status.success() && !text.contains("hunter"), "{text}");
-        assert!(text.contains("(hidden)") && text.contains("env RELAYMESH_PLATFORM__MASTODON__CLIENT_SECRET"), "{text}");
+        assert!(
+            text.contains("(hidden)") && text.contains("env RELAYMESH_PLATFORM__MASTODON__CLIENT_SECRET"),
+            "{text}"
+        );
         assert!(text.contains("env RELAYMESH_INGRESS__WAIT") && text.contains("listen.grpc"), "{text}");
     }
     let rows: serde_json::Value = serde_json::from_str(&stdout(&node.run(&["config", "show", "--json"], &[]))).unwrap();
     let find = |key: &str| rows.as_array().unwrap().iter().find(|row| row["key"] == key).cloned().unwrap();
-    assert_eq!((find("node.name")["origin"].as_str(), find("listen.grpc")["origin"].as_str()), (Some("file"), Some("default")));
+    assert_eq!(
+        (find("node.name")["origin"].as_str(), find("listen.grpc")["origin"].as_str()),
+        (Some("file"), Some("default"))
+    );
     assert_eq!(find("platform.mastodon.client_secret.file")["value"], "\"secret\"");
     fs::write(node.config(), format!("{before}\n{mastodon}client_secret = 'hunter2'\n")).unwrap();
     mode(&node.config(), 0o644);
@@ -220,7 +232,11 @@ fn secrets_come_from_files_and_environment_and_are_never_shown() {
 #[test]
 fn risky_settings_are_accepted_with_a_warning() {
     let node = Node::new();
-    let open = [("RELAYMESH_LISTEN__HTTP", "0.0.0.0:0"), ("RELAYMESH_INGRESS__OPEN", "true"), ("RELAYMESH_NET__ALLOW_PRIVATE", "true")];
+    let open = [
+        ("RELAYMESH_LISTEN__HTTP", "0.0.0.0:0"),
+        ("RELAYMESH_INGRESS__OPEN", "true"),
+        ("RELAYMESH_NET__ALLOW_PRIVATE", "true"),
+    ];
     let output = node.run(&["config", "check", "--json"], &open);
     assert!(output.status.success(), "{}", stderr(&output));
     let checked: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use super::phone::args::PhoneCommand;
+
 /// One node of the RelaySMS mesh, and the commands of its operator.
 ///
 /// Exit codes: 0 ok, 1 failed, 2 usage, 3 the node is not running, 4 the configuration cannot be used, 5 doctor found
@@ -38,6 +40,8 @@ pub enum Command {
     Init(InitArgs),
     /// Run the node until SIGTERM or SIGINT.
     Run,
+    /// Run several nodes on this machine and watch messages survive.
+    Demo(crate::demo::DemoArgs),
     /// How the running node is.
     Status,
     /// One message's way through the mesh, without its content.
@@ -64,6 +68,9 @@ pub enum Command {
     /// The e-mail bridge.
     #[command(subcommand)]
     Bridge(BridgeCommand),
+    /// An app on this machine, to try the whole way.
+    #[command(subcommand)]
+    Phone(PhoneCommand),
     /// The configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),

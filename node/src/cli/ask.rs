@@ -31,7 +31,9 @@ fn explain(global: &Global, error: &AskError) -> ExitError {
     let (kind, help) = match error {
         AskError::Unreachable { .. } => (Kind::Unreachable, start),
         AskError::TimedOut(_) => (Kind::Temporary, "try again; see the node's log if it stays so".to_owned()),
-        AskError::Broken => (Kind::Failed, "check that this program and the running node have the same version".to_owned()),
+        AskError::Broken => {
+            (Kind::Failed, "check that this program and the running node have the same version".to_owned())
+        }
         AskError::Refused(Told { code, hint, .. }) => match code.as_str() {
             "unavailable" | "resource_exhausted" => (Kind::Temporary, hint.clone()),
             _ => (Kind::Failed, hint.clone()),
@@ -42,7 +44,10 @@ fn explain(global: &Global, error: &AskError) -> ExitError {
 
 /// The node's answer fits no question of this program.
 pub fn strange() -> ExitError {
-    ExitError::failed("the node answered another question", "check that this program and the running node have the same version")
+    ExitError::failed(
+        "the node answered another question",
+        "check that this program and the running node have the same version",
+    )
 }
 
 /// Prints the answer's data, as JSON or as text.
@@ -96,7 +101,12 @@ pub fn ping(global: &Global, node: String) -> Result<(), ExitError> {
 /// The node's own findings after those that need no node; exit 5 when one is an error.
 pub fn doctor(global: &Global) -> Result<(), ExitError> {
     let loaded = Config::load(&global.config, &Env::of_process())?;
-    let finding = |check: &str, level: &str, found: String, fix: String| Finding { check: check.to_owned(), level: level.to_owned(), found, fix };
+    let finding = |check: &str, level: &str, found: String, fix: String| Finding {
+        check: check.to_owned(),
+        level: level.to_owned(),
+        found,
+        fix,
+    };
     let mut all = Vec::new();
     match loaded.config.prepare() {
         Ok(prepared) => {

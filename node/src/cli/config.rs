@@ -20,6 +20,8 @@ pub fn run(global: &Global, command: &ConfigCommand) -> Result<(), ExitError> {
 struct Checked<'a> {
     ok: bool,
     config: &'a std::path::Path,
+    peer_id: String,
+    sms: Vec<&'a str>,
     warnings: Vec<String>,
 }
 
@@ -27,7 +29,9 @@ fn check(global: &Global, loaded: &crate::config::Loaded) -> Result<(), ExitErro
     let prepared = loaded.config.prepare()?;
     let warnings = loaded.warnings(&prepared);
     if global.json {
-        return print_json(&Checked { ok: true, config: &loaded.path, warnings });
+        let sms = prepared.sms.iter().map(crate::config::SmsPort::name).collect();
+        let peer_id = prepared.keyring.node_id().peer_id();
+        return print_json(&Checked { ok: true, config: &loaded.path, peer_id, sms, warnings });
     }
     for warning in &warnings {
         note(&format!("warning: {warning}"));

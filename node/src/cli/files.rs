@@ -31,7 +31,9 @@ struct Exported<'a> {
 
 fn export(global: &Global, path: &Path) -> Result<(), ExitError> {
     refuse_existing(path)?;
-    let OperatorReply::Bundle { bytes, envelopes } = ask(global, OperatorCommand::BundleExport)? else { return Err(strange()) };
+    let OperatorReply::Bundle { bytes, envelopes } = ask(global, OperatorCommand::BundleExport)? else {
+        return Err(strange());
+    };
     write_new(path, &bytes)?;
     let done = Exported { file: path, bytes: bytes.len(), envelopes };
     if global.json {
@@ -58,7 +60,11 @@ fn import(global: &Global, path: &Path) -> Result<(), ExitError> {
     }
     match refused {
         0 => Ok(()),
-        _ => Err(ExitError::new(Kind::Partial, format!("{refused} parts of the bundle were refused"), "export it anew where it comes from")),
+        _ => Err(ExitError::new(
+            Kind::Partial,
+            format!("{refused} parts of the bundle were refused"),
+            "export it anew where it comes from",
+        )),
     }
 }
 
@@ -103,7 +109,9 @@ fn refuse_existing(path: &Path) -> Result<(), ExitError> {
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> Result<(), ExitError> {
-    let failed = |e: io::Error| ExitError::failed(format!("{} cannot be written ({e})", path.display()), "check path and free space");
+    let failed = |e: io::Error| {
+        ExitError::failed(format!("{} cannot be written ({e})", path.display()), "check path and free space")
+    };
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|e| {
         let _ = fs::remove_file(path);

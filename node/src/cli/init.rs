@@ -15,7 +15,10 @@ pub fn run(global: &Global, args: InitArgs) -> Result<(), ExitError> {
 fn text(made: &Made) -> String {
     let config = made.config.display();
     let mut out = format!("node      {}\ninstance  {}\n", made.peer_id, made.instance_id);
-    out.push_str(&format!("config    {config}\nkey file  {}   (keep a copy: without it the data are lost)\n", made.key_file.display()));
+    out.push_str(&format!(
+        "config    {config}\nkey file  {}   (keep a copy: without it the data are lost)\n",
+        made.key_file.display()
+    ));
     for warning in &made.warnings {
         out.push_str(&format!("warning: {warning}\n"));
     }

@@ -1,12 +1,13 @@
 //! The command line: words to a command, the answer to text or JSON, failure to an exit code.
 
-mod ask;
 mod args;
+mod ask;
 mod config;
 pub mod exit;
 mod files;
 mod gateway;
 mod init;
+mod phone;
 mod run;
 
 use std::io::Write as _;
@@ -49,6 +50,7 @@ fn dispatch(cli: Cli) -> Result<(), ExitError> {
     match command {
         Command::Init(args) => init::run(&global, args),
         Command::Run => run::run(&global),
+        Command::Demo(args) => run::demo(&global, args),
         Command::Status => ask::status(&global),
         Command::Trace { message } => ask::trace(&global, message),
         Command::Doctor => ask::doctor(&global),
@@ -57,6 +59,7 @@ fn dispatch(cli: Cli) -> Result<(), ExitError> {
         Command::Node(command) => ask::node(&global, command),
         Command::Bundle(command) => files::bundle(&global, command),
         Command::Bridge(args::BridgeCommand::Keys(command)) => files::bridge_keys(&global, command),
+        Command::Phone(command) => phone::run(&global, command),
         Command::Config(command) => config::run(&global, &command),
         Command::Completions { shell } => completions(shell),
     }

@@ -1,30 +1,30 @@
-//! `run`: the configuration, the log, then the node.
-
-use std::io::IsTerminal as _;
-
-use tracing_subscriber::EnvFilter;
+//! `run`, and the commands that bring nodes of their own: `demo` and `bench`.
 
 use super::args::Global;
 use super::exit::ExitError;
 use crate::config::{Config, Env};
+use crate::telemetry;
 
+/// Runs the node until it is told to end.
 pub fn run(global: &Global) -> Result<(), ExitError> {
-    let env = Env::of_process();
-    let loaded = Config::load(&global.config, &env)?;
+    let loaded = Config::load(&global.config, &Env::of_process())?;
     let prepared = loaded.config.prepare()?;
-    start_log(&loaded.config.log.level, &env)?;
+    telemetry::start(&loaded.config.log);
     for warning in loaded.warnings(&prepared) {
         tracing::warn!("{warning}");
     }
-    // The running node takes over here: `crate::driver::run(&loaded.config, prepared)`.
-    Err(ExitError::failed("this build has no node in it", "build relaymesh with its driver"))
+    crate::driver::run(&loaded.config, prepared)
 }
 
-/// Logs go to standard error, in colour only on a terminal that wants it.
-fn start_log(level: &str, env: &Env) -> Result<(), ExitError> {
-    let filter = EnvFilter::try_new(level).map_err(|_| ExitError::config("log.level: is no level", "write info"))?;
-    let plain = env.get("NO_COLOR").is_some_and(|set| !set.is_empty()) || env.get("TERM") == Some("dumb");
-    let colour = !plain && std::io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colour).with_writer(std::io::stderr);
-    log.try_init().map_err(|_| ExitError::failed("the log was started twice", "report this"))
+/// Several nodes on this machine, and a story to watch.
+pub fn demo(global: &Global, mut args: crate::demo::DemoArgs) -> Result<(), ExitError> {
+    args.json |= global.json;
+    runtime()?
+        .block_on(crate::demo::run(args))
+        .map_err(|e| ExitError::failed(e.to_string(), "run it again with --keep and look into its directory"))
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, ExitError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|e| ExitError::failed(format!("the system gives no resources ({e})"), "close other programs"))
 }

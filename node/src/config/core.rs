@@ -17,7 +17,8 @@ const RESEND_WITHIN: std::time::Duration = std::time::Duration::from_secs(45 * 6
 
 /// The mesh that a node is alone in until it joins another: as random as the node's key, so nothing must be stored.
 pub(super) fn first_mesh(node: &NodeId) -> MeshId {
-    let digest: [u8; 32] = Sha256::new().chain_update(b"RM1/first-mesh\0").chain_update(node.as_bytes()).finalize().into();
+    let digest: [u8; 32] =
+        Sha256::new().chain_update(b"RM1/first-mesh\0").chain_update(node.as_bytes()).finalize().into();
     let mut id = [0; 16];
     id.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
     MeshId(id)
@@ -38,7 +39,10 @@ impl Config {
             local_addresses: Vec::new(),
             accept: self.mesh.accept,
             ingress_wait: self.ingress.wait.0,
-            otp: core::Otp { sms: self.otp.sms.unwrap_or(sms), email: self.otp.email.unwrap_or(self.bridge.smtp.is_some()) },
+            otp: core::Otp {
+                sms: self.otp.sms.unwrap_or(sms),
+                email: self.otp.email.unwrap_or(self.bridge.smtp.is_some()),
+            },
             platforms: self.platforms(),
             bridge_domain: self.bridge.domain.clone().filter(|_| self.bridge.smtp.is_some()),
             sms,

@@ -17,7 +17,11 @@ fn wrong(path: &Path, what: impl Into<String>, help: impl Into<String>) -> Confi
 /// The directory is there, and files can be made in it.
 pub fn check_dir(path: &Path) -> Result<(), ConfigError> {
     let meta = fs::metadata(path).map_err(|e| {
-        wrong(path, format!("the data directory cannot be used ({e})"), "run: relaymesh init --dir DIR, or correct store.path")
+        wrong(
+            path,
+            format!("the data directory cannot be used ({e})"),
+            "run: relaymesh init --dir DIR, or correct store.path",
+        )
     })?;
     if !meta.is_dir() {
         return Err(wrong(path, "is not a directory", "correct store.path"));
@@ -29,7 +33,9 @@ pub fn check_dir(path: &Path) -> Result<(), ConfigError> {
 
 /// The file can be appended to, or made.
 pub fn check_appendable(path: &Path) -> Result<(), ConfigError> {
-    let failed = |e: std::io::Error| wrong(path, format!("cannot be written ({e})"), "check the path, its owner and permissions");
+    let failed = |e: std::io::Error| {
+        wrong(path, format!("cannot be written ({e})"), "check the path, its owner and permissions")
+    };
     match fs::metadata(path) {
         Ok(meta) if meta.is_dir() => Err(wrong(path, "is a directory", "name a file in it")),
         Ok(_) => fs::OpenOptions::new().append(true).open(path).map(drop).map_err(failed),

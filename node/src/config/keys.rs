@@ -25,10 +25,16 @@ impl Config {
             (Some(file), None, None) => Ok(KekSource::KeyFile(self.dir.join(file))),
             (None, Some(at), None) => self.passphrase(at),
             (None, None, Some(name)) => read_credential(&self.credential(name)?),
-            (None, None, None) => {
-                Err(ConfigError::key("keys", "nothing opens the keyring", "set keys.file to the key file that init made"))
-            }
-            _ => Err(ConfigError::key("keys", "more than one of file, passphrase and credential is set", "keep one of them")),
+            (None, None, None) => Err(ConfigError::key(
+                "keys",
+                "nothing opens the keyring",
+                "set keys.file to the key file that init made",
+            )),
+            _ => Err(ConfigError::key(
+                "keys",
+                "more than one of file, passphrase and credential is set",
+                "keep one of them",
+            )),
         }
     }
 
@@ -53,7 +59,11 @@ impl Config {
     fn credential(&self, name: &str) -> Result<PathBuf, ConfigError> {
         let plain = !name.is_empty() && !name.contains('/') && !name.starts_with('.');
         if !plain {
-            return Err(ConfigError::key("keys.credential", "is no name of a credential", "use the name of LoadCredential="));
+            return Err(ConfigError::key(
+                "keys.credential",
+                "is no name of a credential",
+                "use the name of LoadCredential=",
+            ));
         }
         let dir = self.env.get(CREDENTIALS_VARIABLE).ok_or_else(|| {
             ConfigError::key("keys.credential", "systemd handed over no credentials", "add LoadCredential= to the unit")
@@ -63,10 +73,12 @@ impl Config {
 }
 
 fn read_credential(path: &Path) -> Result<KekSource, ConfigError> {
-    let wrong = |what: String| ConfigError::new(Place::File(path.to_owned()), what, "check LoadCredential= of the unit");
+    let wrong =
+        |what: String| ConfigError::new(Place::File(path.to_owned()), what, "check LoadCredential= of the unit");
     let bytes = read_private(path).map_err(|e| wrong(e.to_string()))?;
     let mut key = Zeroizing::new([0; 32]);
-    hex::decode_to_slice(bytes.trim_ascii(), key.as_mut_slice()).map_err(|_| wrong("is not 64 hex digits".to_owned()))?;
+    hex::decode_to_slice(bytes.trim_ascii(), key.as_mut_slice())
+        .map_err(|_| wrong("is not 64 hex digits".to_owned()))?;
     Ok(KekSource::Bytes(Secret32::from_bytes(*key)))
 }
 
@@ -81,7 +93,9 @@ fn explain(error: KeyFileError) -> ConfigError {
         }
         KeyFileError::Kek(KekError::OtherKind { .. }) => ("keys", "name what it was made with"),
         KeyFileError::Kek(KekError::Argon2) => ("keys.passphrase", "free memory and try again"),
-        KeyFileError::WrongKey(_) => ("keys", "name the key that belongs to it, or put the keyring back from its backup"),
+        KeyFileError::WrongKey(_) => {
+            ("keys", "name the key that belongs to it, or put the keyring back from its backup")
+        }
         KeyFileError::Newer(_) => ("store.path", ""),
         _ => ("store.path", "check the file, its owner and permissions"),
     };

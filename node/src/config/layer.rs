@@ -65,7 +65,8 @@ fn read_file(path: &Path) -> Result<String, ConfigError> {
     if !meta.is_file() || meta.len() > FILE_BYTES_MAX {
         return Err(wrong("is not a configuration file".to_owned(), "name the file relaymesh.toml with --config"));
     }
-    let bytes = fs::read(path).map_err(|e| wrong(format!("cannot be read ({e})"), "check its owner and permissions"))?;
+    let bytes =
+        fs::read(path).map_err(|e| wrong(format!("cannot be read ({e})"), "check its owner and permissions"))?;
     String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8 text".to_owned(), "save it as UTF-8"))
 }
 
@@ -74,19 +75,25 @@ fn typed(name: &str, key: &[String], text: &str) -> Result<Value, ConfigError> {
     let list = || Value::Array(items(text).map(|item| scalar(item).unwrap_or_else(|| item.into())).collect());
     let words = || Value::Array(items(text).map(Value::from).collect());
     let candidates = [scalar(text), Some(text.into()), Some(words()), Some(list())];
-    let mut said = None;
+    let mut said: Option<ConfigError> = None;
     for (index, value) in candidates.into_iter().enumerate() {
         let Some(value) = value else { continue };
         let mut alone = Table::new();
         put(&mut alone, key, value.clone());
         match Config::deserialize(Value::Table(alone)) {
             Ok(_) => return Ok(value),
-            // What is said of the plain text names the wanted type best.
-            Err(error) if index == 1 || said.is_none() => said = Some(ConfigError::of_env(name, &error)),
+            // What is said of the plain text names the wanted type best, unless that is a list.
+            Err(error) if index <= 1 || (index == 2 && wants_list(said.as_ref())) => {
+                said = Some(ConfigError::of_env(name, &error));
+            }
             Err(_) => {}
         }
     }
     Err(said.unwrap_or_else(|| ConfigError::new(Place::Env(name.to_owned()), "is not a setting", "unset it")))
+}
+
+fn wants_list(said: Option<&ConfigError>) -> bool {
+    said.is_some_and(|error| error.what.contains("expected a sequence"))
 }
 
 fn items(text: &str) -> impl Iterator<Item = &str> {
@@ -196,7 +203,8 @@ mod tests {
 
     #[test]
     fn no_mistake_shows_a_secret() {
-        for file in ["[platform.mastodon]\nclient_secret = 31337\n", "[platform.mastodon]\nclient_secret = ['31337']\n"] {
+        for file in ["[platform.mastodon]\nclient_secret = 31337\n", "[platform.mastodon]\nclient_secret = ['31337']\n"]
+        {
             let told = format!("{:?}", refused(file, Env::default()));
             assert!(!told.contains("31337"), "{told}");
         }

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use self::env::Env;
-pub use self::error::{ConfigError, Place};
+pub use self::error::ConfigError;
 pub use self::multiaddr::{Use, check as check_multiaddr};
 pub use self::prepare::{Prepared, SmsPort};
 pub use self::secret::SecretAt;

@@ -23,7 +23,8 @@ pub fn check(text: &str, for_use: Use) -> Result<(), &'static str> {
     if parts.next() != Some("tcp") {
         return Err("must have /tcp/PORT after the host");
     }
-    let port = parts.next().and_then(|port| port.parse::<u16>().ok()).ok_or("needs a port from 0 to 65535 after /tcp/")?;
+    let port =
+        parts.next().and_then(|port| port.parse::<u16>().ok()).ok_or("needs a port from 0 to 65535 after /tcp/")?;
     if for_use == Use::External && port == 0 {
         return Err("cannot be published with port 0");
     }
@@ -44,7 +45,8 @@ fn host<'a>(parts: &mut impl Iterator<Item = &'a str>, for_use: Use) -> Result<(
 }
 
 fn is_name(text: &str) -> bool {
-    let label = |l: &str| (1..=63).contains(&l.len()) && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    let label =
+        |l: &str| (1..=63).contains(&l.len()) && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     text.len() <= 253 && text.split('.').all(label)
 }
 

@@ -15,7 +15,7 @@ use super::secret::{SecretAt, read_private};
 use super::sections::{SmsHttp, Smtp};
 
 /// Name of the file port in `sms.reply_order`.
-const FILE_PORT: &str = "file";
+pub(super) const FILE_PORT: &str = "file";
 /// What every PEM file has.
 const PEM_BEGIN: &[u8] = b"-----BEGIN ";
 
@@ -36,7 +36,11 @@ impl Config {
             _ => return Err(ConfigError::key("listen", "tls_cert and tls_key belong together", "set both or none")),
         };
         let cert_pem = std::fs::read(&cert).map_err(|e| {
-            ConfigError::key("listen.tls_cert", format!("{} cannot be read ({e})", cert.display()), "name the PEM file of the certificate")
+            ConfigError::key(
+                "listen.tls_cert",
+                format!("{} cannot be read ({e})", cert.display()),
+                "name the PEM file of the certificate",
+            )
         })?;
         let key_pem = read_private(&key).map_err(|e| ConfigError::key("listen.tls_key", e, ""))?;
         for (name, pem) in [("listen.tls_cert", &cert_pem), ("listen.tls_key", &*key_pem)] {
@@ -58,14 +62,20 @@ impl Config {
         }
         config.post_chars = section.post_chars.unwrap_or(config.post_chars);
         if config.post_chars == 0 {
-            return Err(ConfigError::key("platform.mastodon.post_chars", "is 0", "leave it out or set the instance's limit"));
+            return Err(ConfigError::key(
+                "platform.mastodon.post_chars",
+                "is 0",
+                "leave it out or set the instance's limit",
+            ));
         }
         mastodon::Mastodon::new(config, client.clone()).map(Some).map_err(|e| {
             let local = "; net.allow_private = true allows local tests";
             let help = match e {
                 mastodon::ConfigError::BaseUrl(_) => format!("write base_url = \"https://INSTANCE\"{local}"),
                 mastodon::ConfigError::Path => "leave everything after the host out".to_owned(),
-                mastodon::ConfigError::NoClient => "register an application at the instance and write both down".to_owned(),
+                mastodon::ConfigError::NoClient => {
+                    "register an application at the instance and write both down".to_owned()
+                }
             };
             ConfigError::key("platform.mastodon", e, help)
         })
@@ -128,7 +138,11 @@ impl Config {
         let of = |e: ConfigError| ConfigError { what: format!("provider {name:?} {}", e.what), ..e };
         let config = self.http_config(section).map_err(of)?;
         HttpPort::new(config, client.clone()).map_err(|e| {
-            ConfigError::key("sms.http", format!("provider {name:?}: {e}"), "correct this section; the manual of the provider says more")
+            ConfigError::key(
+                "sms.http",
+                format!("provider {name:?}: {e}"),
+                "correct this section; the manual of the provider says more",
+            )
         })
     }
 
@@ -145,7 +159,8 @@ impl Config {
         let method = toml::Value::from(section.method.as_deref().unwrap_or("POST")).try_into();
         Ok(HttpConfig {
             url: url.expose().to_owned(),
-            method: method.map_err(|_| ConfigError::key("sms.http", "has an unknown method", "write POST, PUT or GET"))?,
+            method: method
+                .map_err(|_| ConfigError::key("sms.http", "has an unknown method", "write POST, PUT or GET"))?,
             content_type: section.content_type.clone().unwrap_or_else(|| "application/json".to_owned()),
             body: section.body.clone(),
             headers,

@@ -14,6 +14,7 @@ use tracing_subscriber::EnvFilter;
 use super::core::first_mesh;
 use super::error::ConfigError;
 use super::multiaddr::{Use, check};
+use super::parts::FILE_PORT;
 use super::{Config, disk};
 
 /// Bytes in a MiB.
@@ -36,6 +37,16 @@ pub enum SmsPort {
     Http(String, Box<HttpPort>),
 }
 
+impl SmsPort {
+    /// As `sms.reply_order` names it.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::File(_) => FILE_PORT,
+            Self::Http(name, _) => name,
+        }
+    }
+}
+
 /// A configuration that a node can run with; nothing is bound or sent yet.
 #[derive(Debug)]
 pub struct Prepared {
@@ -53,8 +64,6 @@ pub struct Prepared {
     pub mesh: relaymesh_mesh::Config,
     /// The key-value store.
     pub store: relaymesh_store::Config,
-    /// The guarded client.
-    pub egress: Client,
     /// The Mastodon instance.
     pub mastodon: Option<Mastodon>,
     /// The smart host.
@@ -96,7 +105,6 @@ impl Config {
             mastodon: self.mastodon(&egress)?,
             mailer: self.mailer()?,
             sms: self.sms_ports(&egress)?,
-            egress,
             budget: self.budget()?,
             ingress_open: self.ingress.open.unwrap_or_else(|| http.ip().is_loopback()),
             warnings: Vec::new(),
@@ -111,7 +119,11 @@ impl Config {
         name("node.name", &node.name)?;
         name("node.instance", &node.instance)?;
         if node.contact.len() > CONTACT_BYTES_MAX || node.contact.chars().any(char::is_control) {
-            return Err(ConfigError::key("node.contact", "is too long or has control characters", "write one line, such as mailto:you@example.org"));
+            return Err(ConfigError::key(
+                "node.contact",
+                "is too long or has control characters",
+                "write one line, such as mailto:you@example.org",
+            ));
         }
         if node.roles.is_empty() {
             return Err(ConfigError::key("node.roles", "is empty", "name at least one of gateway, vault, relay"));
@@ -122,25 +134,39 @@ impl Config {
         if let Some(url) = &node.public_url
             && !is_base_url(url)
         {
-            return Err(ConfigError::key("node.public_url", "is no http or https address", "write https://HOST without a path"));
+            return Err(ConfigError::key(
+                "node.public_url",
+                "is no http or https address",
+                "write https://HOST without a path",
+            ));
         }
         Ok(())
     }
 
     fn mesh_config(&self) -> Result<relaymesh_mesh::Config, ConfigError> {
         for text in &self.listen.mesh {
-            check(text, Use::Listen).map_err(|why| ConfigError::key("listen.mesh", format!("{text:?} {why}"), "correct the address"))?;
+            check(text, Use::Listen)
+                .map_err(|why| ConfigError::key("listen.mesh", format!("{text:?} {why}"), "correct the address"))?;
         }
         for text in &self.mesh.external {
-            check(text, Use::External).map_err(|why| ConfigError::key("mesh.external", format!("{text:?} {why}"), "correct the address"))?;
+            check(text, Use::External)
+                .map_err(|why| ConfigError::key("mesh.external", format!("{text:?} {why}"), "correct the address"))?;
         }
         if self.mesh.external.len() > EXTERNAL_MAX {
-            return Err(ConfigError::key("mesh.external", format!("has more than {EXTERNAL_MAX} addresses"), "keep the best"));
+            return Err(ConfigError::key(
+                "mesh.external",
+                format!("has more than {EXTERNAL_MAX} addresses"),
+                "keep the best",
+            ));
         }
         let reachable = !self.mesh.external.is_empty();
         let serves = self.serves_relay();
         if serves && !reachable {
-            return Err(ConfigError::key("mesh.relay_server", "needs an address in mesh.external", "set mesh.external, or relay_server = false"));
+            return Err(ConfigError::key(
+                "mesh.relay_server",
+                "needs an address in mesh.external",
+                "set mesh.external, or relay_server = false",
+            ));
         }
         if self.mesh.max_connections == 0 {
             return Err(ConfigError::key("mesh.max_connections", "is 0", "leave it out for the default"));
@@ -186,10 +212,18 @@ impl Config {
             country("otp.countries", letters)?;
         }
         if self.otp.email == Some(true) && self.bridge.smtp.is_none() {
-            return Err(ConfigError::key("otp.email", "is on, but no mail can leave", "set [bridge.smtp], or email = false"));
+            return Err(ConfigError::key(
+                "otp.email",
+                "is on, but no mail can leave",
+                "set [bridge.smtp], or email = false",
+            ));
         }
         if self.ingress.wait.0 > WAIT_MAX {
-            return Err(ConfigError::key("ingress.wait", "is longer than a minute", "phones do not wait that long; write \"2s\""));
+            return Err(ConfigError::key(
+                "ingress.wait",
+                "is longer than a minute",
+                "phones do not wait that long; write \"2s\"",
+            ));
         }
         if let Some(domain) = &self.bridge.domain
             && (domain.is_empty() || !domain.contains('.') || domain.contains(['@', ' ', '/']))
@@ -198,7 +232,11 @@ impl Config {
         }
         let serves_bridge = self.node.roles.contains(&super::Role::Bridge);
         if serves_bridge && (self.bridge.domain.is_none() || self.bridge.smtp.is_none()) {
-            return Err(ConfigError::key("node.roles", "the role bridge needs a domain and a smart host", "set [bridge] domain and [bridge.smtp]"));
+            return Err(ConfigError::key(
+                "node.roles",
+                "the role bridge needs a domain and a smart host",
+                "set [bridge] domain and [bridge.smtp]",
+            ));
         }
         EnvFilter::try_new(&self.log.level)
             .map(drop)
@@ -219,17 +257,22 @@ impl Config {
             all.push("ingress.open lets anybody on the network hand in SMS; set ingress.open = false and enrol with: relaymesh gateway add".to_owned());
         }
         if prepared.sms.is_empty() && self.roles().vault {
-            all.push("no SMS can leave this node, so codes and answers wait; set [sms.file] or [sms.http.NAME]".to_owned());
+            all.push(
+                "no SMS can leave this node, so codes and answers wait; set [sms.file] or [sms.http.NAME]".to_owned(),
+            );
         }
         if self.net.allow_private {
-            all.push("net.allow_private lets platforms be at private addresses; set it to false outside tests".to_owned());
+            all.push(
+                "net.allow_private lets platforms be at private addresses; set it to false outside tests".to_owned(),
+            );
         }
         all
     }
 }
 
 fn address(key: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
-    text.parse().map_err(|_| ConfigError::key(key, format!("{text:?} is no address and port"), "write it like 127.0.0.1:8080"))
+    text.parse()
+        .map_err(|_| ConfigError::key(key, format!("{text:?} is no address and port"), "write it like 127.0.0.1:8080"))
 }
 
 fn name(key: &'static str, text: &str) -> Result<(), ConfigError> {
@@ -252,5 +295,7 @@ fn country(key: &'static str, text: &str) -> Result<(), ConfigError> {
 fn is_base_url(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     let host = rest.map(|rest| rest.trim_end_matches('/'));
-    host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']) && !host.chars().any(char::is_control))
+    host.is_some_and(|host| {
+        !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']) && !host.chars().any(char::is_control)
+    })
 }

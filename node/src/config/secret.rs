@@ -218,7 +218,14 @@ mod tests {
 
     #[test]
     fn other_forms_are_refused_without_showing_them() {
-        for bad in ["key = 31337", "key = 3.1337", "key = true", "key = { fil = '31337' }", "key = { file = 'a', env = '31337' }", "key = {}"] {
+        for bad in [
+            "key = 31337",
+            "key = 3.1337",
+            "key = true",
+            "key = { fil = '31337' }",
+            "key = { file = 'a', env = '31337' }",
+            "key = {}",
+        ] {
             let told = read(bad).unwrap_err();
             assert!(told.contains("{ file ="), "{bad}: {told}");
             assert!(!told.contains("31337"), "{told}");

@@ -29,7 +29,10 @@ impl FromStr for Span {
     type Err = NotASpan;
 
     fn from_str(text: &str) -> Result<Self, NotASpan> {
-        UNITS.iter().find_map(|(unit, millis)| read(text.trim(), unit, *millis)).ok_or_else(|| NotASpan(text.to_owned()))
+        UNITS
+            .iter()
+            .find_map(|(unit, millis)| read(text.trim(), unit, *millis))
+            .ok_or_else(|| NotASpan(text.to_owned()))
     }
 }
 
@@ -71,10 +74,13 @@ mod tests {
 
     #[test]
     fn durations_are_read_and_written() {
-        for (text, millis) in [("0s", 0), ("250ms", 250), ("2s", 2_000), ("10 m", 600_000), ("12h", 43_200_000), ("30d", 2_592_000_000)] {
+        for (text, millis) in
+            [("0s", 0), ("250ms", 250), ("2s", 2_000), ("10 m", 600_000), ("12h", 43_200_000), ("30d", 2_592_000_000)]
+        {
             assert_eq!(text.parse::<Span>().unwrap().0, Duration::from_millis(millis), "{text}");
         }
-        for bad in ["", "2", "s", "-1s", "+1s", "1.5s", "2 sec", "99999999999999999999d", "18446744073709551615d", "é"] {
+        for bad in ["", "2", "s", "-1s", "+1s", "1.5s", "2 sec", "99999999999999999999d", "18446744073709551615d", "é"]
+        {
             assert!(bad.parse::<Span>().is_err(), "{bad}");
         }
     }

@@ -27,27 +27,41 @@ pub struct Settings {
 /// The file.
 pub fn text(settings: &Settings, key_file: &Path) -> String {
     let (node, listen) = super::defaults();
-    let mut out = String::from("# A node of relaymesh. What is not written here has its default; `relaymesh config show` lists all.\n");
-    section(&mut out, "node", &[
-        line("name", settings.name.as_deref(), &node.name, "the node's name, for people"),
-        line("instance", settings.instance.as_deref(), &node.instance, "the operator's name, for people"),
-        "#contact = \"mailto:you@example.org\"  # published to other operators\n".to_owned(),
-        "#public_url = \"https://relay.example.org\"  # how gateway clients reach listen.http\n".to_owned(),
-    ]);
+    let mut out = String::from(
+        "# A node of relaymesh. What is not written here has its default; `relaymesh config show` lists all.\n",
+    );
+    section(
+        &mut out,
+        "node",
+        &[
+            line("name", settings.name.as_deref(), &node.name, "the node's name, for people"),
+            line("instance", settings.instance.as_deref(), &node.instance, "the operator's name, for people"),
+            "#contact = \"mailto:you@example.org\"  # published to other operators\n".to_owned(),
+            "#public_url = \"https://relay.example.org\"  # how gateway clients reach listen.http\n".to_owned(),
+        ],
+    );
     let usual = listen.mesh.first().cloned().unwrap_or_default();
     let mesh = match settings.mesh.as_slice() {
         [] => format!("#mesh = [{}]  # other nodes\n", Value::from(usual)),
         told => format!("mesh = {}  # other nodes\n", Value::from(told.to_vec())),
     };
-    section(&mut out, "listen", &[
-        line("http", settings.http.as_deref(), &listen.http, "gateway clients"),
-        line("grpc", settings.grpc.as_deref(), &listen.grpc, "apps"),
-        mesh,
-    ]);
-    section(&mut out, "keys", &[format!(
-        "file = {}  # opens the keyring; keep it off this disk, and keep a copy\n",
-        Value::from(key_file.display().to_string())
-    )]);
+    section(
+        &mut out,
+        "listen",
+        &[
+            line("http", settings.http.as_deref(), &listen.http, "gateway clients"),
+            line("grpc", settings.grpc.as_deref(), &listen.grpc, "apps"),
+            mesh,
+        ],
+    );
+    section(
+        &mut out,
+        "keys",
+        &[format!(
+            "file = {}  # opens the keyring; keep it off this disk, and keep a copy\n",
+            Value::from(key_file.display().to_string())
+        )],
+    );
     out.push_str("\n# How codes and answers leave; see configs/ for providers.\n#[sms.file]\n#path = \"sms.jsonl\"\n");
     out.push_str("\n#[platform.mastodon]\n#base_url = \"https://mastodon.social\"\n#client_id = \"…\"\n#client_secret = { file = \"mastodon.secret\" }\n");
     out

@@ -28,7 +28,9 @@ fn a_node_is_made_private_and_accepted() {
     told.http = Some("127.0.0.1:0".to_owned());
     let made = init(&told, &Env::default()).unwrap();
     assert!(made.peer_id.starts_with("12D3Koo"), "{}", made.peer_id);
-    for (path, want) in [(&told.dir, 0o700), (&made.config, 0o600), (&made.key_file, 0o600), (&told.dir.join("keyring"), 0o600)] {
+    for (path, want) in
+        [(&told.dir, 0o700), (&made.config, 0o600), (&made.key_file, 0o600), (&told.dir.join("keyring"), 0o600)]
+    {
         assert_eq!(mode(path), want, "{}", path.display());
     }
     let loaded = Config::load(&made.config, &Env::default()).unwrap();
@@ -45,11 +47,19 @@ fn a_second_init_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let told = settings(dir.path());
     let made = init(&told, &Env::default()).unwrap();
-    let before = (fs::read(&made.config).unwrap(), fs::read(told.dir.join("keyring")).unwrap(), fs::read(&made.key_file).unwrap());
+    let before = (
+        fs::read(&made.config).unwrap(),
+        fs::read(told.dir.join("keyring")).unwrap(),
+        fs::read(&made.key_file).unwrap(),
+    );
     let refused = init(&told, &Env::default()).unwrap_err();
     assert_eq!(refused.kind, Kind::Failed);
     assert!(refused.what.contains("never overwrites"), "{refused}");
-    let after = (fs::read(&made.config).unwrap(), fs::read(told.dir.join("keyring")).unwrap(), fs::read(&made.key_file).unwrap());
+    let after = (
+        fs::read(&made.config).unwrap(),
+        fs::read(told.dir.join("keyring")).unwrap(),
+        fs::read(&made.key_file).unwrap(),
+    );
     assert!(before == after);
 }
 

@@ -32,7 +32,8 @@ pub fn status(report: &StatusReport) -> String {
     let mut out = pairs(&rows);
     if !report.counters.is_empty() {
         out.push_str("\nsince start\n");
-        let counters: Vec<(&str, String)> = report.counters.iter().map(|(name, n)| (name.as_str(), n.to_string())).collect();
+        let counters: Vec<(&str, String)> =
+            report.counters.iter().map(|(name, n)| (name.as_str(), n.to_string())).collect();
         out.push_str(&pairs(&counters));
     }
     out
@@ -72,7 +73,14 @@ pub fn node(row: &NodeRow) -> String {
 /// `node list`.
 pub fn nodes(rows: &[NodeRow]) -> String {
     let cells = rows.iter().map(|row| {
-        vec![row.name.clone(), row.instance.clone(), row.state.clone(), row.relation.clone(), row.roles.join(","), row.peer_id.clone()]
+        vec![
+            row.name.clone(),
+            row.instance.clone(),
+            row.state.clone(),
+            row.relation.clone(),
+            row.roles.join(","),
+            row.peer_id.clone(),
+        ]
     });
     table(&["NAME", "INSTANCE", "STATE", "RELATION", "ROLES", "PEER ID"], cells.collect())
 }
@@ -93,7 +101,9 @@ pub fn gateway_added(name: &str, url: &str, only_here: bool) -> String {
     )
     .expect("a String takes any text");
     if only_here {
-        out.push_str("The address is the one this node listens at; set node.public_url if phones reach it by another.\n");
+        out.push_str(
+            "The address is the one this node listens at; set node.public_url if phones reach it by another.\n",
+        );
     }
     out
 }
@@ -103,13 +113,22 @@ pub fn gateways(rows: &[GatewayRow]) -> String {
     let cells = rows.iter().map(|row| {
         let country = row.country.clone().unwrap_or_else(|| "-".to_owned());
         let seen = if row.last_seen.0 == 0 { "never".to_owned() } else { date(row.last_seen) };
-        vec![row.name.clone(), row.id.clone(), row.msisdn.clone(), country, row.accepted.to_string(), row.ignored.to_string(), seen]
+        vec![
+            row.name.clone(),
+            row.id.clone(),
+            row.msisdn.clone(),
+            country,
+            row.accepted.to_string(),
+            row.ignored.to_string(),
+            seen,
+        ]
     });
     table(&["NAME", "ID", "NUMBER", "COUNTRY", "ACCEPTED", "IGNORED", "LAST SEEN"], cells.collect())
 }
 
 /// `bridge keys list`.
 pub fn bridge_keys(rows: &[BridgeKeyRow]) -> String {
-    let cells = rows.iter().map(|row| vec![row.kid.to_string(), row.status.clone(), row.version.clone(), row.keypair.clone()]);
+    let cells =
+        rows.iter().map(|row| vec![row.kid.to_string(), row.status.clone(), row.version.clone(), row.keypair.clone()]);
     table(&["KID", "STATUS", "VERSION", "PUBLIC KEY"], cells.collect())
 }

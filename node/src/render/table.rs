@@ -5,11 +5,14 @@ pub fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut all: Vec<Vec<String>> = vec![head.iter().map(ToString::to_string).collect()];
     all.extend(rows.into_iter().map(|row| row.iter().map(|cell| printable(cell)).collect()));
     let columns = all.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| all.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        all.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut out = String::new();
     for row in &all {
-        let padded = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect::<Vec<_>>().join("  ");
+        let padded =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect::<Vec<_>>().join("  ");
         out.push_str(padded.trim_end());
         out.push('\n');
     }

@@ -132,7 +132,9 @@ where
             Ok(Line::TooLong) => (refuse("invalid_argument", "the line is too long"), false),
             Ok(Line::Whole(bytes)) => match serde_json::from_slice::<Question>(&bytes) {
                 // The parser's own words could repeat what a caller sent.
-                Err(_) => (refuse("invalid_argument", "the line is no command; is this program of the same version?"), true),
+                Err(_) => {
+                    (refuse("invalid_argument", "the line is no command; is this program of the same version?"), true)
+                }
                 Ok(question) => (answer_of(ask(question.command).await), true),
             },
         };

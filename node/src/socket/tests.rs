@@ -5,6 +5,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
 
+use super::server::BindError;
 use super::*;
 
 async fn node(command: OperatorCommand) -> Reply {
@@ -42,7 +43,10 @@ async fn questions_are_answered_until_the_end() {
     let reply = ask(&path, OperatorCommand::Ping { node: "a".into() }).await.unwrap();
     assert!(matches!(reply, OperatorReply::Ping { millis: 3, hops: 2, .. }));
     let refused = ask(&path, OperatorCommand::Status).await.unwrap_err();
-    assert!(matches!(&refused, AskError::Refused(told) if told.code == "unavailable" && !told.hint.is_empty()), "{refused}");
+    assert!(
+        matches!(&refused, AskError::Refused(told) if told.code == "unavailable" && !told.hint.is_empty()),
+        "{refused}"
+    );
     server.shutdown.cancel();
     server.task.await.unwrap();
     assert!(!path.exists());
@@ -96,7 +100,9 @@ async fn only_bundles_may_be_long() {
     let server = Server::start("").await;
     let path = server.dir.path().join("s.sock");
     let bundle = OperatorCommand::BundleImport { bytes: vec![7; 3 << 20] };
-    assert!(matches!(ask(&path, bundle).await.unwrap(), OperatorReply::Imported { envelopes, .. } if envelopes == 3 << 20));
+    assert!(
+        matches!(ask(&path, bundle).await.unwrap(), OperatorReply::Imported { envelopes, .. } if envelopes == 3 << 20)
+    );
     let long = OperatorCommand::Ping { node: "a".repeat(2 << 20) };
     let refused = tokio::time::timeout(Duration::from_secs(10), ask(&path, long)).await.unwrap().unwrap_err();
     assert!(matches!(refused, AskError::Refused(_) | AskError::Broken), "{refused}");

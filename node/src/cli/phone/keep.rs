@@ -26,8 +26,12 @@ pub fn password(state: &State) -> Result<Secret, ExitError> {
         None => SecretAt::Env(PASSWORD_VARIABLE.to_owned()),
     };
     let here = std::env::current_dir().unwrap_or_default();
-    at.resolve(&here, &Env::of_process())
-        .map_err(|e| ExitError::failed(format!("there is no password: {e}"), format!("set {PASSWORD_VARIABLE} or name --password-file")))
+    at.resolve(&here, &Env::of_process()).map_err(|e| {
+        ExitError::failed(
+            format!("there is no password: {e}"),
+            format!("set {PASSWORD_VARIABLE} or name --password-file"),
+        )
+    })
 }
 
 /// Randomness for keys and seals.
@@ -42,12 +46,15 @@ pub fn chance() -> Result<ChaCha20Rng, ExitError> {
 pub fn load(state: &State, password: &Secret) -> Result<Phone, ExitError> {
     let path = &state.state;
     let wrong = |what: String, help: &str| ExitError::failed(format!("{} {what}", path.display()), help);
-    let meta = fs::metadata(path).map_err(|e| wrong(format!("cannot be read ({e})"), "make one with: relaymesh phone signup"))?;
+    let meta = fs::metadata(path)
+        .map_err(|e| wrong(format!("cannot be read ({e})"), "make one with: relaymesh phone signup"))?;
     if meta.len() > FILE_BYTES_MAX {
         return Err(wrong("is larger than a state can be".to_owned(), "name the state file"));
     }
-    let sealed = fs::read(path).map_err(|e| wrong(format!("cannot be read ({e})"), "check its owner and permissions"))?;
-    let plain = open(&sealed, lock(password)).map_err(|e| wrong(format!("does not open ({e})"), "check password and file"))?;
+    let sealed =
+        fs::read(path).map_err(|e| wrong(format!("cannot be read ({e})"), "check its owner and permissions"))?;
+    let plain =
+        open(&sealed, lock(password)).map_err(|e| wrong(format!("does not open ({e})"), "check password and file"))?;
     Phone::decode(&plain).map_err(|e| wrong(format!("cannot be used ({e})"), "log in again with another --state"))
 }
 
@@ -56,7 +63,10 @@ pub fn save(state: &State, password: &Secret, phone: &Phone, rng: &mut ChaCha20R
     let sealed = seal(&phone.encode(), lock(password), rng)
         .map_err(|e| ExitError::failed(format!("the state cannot be sealed ({e})"), "free memory and try again"))?;
     replace(&state.state, &sealed).map_err(|e| {
-        ExitError::failed(format!("{} cannot be written ({e})", state.state.display()), "check path, permissions and free space")
+        ExitError::failed(
+            format!("{} cannot be written ({e})", state.state.display()),
+            "check path, permissions and free space",
+        )
     })
 }
 

@@ -47,10 +47,15 @@ pub fn compose(global: &Global, state: &State, wanted: Wanted) -> Result<(), Exi
     if let Some(letters) = &wanted.language {
         message.language = Some(language(letters)?);
     }
-    let composed = phone.compose(message, now()).map_err(|e| ExitError::failed(e.to_string(), "log in, or shorten the text"))?;
+    let composed =
+        phone.compose(message, now()).map_err(|e| ExitError::failed(e.to_string(), "log in, or shorten the text"))?;
     keep::save(state, &password, &phone, &mut keep::chance()?)?;
     if global.json {
-        return print_json(&Composed { ordinal: composed.ordinal, sms: &composed.sms, segments: composed.segments_count });
+        return print_json(&Composed {
+            ordinal: composed.ordinal,
+            sms: &composed.sms,
+            segments: composed.segments_count,
+        });
     }
     print(&composed.sms.iter().map(|sms| format!("{}\n", sms.trim_end())).collect::<String>())
 }
@@ -62,7 +67,10 @@ fn account(phone: &Phone, wanted: &Wanted) -> Result<String, ExitError> {
     let mut of_platform = phone.accounts().iter().filter(|account| account.platform == wanted.platform);
     match (of_platform.next(), of_platform.next()) {
         (Some(only), None) => Ok(only.identifier.clone()),
-        (None, _) => Err(ExitError::failed("no account of this platform is known here", "run: relaymesh phone list, or name --account")),
+        (None, _) => Err(ExitError::failed(
+            "no account of this platform is known here",
+            "run: relaymesh phone list, or name --account",
+        )),
         _ => Err(ExitError::failed("there are several accounts of this platform", "name one with --account")),
     }
 }
@@ -84,9 +92,8 @@ pub fn read(global: &Global, state: &State, text: &str) -> Result<(), ExitError>
     let password = keep::password(state)?;
     let mut phone = keep::load(state, &password)?;
     let mut rng = keep::chance()?;
-    let incoming = phone
-        .read(text, now(), &mut rng)
-        .map_err(|e| ExitError::failed(e.to_string(), "paste the whole SMS, once"))?;
+    let incoming =
+        phone.read(text, now(), &mut rng).map_err(|e| ExitError::failed(e.to_string(), "paste the whole SMS, once"))?;
     keep::save(state, &password, &phone, &mut rng)?;
     let shown = show(incoming);
     if global.json { print_json(&shown) } else { print(&format!("{}\n", shown.text)) }
@@ -102,10 +109,15 @@ fn show(incoming: Incoming) -> Shown {
         Incoming::Reply { mail, at_s, late } => {
             let late = if late { " (came late)" } else { "" };
             let at = crate::render::date(relaymesh_protocol::ids::Timestamp(at_s.saturating_mul(1000)));
-            Shown { kind: "reply", text: format!("from {} at {at}{late}\nsubject: {}\n\n{}", mail.sender, mail.subject, mail.body) }
+            Shown {
+                kind: "reply",
+                text: format!("from {} at {at}{late}\nsubject: {}\n\n{}", mail.sender, mail.subject, mail.body),
+            }
         }
         Incoming::Duplicate => Shown { kind: "duplicate", text: "this reply was read before".to_owned() },
-        Incoming::TokenUpdate { account, .. } => Shown { kind: "token_update", text: format!("new token of {account} is kept") },
+        Incoming::TokenUpdate { account, .. } => {
+            Shown { kind: "token_update", text: format!("new token of {account} is kept") }
+        }
         Incoming::Otp(code) => Shown { kind: "otp", text: code.reveal().to_owned() },
         Incoming::Other => Shown { kind: "other", text: "not a message of RelaySMS".to_owned() },
     }

@@ -23,7 +23,9 @@ use crate::render::table;
 /// Runs a `phone` command.
 pub fn run(global: &Global, command: PhoneCommand) -> Result<(), ExitError> {
     match command {
-        PhoneCommand::Signup { entry, country } => enter(global, &entry, Kind::SignUp { country: country.to_ascii_uppercase() }),
+        PhoneCommand::Signup { entry, country } => {
+            enter(global, &entry, Kind::SignUp { country: country.to_ascii_uppercase() })
+        }
         PhoneCommand::Login { entry } => enter(global, &entry, Kind::LogIn),
         PhoneCommand::Connect { online, platform, code, verifier, redirect } => {
             let proof = code.zip(verifier);
@@ -67,7 +69,8 @@ fn enter(global: &Global, entry: &Entry, kind: Kind) -> Result<(), ExitError> {
         Entered::ResetNeeded { message } => Err(ExitError::failed(message, "reset the password in an app")),
         Entered::In { message, answer } => {
             let finished = pending.finish(&answer, now().seconds(), AgeCheck::Skip, &mut rng);
-            let phone = finished.map_err(|e| ExitError::failed(e.to_string(), "check that the address is one of a relaymesh node"))?;
+            let phone = finished
+                .map_err(|e| ExitError::failed(e.to_string(), "check that the address is one of a relaymesh node"))?;
             keep::save(&entry.online.state, &password, &phone, &mut rng)?;
             tell(global, "logged_in", &message, "")
         }
@@ -95,7 +98,8 @@ fn connect(
     let password = keep::password(&online.state)?;
     let phone = keep::load(&online.state, &password)?;
     let request = phone.authorization_request(platform);
-    let mut request = request.ok_or_else(|| ExitError::failed("this phone is not logged in", "run: relaymesh phone login"))?;
+    let mut request =
+        request.ok_or_else(|| ExitError::failed("this phone is not logged in", "run: relaymesh phone login"))?;
     request.redirect_url = redirect.unwrap_or(request.redirect_url);
     let calls = Calls::to(&online.target)?;
     let Some((code, verifier)) = proof else {
@@ -103,7 +107,9 @@ fn connect(
         if global.json {
             return print_json(&Authorize { url: &url, verifier: &verifier });
         }
-        return print(&format!("{url}\n\nOpen it, grant access, and run this again with --code CODE --verifier {verifier}\n"));
+        return print(&format!(
+            "{url}\n\nOpen it, grant access, and run this again with --code CODE --verifier {verifier}\n"
+        ));
     };
     let message = calls.exchange(ExchangeOAuth2CodeAndStoreRequest {
         long_lived_token: token(&phone)?,
@@ -133,12 +139,17 @@ fn list(global: &Global, online: &Online) -> Result<(), ExitError> {
     keep::save(&online.state, &password, &phone, &mut keep::chance()?)?;
     let rows: Vec<AccountRow<'_>> = listed
         .iter()
-        .map(|one| AccountRow { platform: &one.platform, account: &one.account_identifier, on_device: one.is_stored_on_device })
+        .map(|one| AccountRow {
+            platform: &one.platform,
+            account: &one.account_identifier,
+            on_device: one.is_stored_on_device,
+        })
         .collect();
     if global.json {
         return print_json(&rows);
     }
     let place = |on_device| if on_device { "phone" } else { "node" };
-    let cells = rows.iter().map(|row| vec![row.platform.to_owned(), row.account.to_owned(), place(row.on_device).to_owned()]);
+    let cells =
+        rows.iter().map(|row| vec![row.platform.to_owned(), row.account.to_owned(), place(row.on_device).to_owned()]);
     print(&table(&["PLATFORM", "ACCOUNT", "TOKENS AT"], cells.collect()))
 }

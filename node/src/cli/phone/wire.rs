@@ -43,10 +43,13 @@ impl Calls {
     /// Nothing is sent yet.
     pub fn to(grpc: &Grpc) -> Result<Self, ExitError> {
         let read = |path: &std::path::PathBuf| {
-            let failed = |e| ExitError::failed(format!("{} cannot be read ({e})", path.display()), "name the PEM file with --ca");
+            let failed = |e| {
+                ExitError::failed(format!("{} cannot be read ({e})", path.display()), "name the PEM file with --ca")
+            };
             std::fs::read_to_string(path).map_err(failed)
         };
-        let target = Target { url: grpc.grpc.clone(), ca_pem: grpc.ca.as_ref().map(read).transpose()?, server_name: None };
+        let target =
+            Target { url: grpc.grpc.clone(), ca_pem: grpc.ca.as_ref().map(read).transpose()?, server_name: None };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -65,7 +68,8 @@ impl Calls {
                     Ok(entered(got.requires_ownership_proof, false, got.message, parts))
                 }
                 Kind::LogIn => {
-                    let got = client.authenticate_entity(authenticate(fields)).await.map_err(|e| refused(&e))?.into_inner();
+                    let got =
+                        client.authenticate_entity(authenticate(fields)).await.map_err(|e| refused(&e))?.into_inner();
                     let parts = (got.long_lived_token, got.server_publish_pub_key, got.server_device_id_pub_key);
                     Ok(entered(got.requires_ownership_proof, got.requires_password_reset, got.message, parts))
                 }
@@ -100,7 +104,11 @@ impl Calls {
         self.runtime.block_on(async {
             let mut client = publisher(&self.target).await.map_err(|e| no_connection(&e))?;
             let got = client.exchange_o_auth2_code_and_store(request).await.map_err(|e| refused(&e))?.into_inner();
-            if got.success { Ok(got.message) } else { Err(ExitError::failed(got.message, "ask for a new address and try again")) }
+            if got.success {
+                Ok(got.message)
+            } else {
+                Err(ExitError::failed(got.message, "ask for a new address and try again"))
+            }
         })
     }
 
@@ -120,15 +128,23 @@ impl Calls {
     }
 }
 
-fn entered(code_sent: bool, reset: bool, message: String, (token, publish, device): (String, String, String)) -> Entered {
+fn entered(
+    code_sent: bool,
+    reset: bool,
+    message: String,
+    (token, publish, device): (String, String, String),
+) -> Entered {
     if reset {
         return Entered::ResetNeeded { message };
     }
     if code_sent {
         return Entered::CodeSent { message };
     }
-    let answer =
-        EntityAnswer { long_lived_token: token.into(), server_publish_pub_key: publish, server_device_id_pub_key: device };
+    let answer = EntityAnswer {
+        long_lived_token: token.into(),
+        server_publish_pub_key: publish,
+        server_device_id_pub_key: device,
+    };
     Entered::In { message, answer }
 }
 
