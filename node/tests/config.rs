@@ -1,4 +1,5 @@
 //! The built binary on configurations: every wrong value is one line and exit code 4, `init` is safe, layers are right.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

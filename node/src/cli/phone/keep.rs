@@ -83,3 +83,26 @@ fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 fn lock(password: &Secret) -> Lock<'_> {
     Lock::Passphrase { text: password.expose(), cost: Cost::DEFAULT }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_state_is_private_and_opens_only_under_its_password() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State { state: dir.path().join("p"), password_file: None };
+        let mut phone = Phone::new("+237650123456".parse().unwrap());
+        phone.set_next_image_session(9);
+        save(&state, &"one".into(), &phone, &mut chance().unwrap()).unwrap();
+        assert_eq!(load(&state, &"one".into()).unwrap().next_image_session(), 9);
+        assert_eq!(fs::metadata(&state.state).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(load(&state, &"two".into()).unwrap_err().what.contains("does not open"));
+        phone.set_next_image_session(10);
+        save(&state, &"one".into(), &phone, &mut chance().unwrap()).unwrap();
+        assert_eq!(load(&state, &"one".into()).unwrap().next_image_session(), 10);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}

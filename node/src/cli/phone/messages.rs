@@ -57,7 +57,9 @@ pub fn compose(global: &Global, state: &State, wanted: Wanted) -> Result<(), Exi
             segments: composed.segments_count,
         });
     }
-    print(&composed.sms.iter().map(|sms| format!("{}\n", sms.trim_end())).collect::<String>())
+    // Texts can have line breaks of their own; an empty line is between two SMS.
+    let texts: Vec<&str> = composed.sms.iter().map(|sms| sms.trim_end()).collect();
+    print(&format!("{}\n", texts.join("\n\n")))
 }
 
 fn account(phone: &Phone, wanted: &Wanted) -> Result<String, ExitError> {
