@@ -26,7 +26,8 @@ fn demo(args: &[&str]) -> Command {
 
 /// Runs a demo to its end; gives standard output of a good end.
 async fn story(args: &[&str]) -> String {
-    let output = tokio::time::timeout(STORY_WITHIN, demo(args).output()).await.expect("it ends by itself").unwrap();
+    let output = tokio::time::timeout(STORY_WITHIN, demo(args).output()).await;
+    let output = output.expect("it ends by itself").expect("it starts");
     let (told, failed) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(0), "{told}\n{failed}");
     told.into_owned()
@@ -49,7 +50,10 @@ async fn the_story_ends_with_everything_published_once() {
 async fn one_node_tells_the_story_too_as_one_document() {
     let told = story(&["--once", "--nodes", "1", "--json", "--seed", "5"]).await;
     let document: Value = serde_json::from_str(&told).expect("one JSON document");
-    assert_eq!((&document["published"], &document["duplicates"], &document["lost"]), (&11.into(), &0.into(), &0.into()));
+    assert_eq!(
+        (&document["published"], &document["duplicates"], &document["lost"]),
+        (&11.into(), &0.into(), &0.into())
+    );
     let events = document["events"].as_array().unwrap();
     assert!(events.iter().any(|event| event["room"] == "platform"), "{told}");
     assert!(!told.contains("+237650"), "numbers are masked: {told}");
@@ -74,12 +78,12 @@ async fn kept_nodes_publish_what_a_phone_sends_and_end_with_the_demo() {
     let dir = parent.path().join("demo");
     let mut keeper = demo(&["--keep", "--dir", dir.to_str().unwrap()]).spawn().unwrap();
     let description = description(&dir, &mut keeper).await;
-    let pids: Vec<u32> = nodes(&description).iter().map(|node| pid(node)).collect();
+    let pids: Vec<u32> = nodes(&description).iter().map(pid).collect();
     assert_eq!(pids.len(), 3);
     assert!(pids.iter().all(|pid| is_alive(*pid)));
 
     let text = "Sent by a test";
-    publish(&description, text).await;
+    publish(&description, text).await.unwrap();
     let log = description["platform_log"].as_str().unwrap();
     assert_eq!(count_in_log(Path::new(log), text).await.unwrap(), 1);
 
@@ -97,7 +101,7 @@ async fn description(dir: &Path, keeper: &mut Child) -> Value {
         if let Ok(text) = std::fs::read_to_string(dir.join("demo.json")) {
             return serde_json::from_str(&text).expect("demo.json is written whole");
         }
-        assert!(keeper.try_wait().unwrap().is_none(), "the demo ended");
+        assert!(keeper.try_wait().is_ok_and(|end| end.is_none()), "the demo ended");
         assert!(begun.elapsed() < STORY_WITHIN, "no demo.json");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -111,19 +115,24 @@ fn pid(node: &Value) -> u32 {
     node["pid"].as_u64().and_then(|pid| pid.try_into().ok()).expect("a pid")
 }
 
-/// Signs up at node C and sends one message through node A's open door.
-async fn publish(description: &Value, text: &str) {
+/// Signs up at node C and sends one message, twice, through node A's open door.
+async fn publish(description: &Value, text: &str) -> anyhow::Result<()> {
     let http = Http::new();
-    let grpc = nodes(description)[2]["grpc"].as_str().unwrap();
-    let mut outbox = Follow::new(description["sms_outbox"].as_str().unwrap().into());
-    let mut person = Person::sign_up(grpc, "+237650100099", &mut outbox, 99).await.unwrap();
-    let account = person.connect(&http, "tester").await.unwrap();
+    let mut outbox = Follow::new(field(description, "sms_outbox").into());
+    let grpc = field(&nodes(description)[2], "grpc");
+    let mut person = Person::sign_up(grpc, "+237650100099", &mut outbox, 99).await?;
+    let account = person.connect(&http, "tester").await?;
     assert!(account.contains("tester"), "{account}");
-    let door = format!("{}/v3/publish", nodes(description)[0]["http"].as_str().unwrap());
+    let door = format!("{}/v3/publish", field(&nodes(description)[0], "http"));
     let gateway = GatewayClient::new("test", "A", door, http);
-    let sms = person.compose(text, true).unwrap();
+    let sms = person.compose(text, true)?;
     for _ in 0..2 {
-        let answer = gateway.forward(person.number.reveal(), &sms).await.unwrap();
+        let answer = gateway.forward(person.number.reveal(), &sms).await?;
         assert_eq!((answer.status, answer.accepted()), (200, true), "{}", answer.text);
     }
+    Ok(())
+}
+
+fn field<'a>(value: &'a Value, name: &str) -> &'a str {
+    value[name].as_str().expect("a text")
 }

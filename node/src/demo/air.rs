@@ -24,7 +24,7 @@ pub struct Air {
 
 struct Shared {
     network: Mutex<SmsNetwork>,
-    /// Texts that a node accepted, and what it said.
+    /// Texts that a node accepted, and as which message.
     accepted: Mutex<BTreeMap<String, String>>,
     timeline: Arc<Timeline>,
     /// The phone's number.
@@ -116,11 +116,12 @@ impl Air {
         if !answer.accepted() {
             return format!("{said} (refused: {})   {end}", answer.text);
         }
-        let first = self.answers().insert(letter.text.clone(), answer.text.clone());
+        let id = message_id(&answer.text).to_owned();
+        let first = self.answers().insert(letter.text.clone(), id.clone());
         match first {
             None => format!("{said} (stored)   {end}"),
-            Some(text) if text == answer.text => format!("{said} (the same message, merged)   {end}"),
-            Some(_) => format!("{said} (a copy)   {end}"),
+            Some(known) if known == id => format!("{said} (the same message, merged)   {end}"),
+            Some(_) => format!("{said} (taken for another message)   {end}"),
         }
     }
 
@@ -134,5 +135,22 @@ impl Air {
 
     fn answers(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
         self.shared.accepted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The message that an answer is about; it stands at its end, whatever is said of it.
+fn message_id(answer: &str) -> &str {
+    answer.rsplit(' ').next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_about_one_message_are_recognised() {
+        assert_eq!(message_id("accepted 0a1b"), message_id("Successfully sent message 0a1b"));
+        assert_ne!(message_id("accepted 0a1b"), message_id("accepted 0a1c"));
+        assert_eq!(message_id(""), "");
     }
 }

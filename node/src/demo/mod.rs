@@ -94,18 +94,25 @@ async fn play(args: &DemoArgs) -> Result<()> {
         told = tell(args, &timeline) => told?,
         () = signals.first() => return Err(interrupted()),
     };
+    if args.once {
+        told.watch.abort();
+        // Its last line comes before the count, not behind it.
+        let _ = (&mut told.watch).await;
+    }
     timeline.note(&told.tally.to_string());
     if !args.once {
         told.story.stage().describe()?;
         stay(&mut told.story, &timeline, &mut signals).await?;
     }
-    let Told { story, tally, composed, .. } = told;
+    let Told { story, tally, composed, watch } = told;
+    drop(watch);
     story.into_stage().end().await?;
     if args.json {
         say(&json!({
             "schema": "relaymesh.demo/1", "seed": args.seed, "published": tally.published,
             "duplicates": tally.duplicates, "lost": tally.lost, "events": timeline.events(),
-        }).to_string());
+        })
+        .to_string());
     }
     if tally.is_clean(composed) { Ok(()) } else { bail!("not every message was published once: {tally}") }
 }
@@ -116,7 +123,7 @@ struct Told {
     tally: Tally,
     /// How many messages the story had.
     composed: usize,
-    _watch: AbortOnDropHandle<()>,
+    watch: AbortOnDropHandle<()>,
 }
 
 async fn tell(args: &DemoArgs, timeline: &Arc<Timeline>) -> Result<Told> {
@@ -126,7 +133,7 @@ async fn tell(args: &DemoArgs, timeline: &Arc<Timeline>) -> Result<Told> {
     let mut story = Story::begin(stage, Arc::clone(timeline), args.seed).await?;
     let tally = story.tell().await?;
     let composed = story.composed();
-    Ok(Told { story, tally, composed, _watch: watch })
+    Ok(Told { story, tally, composed, watch })
 }
 
 /// Nodes and platform for programs and people that go on from here.

@@ -18,9 +18,8 @@ use super::kit::settings;
 use super::timeline::{Room, Timeline};
 
 /// Where the instances are. One for each node that a demo may have.
-const PLACES: [&str; 12] = [
-    "douala", "lagos", "paris", "dakar", "accra", "kigali", "tunis", "lima", "hanoi", "sofia", "oslo", "quito",
-];
+const PLACES: [&str; 12] =
+    ["douala", "lagos", "paris", "dakar", "accra", "kigali", "tunis", "lima", "hanoi", "sofia", "oslo", "quito"];
 /// Most nodes of a demo.
 pub const NODES_MAX: usize = PLACES.len();
 /// The number of the first gateway client; the others follow.
@@ -103,8 +102,13 @@ impl Stage {
     /// Gateway clients to be: the node each forwards to and its name. They are never at the home, unless it is alone.
     fn doors(&self) -> Vec<(usize, String)> {
         let count = self.nodes.len().saturating_sub(1).max(1);
-        let mut doors: Vec<(usize, String)> =
-            self.nodes.iter().take(count).enumerate().map(|(at, node)| (at, format!("gc-{}", node.instance()))).collect();
+        let mut doors: Vec<(usize, String)> = self
+            .nodes
+            .iter()
+            .take(count)
+            .enumerate()
+            .map(|(at, node)| (at, format!("gc-{}", node.instance())))
+            .collect();
         if doors.len() == 1 {
             doors.push((0, SECOND_CLIENT.to_owned()));
         }
@@ -185,7 +189,8 @@ fn describe_node(node: &Node) -> Value {
 /// The directory of a demo: the one that was named, if no demo was in it, or one that goes away with it.
 fn place(dir: Option<&Path>) -> Result<(PathBuf, Option<TempDir>)> {
     let Some(dir) = dir else {
-        let temporary = tempfile::Builder::new().prefix("relaymesh-demo-").tempdir().context("no temporary directory")?;
+        let temporary =
+            tempfile::Builder::new().prefix("relaymesh-demo-").tempdir().context("no temporary directory")?;
         return Ok((temporary.path().to_owned(), Some(temporary)));
     };
     fs::create_dir_all(dir).with_context(|| format!("{} cannot be made", dir.display()))?;
@@ -197,9 +202,10 @@ fn place(dir: Option<&Path>) -> Result<(PathBuf, Option<TempDir>)> {
 
 /// A, B, C …
 fn name(index: usize) -> String {
-    u8::try_from(index).ok().and_then(|index| b'A'.checked_add(index)).map_or_else(String::new, |letter| {
-        char::from(letter).to_string()
-    })
+    u8::try_from(index)
+        .ok()
+        .and_then(|index| b'A'.checked_add(index))
+        .map_or_else(String::new, |letter| char::from(letter).to_string())
 }
 
 #[cfg(test)]

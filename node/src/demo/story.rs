@@ -28,6 +28,9 @@ const STEP_TIME: Duration = Duration::from_secs(3);
 const STORY_TIME: Duration = Duration::from_millis(13_500);
 /// What the messages have at least after the restart, however slow the machine was before.
 const REPAIR_TIME: Duration = Duration::from_secs(if cfg!(debug_assertions) { 30 } else { 6 });
+/// How long after the phone sent the last three the home is killed: all three are in the air then, and reach nodes that
+/// cannot reach it.
+const KILL_AFTER: Duration = Duration::from_millis(10);
 /// How long the home is down.
 const DOWN_TIME: Duration = Duration::from_millis(500);
 /// A second post would come within this time after the last first one.
@@ -126,8 +129,8 @@ impl Story {
         for (turn, letter) in letters.iter().enumerate() {
             self.launch(letter, &[turn % 2]);
         }
-        // The first is being delivered, the last still in the air.
-        tokio::time::sleep(Weather::ROUGH.delay_min * 4).await;
+        // None has arrived anywhere yet.
+        tokio::time::sleep(KILL_AFTER).await;
         let home = self.stage.home()?;
         home.kill().await?;
         let name = home.name().to_owned();
@@ -145,10 +148,15 @@ impl Story {
         posts.intersection(&self.composed).count()
     }
 
-    /// Waits until everything composed so far is published, but no longer than a step takes.
+    /// Waits until everything composed so far is published and no copy is in the air, but no longer than a step takes.
     async fn step(&self) {
         // Running late is no end yet: the count at the end decides.
-        let _ = tokio::time::timeout(STEP_TIME, self.all_published()).await;
+        let _ = tokio::time::timeout(STEP_TIME, self.quiet()).await;
+    }
+
+    async fn quiet(&self) {
+        self.all_published().await;
+        self.air.clear().await;
     }
 
     async fn all_published(&self) {
@@ -160,11 +168,7 @@ impl Story {
     /// Waits for what is on its way, then counts.
     async fn count(&self) -> Result<Tally> {
         let rest = STORY_TIME.saturating_sub(self.timeline.elapsed()).max(REPAIR_TIME);
-        let quiet = async {
-            self.all_published().await;
-            self.air.clear().await;
-        };
-        if tokio::time::timeout(rest, quiet).await.is_ok() {
+        if tokio::time::timeout(rest, self.quiet()).await.is_ok() {
             tokio::time::sleep(SETTLE_TIME).await;
         }
         Ok(Tally::count(&self.composed, &self.air.accepted(), &self.stage.posts()))

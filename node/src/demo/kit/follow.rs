@@ -100,7 +100,8 @@ mod tests {
         assert_eq!(outbox.look().unwrap(), []);
         let mut file = File::create(&path).unwrap();
         file.write_all(b"{\"to\":\"+2376\",\"text\":\"one\",\"at\":1}\n{\"to\":\"+2377\",").unwrap();
-        let texts = |outbox: &mut Follow<Sms>| outbox.look().unwrap().into_iter().map(|sms| sms.text).collect::<Vec<_>>();
+        let texts =
+            |outbox: &mut Follow<Sms>| outbox.look().unwrap().into_iter().map(|sms| sms.text).collect::<Vec<_>>();
         assert_eq!(texts(&mut outbox), ["one"]);
         assert!(texts(&mut outbox).is_empty());
         file.write_all(b"\"text\":\"two\",\"at\":2}\nnoise\n").unwrap();

@@ -44,7 +44,8 @@ pub async fn connected(node: &Node, peer_id: &str) -> Result<()> {
     let look = async || {
         let answer = node.ask(&["node", "list"]).await?;
         let rows = rows(&answer, "peer_id");
-        let there = rows.iter().any(|row| text(row, "peer_id") == Some(peer_id) && text(row, "state") == Some("connected"));
+        let there =
+            rows.iter().any(|row| text(row, "peer_id") == Some(peer_id) && text(row, "state") == Some("connected"));
         there.then_some(()).with_context(|| format!("node {} does not reach {peer_id}", node.name()))
     };
     eventually(look).await

@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -75,7 +76,8 @@ impl Node {
     pub async fn init(binary: &Path, plan: Plan) -> Result<Self> {
         let node = Self { plan, binary: binary.to_owned(), peer_id: String::new(), child: None };
         let Plan { name, instance, dir, key_file, ports, settings } = &node.plan;
-        fs::create_dir_all(dir).with_context(|| format!("{} cannot be made", dir.display()))?;
+        make_private(dir)?;
+        make_private(key_file.parent().unwrap_or(dir))?;
         let mut init = relaymesh(binary);
         init.arg("init").arg("--dir").arg(dir).args(["--name", name, "--instance", instance]);
         init.arg("--http").arg(address(ports.http)).arg("--grpc").arg(address(ports.grpc));
@@ -187,7 +189,10 @@ impl Node {
     /// Kills the process as a power cut would: SIGKILL, nothing is said before.
     pub async fn kill(&mut self) -> Result<()> {
         let Some(mut child) = self.child.take() else { return Ok(()) };
-        child.kill().await.with_context(|| format!("node {} cannot be killed", self.plan.name))
+        // It may have ended by itself; then there is only its end to wait for.
+        let _ = child.start_kill();
+        child.wait().await.with_context(|| format!("node {} cannot be killed", self.plan.name))?;
+        Ok(())
     }
 
     /// Asks the running node something through its command line; the answer is its JSON document.
@@ -216,10 +221,15 @@ async fn finish(mut command: Command) -> Result<String> {
     let output = output.context("no process can be started")?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        let printed = String::from_utf8_lossy(&output.stdout);
-        bail!("{} {}", said.trim(), printed.trim());
+        bail!("{}", said.trim().trim_start_matches("error: "));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Makes a directory that nobody else may enter, if it is not there. Several nodes may want the same one at once.
+fn make_private(dir: &Path) -> Result<()> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.with_context(|| format!("{} cannot be made", dir.display()))
 }
 
 fn address(port: u16) -> String {
