@@ -1,0 +1,69 @@
+//! Runs `docs/gateway-client-conformance.jsonl`, the list that authors of gateway clients run by curl.
+
+use std::collections::BTreeSet;
+
+use axum::body::Body;
+use axum::http::Request;
+use relaymesh_core::command::{Command, Reply, Submitted};
+use relaymesh_core::gateway_id;
+use relaymesh_protocol::detect::{Detected, detect};
+use relaymesh_protocol::ids::MessageId;
+use serde_json::Value;
+
+use crate::fake::{Fake, send};
+
+const CASES: &str = include_str!("../../../../docs/gateway-client-conformance.jsonl");
+const GUIDE: &str = include_str!("../../../../docs/gateway-client.md");
+const TOKEN: &str = "conformance-token";
+
+/// Tells payloads from private SMS as a node does, and knows one gateway client.
+fn node() -> Fake {
+    Fake::new(|command| {
+        let Command::Submit(submit) = command else { panic!("only submissions, got {command:?}") };
+        if submit.door != relaymesh_core::command::Door::Gateway(gateway_id(TOKEN)) {
+            let refusal = relaymesh_core::command::Refusal::new(
+                relaymesh_core::command::Code::NotFound,
+                "no such gateway client",
+            );
+            return Reply::Refused(refusal);
+        }
+        Reply::Submitted(match detect(submit.text.reveal()) {
+            Ok(Detected::Message(message)) => {
+                Submitted::Accepted { message: MessageId::of(b"origin", &message.bytes), outcome: None }
+            }
+            Ok(Detected::Segment(segment)) => Submitted::Segment { received: 1, total: 0, session: segment.session },
+            Err(_) => Submitted::Ignored,
+        })
+    })
+}
+
+#[tokio::test]
+async fn every_case_of_the_list_holds() {
+    let mut names = BTreeSet::new();
+    for line in CASES.lines() {
+        let case: Value = serde_json::from_str(line).unwrap();
+        let text = |name: &str| case[name].as_str().unwrap_or_else(|| panic!("{name} in {line}"));
+        assert!(names.insert(text("name").to_owned()), "twice: {line}");
+        let path = text("path").replace("TOKEN", TOKEN);
+        let mut request = Request::builder().method(text("method")).uri(path);
+        if let Some(content_type) = case["content_type"].as_str() {
+            request = request.header("content-type", content_type);
+        }
+        let answer = send(&node().http(), request.body(Body::from(text("body").to_owned())).unwrap()).await;
+        assert_eq!(u64::from(answer.status.as_u16()), case["status"].as_u64().unwrap(), "{line}: {}", answer.body);
+        if let Some(contains) = case["answer_contains"].as_str() {
+            assert!(answer.body.contains(contains), "{line}: {}", answer.body);
+        }
+    }
+    assert!(names.len() >= 15, "the list is read");
+}
+
+#[test]
+fn the_guide_names_the_list_and_every_status_in_it() {
+    assert!(GUIDE.contains("gateway-client-conformance.jsonl"));
+    for line in CASES.lines() {
+        let case: Value = serde_json::from_str(line).unwrap();
+        let status = case["status"].to_string();
+        assert!(GUIDE.contains(&status), "the guide does not explain {status}");
+    }
+}
