@@ -138,10 +138,8 @@ impl<A: Ask> entity_server::Entity for Entity<A> {
         request: Request<ListEntityStoredTokensRequest>,
     ) -> Result<Response<ListEntityStoredTokensResponse>, Status> {
         let r = request.into_inner();
-        let command = AccountCommand::ListTokens {
-            llt: r.long_lived_token.into(),
-            migrate_to_device: r.migrate_to_device,
-        };
+        let command =
+            AccountCommand::ListTokens { llt: r.long_lived_token.into(), migrate_to_device: r.migrate_to_device };
         let AccountReply::Tokens { tokens, message } = self.account(command).await? else {
             return Err(errors::grpc_mismatch());
         };

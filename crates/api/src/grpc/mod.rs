@@ -37,6 +37,7 @@ pub struct GrpcService<A> {
     entity: EntityServer<entity::Entity<A>>,
     publisher: PublisherServer<publisher::Publisher<A>>,
     calls: Arc<Semaphore>,
+    patience: Duration,
 }
 
 /// Both services, answered by `ask`.
@@ -45,12 +46,18 @@ pub fn grpc_router<A: Ask>(ask: A) -> GrpcService<A> {
         entity: EntityServer::new(entity::Entity::new(ask.clone())).max_decoding_message_size(REQUEST_BYTES_MAX),
         publisher: PublisherServer::new(publisher::Publisher::new(ask)).max_decoding_message_size(REQUEST_BYTES_MAX),
         calls: Arc::new(Semaphore::new(CALLS_MAX)),
+        patience: CALL_TIMEOUT,
     }
 }
 
 impl<A> Clone for GrpcService<A> {
     fn clone(&self) -> Self {
-        Self { entity: self.entity.clone(), publisher: self.publisher.clone(), calls: Arc::clone(&self.calls) }
+        Self {
+            entity: self.entity.clone(),
+            publisher: self.publisher.clone(),
+            calls: Arc::clone(&self.calls),
+            patience: self.patience,
+        }
     }
 }
 
@@ -73,9 +80,9 @@ impl<A: Ask> Service<Request<Body>> for GrpcService<A> {
         let Ok(permit) = Arc::clone(&self.calls).try_acquire_owned() else {
             return Box::pin(async { Ok(Status::unavailable(BUSY).into_http()) });
         };
-        let called = self.dispatch(request);
+        let called = tokio::time::timeout(self.patience, self.dispatch(request));
         Box::pin(async move {
-            let answer = tokio::time::timeout(CALL_TIMEOUT, called).await;
+            let answer = called.await;
             drop(permit);
             answer.unwrap_or_else(|_| Ok(Status::unavailable(BUSY).into_http()))
         })
@@ -89,6 +96,51 @@ impl<A: Ask> GrpcService<A> {
             Some(ENTITY) => self.entity.call(request),
             Some(PUBLISHER) => self.publisher.call(request),
             _ => Box::pin(async { Ok(Status::unimplemented("no such service").into_http()) }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use relaymesh_core::command::{Command, Reply};
+
+    use super::*;
+
+    /// A node that never answers.
+    #[derive(Clone)]
+    struct Silent;
+
+    impl Ask for Silent {
+        async fn ask(&self, _: Command) -> Reply {
+            std::future::pending().await
+        }
+    }
+
+    async fn call(service: &mut GrpcService<Silent>, path: &str) -> tonic::Code {
+        // An empty message: not compressed, no bytes.
+        let body = Body::new(axum::body::Body::from(vec![0; 5]));
+        let request = Request::post(path).header("content-type", "application/grpc").body(body).unwrap();
+        let response = service.call(request).await.unwrap();
+        Status::from_header_map(response.headers()).unwrap().code()
+    }
+
+    #[tokio::test]
+    async fn a_full_port_sheds_and_an_endless_call_is_given_up() {
+        const PATH: &str = "/vault.v1.Entity/DeleteEntity";
+        let mut service = GrpcService { patience: Duration::from_millis(20), ..grpc_router(Silent) };
+        assert_eq!(call(&mut service, PATH).await, tonic::Code::Unavailable);
+        assert_eq!(service.calls.available_permits(), CALLS_MAX, "given back");
+        let mut full = GrpcService { calls: Arc::new(Semaphore::new(0)), patience: CALL_TIMEOUT, ..service };
+        assert_eq!(call(&mut full, PATH).await, tonic::Code::Unavailable);
+    }
+
+    #[tokio::test]
+    async fn other_services_and_calls_are_unknown() {
+        let mut service = grpc_router(Silent);
+        for path in
+            ["/vault.v1.EntityInternal/DecryptPayload", "/", "/vault.v1.Entity/Nothing", "/publisher.v1.Publisher"]
+        {
+            assert_eq!(call(&mut service, path).await, tonic::Code::Unimplemented, "{path}");
         }
     }
 }

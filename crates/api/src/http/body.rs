@@ -27,8 +27,7 @@ pub(super) async fn json_object(request: Request) -> Result<Map<String, Value>, 
     if announced(&parts.headers).is_some_and(|bytes| bytes > BODY_BYTES_MAX as u64) {
         return Err(TOO_LARGE);
     }
-    let bytes = tokio::time::timeout(BODY_TIMEOUT, collect(body)).await.map_err(|_| RequestError::TooSlow)??;
-    parse(&bytes)
+    parse(&within(BODY_TIMEOUT, body).await?)
 }
 
 const TOO_LARGE: RequestError = RequestError::TooLarge { max: BODY_BYTES_MAX };
@@ -41,6 +40,10 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+async fn within(limit: Duration, body: Body) -> Result<Vec<u8>, RequestError> {
+    tokio::time::timeout(limit, collect(body)).await.map_err(|_| RequestError::TooSlow)?
 }
 
 async fn collect(body: Body) -> Result<Vec<u8>, RequestError> {
@@ -62,5 +65,21 @@ fn parse(bytes: &[u8]) -> Result<Map<String, Value>, RequestError> {
     match serde_json::from_str(text).map_err(|_| RequestError::NotJson)? {
         Value::Object(object) => Ok(object),
         _ => Err(RequestError::NotObject),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Bytes;
+    use futures::stream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_never_comes_is_given_up() {
+        let body = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+        assert_eq!(within(Duration::from_millis(20), body).await, Err(RequestError::TooSlow));
+        let body = Body::from("here");
+        assert_eq!(within(Duration::from_secs(5), body).await.as_deref(), Ok(&b"here"[..]));
     }
 }

@@ -95,10 +95,7 @@ pub(super) async fn tests<A: Ask>(
 }
 
 /// `POST /v3/clients/{msisdn}/tests`; the body is ignored.
-pub(super) async fn start_test<A: Ask>(
-    State(shared): State<Shared<A>>,
-    msisdn: Which,
-) -> Result<Response, HttpError> {
+pub(super) async fn start_test<A: Ask>(State(shared): State<Shared<A>>, msisdn: Which) -> Result<Response, HttpError> {
     let msisdn = which(msisdn)?.into();
     match shared.clients(ClientsCommand::StartTest { msisdn }).await? {
         ClientsReply::Started { test_id, started } => Ok(Json(json!({
@@ -126,7 +123,11 @@ fn which(path: Which) -> Result<String, RequestError> {
     path.map(|Path(which)| which).map_err(|_| RequestError::NoPage)
 }
 
-fn optional(text: Option<&str>, parse: fn(&str) -> Option<u64>, error: RequestError) -> Result<Option<u64>, RequestError> {
+fn optional(
+    text: Option<&str>,
+    parse: fn(&str) -> Option<u64>,
+    error: RequestError,
+) -> Result<Option<u64>, RequestError> {
     text.map(|text| parse(text).ok_or(error)).transpose()
 }
 

@@ -11,8 +11,11 @@ const ALL: [(HeaderName, &str); 8] = [
     (header::CONTENT_SECURITY_POLICY, "script-src 'self'; object-src 'self'"),
     (header::REFERRER_POLICY, "strict-origin-when-cross-origin"),
     (header::CACHE_CONTROL, "no-cache"),
-    (PERMISSIONS_POLICY, "accelerometer=(), camera=(), geolocation=(), gyroscope=(), magnetometer=(), microphone=(), \
-                          payment=(), usb=()"),
+    (
+        PERMISSIONS_POLICY,
+        "accelerometer=(), camera=(), geolocation=(), gyroscope=(), magnetometer=(), microphone=(), \
+                          payment=(), usb=()",
+    ),
 ];
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 

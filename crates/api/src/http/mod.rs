@@ -64,7 +64,11 @@ impl<A: Ask> Shared<A> {
 
 /// Every HTTP address of a node, answered by `ask`.
 pub fn http_router<A: Ask>(ask: A, config: HttpConfig) -> Router {
-    let shared = Shared { ask, config: Arc::new(config), requests: Arc::new(Semaphore::new(REQUESTS_MAX)) };
+    let requests = Arc::new(Semaphore::new(REQUESTS_MAX));
+    routes(Shared { ask, config: Arc::new(config), requests })
+}
+
+fn routes<A: Ask>(shared: Shared<A>) -> Router {
     let work = Router::new()
         .route("/v3/publish", post(submit::open::<A>))
         .route("/sms/platform/{any}", post(submit::open::<A>))
@@ -99,4 +103,33 @@ async fn no_page() -> HttpError {
 
 async fn no_method() -> HttpError {
     RequestError::Method.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[derive(Clone)]
+    struct Nobody;
+
+    impl Ask for Nobody {
+        async fn ask(&self, command: Command) -> Reply {
+            panic!("shed before it is asked: {command:?}")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_port_sheds_work_but_stays_alive() {
+        let requests = Arc::new(Semaphore::new(0));
+        let router = routes(Shared { ask: Nobody, config: Arc::default(), requests });
+        for (path, status) in [("/v3/clients", 503), ("/v1/platforms", 503), ("/health/live", 200)] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let response = router.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.status(), status, "{path}");
+            assert_eq!(response.headers().contains_key("retry-after"), status == 503);
+        }
+    }
 }

@@ -15,8 +15,7 @@ pub(super) type Parameters = BTreeMap<String, String>;
 const PER_PAGE: u32 = 10;
 /// Rows of a page at most, as the core has it.
 const PER_PAGE_MAX: u32 = 100;
-const ERROR: RequestError =
-    RequestError::Parameter("Invalid page or per_page parameter. Must be positive integers.");
+const ERROR: RequestError = RequestError::Parameter("Invalid page or per_page parameter. Must be positive integers.");
 
 /// Which page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -31,6 +31,10 @@ const LINGER: Duration = Duration::from_secs(2);
 /// Serves `router` on `listener` until `shutdown` completes; requests under way then have ten seconds to end.
 /// Dropping the future closes the port and cuts all connections.
 pub async fn serve_http(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()> + Send) {
+    serve(listener, router, shutdown, HEADER_TIMEOUT).await;
+}
+
+async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()> + Send, patience: Duration) {
     let (stop, stopping) = watch::channel(());
     let seats = Seats::new();
     let mut connections = JoinSet::new();
@@ -39,7 +43,7 @@ pub async fn serve_http(listener: TcpListener, router: Router, shutdown: impl Fu
         tokio::select! {
             () = &mut shutdown => break,
             (stream, seat) = accept(&listener, &seats) => {
-                connections.spawn(connection(stream, seat, router.clone(), stopping.clone()));
+                connections.spawn(connection(stream, seat, router.clone(), stopping.clone(), patience));
             }
             Some(_) = connections.join_next() => {}
         }
@@ -51,9 +55,15 @@ pub async fn serve_http(listener: TcpListener, router: Router, shutdown: impl Fu
 }
 
 /// One connection, from its first byte to its end.
-async fn connection(stream: TcpStream, seat: Seat, router: Router, mut stopping: watch::Receiver<()>) {
+async fn connection(
+    stream: TcpStream,
+    seat: Seat,
+    router: Router,
+    mut stopping: watch::Receiver<()>,
+    patience: Duration,
+) {
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_header_size(HEADER_BYTES_MAX);
+    builder.timer(TokioTimer::new()).header_read_timeout(patience).max_header_size(HEADER_BYTES_MAX);
     let mut connection = builder.serve_connection(TokioIo::new(stream), Pages(router));
     let mut stops = false;
     loop {
@@ -94,5 +104,54 @@ impl Service<Request<Incoming>> for Pages {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         Box::pin(self.0.clone().oneshot(request.map(Body::new)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_millis(200);
+
+    async fn connect() -> TcpStream {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        tokio::spawn(serve(listener, Router::new(), std::future::pending(), PATIENCE));
+        TcpStream::connect(addr).await.unwrap()
+    }
+
+    async fn is_closed(mut stream: TcpStream) -> bool {
+        let started = Instant::now();
+        let mut rest = Vec::new();
+        let _ = tokio::time::timeout(10 * PATIENCE, stream.read_to_end(&mut rest)).await;
+        started.elapsed() < 8 * PATIENCE
+    }
+
+    #[tokio::test]
+    async fn who_says_nothing_loses_the_connection() {
+        assert!(is_closed(connect().await).await);
+    }
+
+    #[tokio::test]
+    async fn who_never_ends_the_headers_loses_the_connection() {
+        let (mut read, mut write) = connect().await.into_split();
+        write.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+        let trickle = async {
+            while write.write_all(b"x-slow: y\r\n").await.is_ok() {
+                tokio::time::sleep(PATIENCE / 10).await;
+            }
+        };
+        let mut rest = Vec::new();
+        let ended = async { tokio::join!(trickle, read.read_to_end(&mut rest)) };
+        assert!(tokio::time::timeout(2 * LINGER, ended).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_idles_after_an_answer_loses_the_connection() {
+        let mut stream = connect().await;
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        assert!(is_closed(stream).await);
     }
 }

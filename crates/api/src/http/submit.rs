@@ -20,10 +20,7 @@ enum Dates {
 }
 
 /// `POST /v3/publish`, `POST /sms/platform/{any}`.
-pub(super) async fn open<A: Ask>(
-    State(shared): State<Shared<A>>,
-    request: Request,
-) -> Result<Response, HttpError> {
+pub(super) async fn open<A: Ask>(State(shared): State<Shared<A>>, request: Request) -> Result<Response, HttpError> {
     if !shared.config.open {
         return Err(RequestError::Closed.into());
     }
@@ -39,17 +36,12 @@ pub(super) async fn gateway<A: Ask>(
     token: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response, HttpError> {
-    let Path(token) = token.map_err(|_| RequestError::NoPage)?;
+    let token = token.ok().map(|Path(token)| token).filter(|token| !token.is_empty()).ok_or(RequestError::NoPage)?;
     let door = Door::Gateway(gateway_id(&token));
     submit(&shared, door, Dates::Optional, request).await
 }
 
-async fn submit<A: Ask>(
-    shared: &Shared<A>,
-    door: Door,
-    dates: Dates,
-    request: Request,
-) -> Result<Response, HttpError> {
+async fn submit<A: Ask>(shared: &Shared<A>, door: Door, dates: Dates, request: Request) -> Result<Response, HttpError> {
     let submit = read(door, dates, body::json_object(request).await?)?;
     let sender = submit.sender.clone();
     match shared.ask(Command::Submit(submit)).await? {

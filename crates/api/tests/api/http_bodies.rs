@@ -102,17 +102,11 @@ async fn a_body_of_just_the_limit_is_read() {
 
 #[tokio::test]
 async fn a_body_that_breaks_off_is_refused() {
-    let broken = stream::iter([Ok(Bytes::from_static(b"{\"text\"")), Err(std::io::ErrorKind::ConnectionReset.into())]);
-    let body = Body::from_stream::<_, _, std::io::Error>(broken);
+    let broken: [Result<_, std::io::Error>; 2] =
+        [Ok(Bytes::from_static(b"{\"text\"")), Err(std::io::ErrorKind::ConnectionReset.into())];
+    let body = Body::from_stream(stream::iter(broken));
     let answer = post(&Fake::accepting().http(), DOORS[0], body).await;
     assert_eq!((answer.status.as_u16(), answer.error().as_str()), (400, "the body broke off"));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_body_that_never_comes_is_given_up() {
-    let body = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
-    let answer = post(&Fake::accepting().http(), DOORS[0], body).await;
-    assert_eq!(answer.status, 408);
 }
 
 #[tokio::test]

@@ -29,7 +29,8 @@ fn row() -> ClientRow {
 #[tokio::test]
 async fn gateway_clients_are_an_array_with_page_headers() {
     let fake = clients(ClientsReply::List { rows: vec![row()], total: 21 });
-    let path = "/v3/clients?country=Cameroon&operator=mtn&protocols=https&last_published_date=2024-03-01&page=2&per_page=10";
+    let path =
+        "/v3/clients?country=Cameroon&operator=mtn&protocols=https&last_published_date=2024-03-01&page=2&per_page=10";
     let answer = get(&fake.http(), path).await;
     assert_eq!(answer.status, 200);
     assert_eq!(
@@ -42,7 +43,11 @@ async fn gateway_clients_are_an_array_with_page_headers() {
     for (name, value) in [("x-total-count", "21"), ("x-page", "2"), ("x-per-page", "10")] {
         assert_eq!(answer.header(name), value);
     }
-    assert!(answer.header("link").contains("</v3/clients?page=3&per_page=10>; rel=\"next\""), "{}", answer.header("link"));
+    assert!(
+        answer.header("link").contains("</v3/clients?page=3&per_page=10>; rel=\"next\""),
+        "{}",
+        answer.header("link")
+    );
     let [Command::Clients(ClientsCommand::List { country, operator, protocols, last_published_day, page, per_page })] =
         &fake.asked()[..]
     else {
@@ -110,7 +115,8 @@ async fn tests_of_a_gateway_client_are_listed() {
             "total_records": 3, "total_success": 1, "total_failed": 1,
         })
     );
-    let [Command::Clients(ClientsCommand::Tests { msisdn, page, per_page, status, from, to })] = &fake.asked()[..] else {
+    let [Command::Clients(ClientsCommand::Tests { msisdn, page, per_page, status, from, to })] = &fake.asked()[..]
+    else {
         panic!("one list of tests")
     };
     assert_eq!(msisdn.reveal(), "+15550100");

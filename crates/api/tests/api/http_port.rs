@@ -92,7 +92,8 @@ async fn a_request_under_way_ends_before_the_port_does() {
     let fake = Fake::accepting();
     let port = port(&fake).await;
     let mut stream = TcpStream::connect(port.addr).await.unwrap();
-    let head = "POST /g/token/v3/publish HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 37\r\n\r\n";
+    let head =
+        "POST /g/token/v3/publish HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 37\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
     port.stop.send(()).unwrap();

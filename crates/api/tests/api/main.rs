@@ -1,5 +1,6 @@
 //! Both ports with a node that answers from a script: what arrives there, and what callers read.
 #![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "tests; clippy sees only the marked functions as such")]
 
 mod any_bytes;
 mod conformance;
