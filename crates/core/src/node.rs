@@ -272,6 +272,10 @@ impl Node {
             }
             Outcome::Conflict | Outcome::Failed => {
                 self.bump("store_failed");
+                let soonest = self.retry_at();
+                for (at, timer) in pending.timers {
+                    self.timers.set(at.max(soonest), timer);
+                }
                 let mut told = false;
                 for output in pending.outputs {
                     told |= self.unsay(output);
@@ -317,6 +321,11 @@ impl Node {
         self.outputs.push_back(output);
     }
 
+    /// When something that the store refused may be tried again.
+    fn retry_at(&self) -> Timestamp {
+        Timestamp(self.seen.0.saturating_add(u64::from(RETRY_AFTER_MS)))
+    }
+
     /// Who waits for the end of a piece of work.
     fn caller_of(&self, id: crate::WorkId) -> Option<ReplyTo> {
         let account = self.accounts.waiting.get(id).map(|waiter| waiter.reply);
@@ -325,9 +334,10 @@ impl Node {
 
     /// Work that nobody waits for must not be forgotten because the store was down for a moment.
     fn retry_later(&mut self, input: &Input) {
-        let at = Timestamp(self.seen.0.saturating_add(u64::from(RETRY_AFTER_MS)));
+        let at = self.retry_at();
         let timer = match input {
             Input::Timer(timer) => timer.clone(),
+            Input::Started => Timer::Start,
             Input::Follow(Follow::Route(message) | Follow::Local(message)) => Timer::Route(*message),
             Input::Follow(Follow::RunJob(message)) => Timer::Job(*message),
             Input::Follow(Follow::RunSms(id)) => Timer::Sms(*id),
@@ -467,7 +477,7 @@ impl Node {
             Timer::FilterRecent | Timer::Audit | Timer::Question(_) => locator::on_timer(self, tx, timer),
             Timer::Ping(nonce) => operator::on_ping_lost(self, tx, *nonce),
             Timer::Daily => self.daily(tx),
-            Timer::Tick => Ok(()),
+            Timer::Start => self.start(tx),
         }
     }
 
@@ -526,7 +536,7 @@ impl Node {
         self.timers.set(at, timer);
     }
 
-    fn bump(&mut self, name: &'static str) {
+    pub(crate) fn bump(&mut self, name: &'static str) {
         *self.counters.entry(name).or_default() += 1;
     }
 

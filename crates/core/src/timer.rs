@@ -43,8 +43,8 @@ pub enum Timer {
     Audit,
     /// An unconsumed refusal may now be told to the sender.
     Refusal(EntityId, MessageId),
-    /// One-second housekeeping of in-memory limiters.
-    Tick,
+    /// The node begins again to act: the store was down when it first did.
+    Start,
 }
 
 /// The timers in order. Same moment: first set, first fired.

@@ -152,6 +152,14 @@ fn the_last_segment_of_android_may_be_a_line_break() {
     let Ok(Detected::Segment(first)) = detect(&composed.sms[0]) else { panic!("no segment") };
     let Part::First(head) = first.part else { panic!("not the first") };
     assert_eq!((usize::from(head.total), head.image_len), (composed.sms.len(), 900));
+    let mut set = Set::default();
+    let mut progress = None;
+    for sms in &composed.sms[..composed.sms.len() - 1] {
+        let Ok(Detected::Segment(segment)) = detect(sms) else { panic!("no segment") };
+        progress = Some(set.insert(segment, NOW));
+    }
+    let Some(Progress::Complete(whole)) = progress else { panic!("the line break is not needed: {progress:?}") };
+    assert_eq!(parse_text(&whole.text).unwrap().bytes, composed.payload);
 }
 
 #[test]

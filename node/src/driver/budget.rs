@@ -28,13 +28,11 @@ impl Kept {
     /// When the budget does not allow it; nothing changes then.
     pub fn spend(&mut self, now_ms: u64, country: &str) -> Result<(), Exceeded> {
         self.budget.spend(now_ms, country)?;
-        let written = serde_json::to_vec(self.budget.spent())
-            .map_err(std::io::Error::other)
-            .and_then(|bytes| {
-                let next = self.path.with_extension("next");
-                fs::write(&next, bytes)?;
-                fs::rename(&next, &self.path)
-            });
+        let written = serde_json::to_vec(self.budget.spent()).map_err(std::io::Error::other).and_then(|bytes| {
+            let next = self.path.with_extension("next");
+            fs::write(&next, bytes)?;
+            fs::rename(&next, &self.path)
+        });
         if let Err(error) = written {
             tracing::warn!(%error, "what was spent on SMS today cannot be remembered over a restart");
         }

@@ -62,7 +62,7 @@ impl Sockets {
     async fn bind(config: &Config, prepared: &Prepared) -> Result<Self, ExitError> {
         let operator = socket::Listener::bind(&config.socket_path())
             .await
-            .map_err(|error| ExitError::config(error.to_string(), "stop the other node, or use another directory"))?;
+            .map_err(|error| ExitError::config(error.to_string(), ""))?;
         Ok(Self {
             http: bind("listen.http", prepared.http).await?,
             grpc: bind("listen.grpc", prepared.grpc).await?,
@@ -94,8 +94,9 @@ async fn serve(config: &Config, mut prepared: Prepared) -> Result<(), ExitError>
     let listening = prepared.core.local_addresses.first().cloned();
     let node = Node::new(prepared.core.clone(), prepared.keyring.clone(), Arc::new(RealCrypto), hub::now());
     let mut chance = [0; 32];
-    getrandom::fill(&mut chance)
-        .map_err(|error| ExitError::failed(format!("the system gives no random bytes ({error})"), "check the system"))?;
+    getrandom::fill(&mut chance).map_err(|error| {
+        ExitError::failed(format!("the system gives no random bytes ({error})"), "check the system")
+    })?;
     let pump = Pump::new(node, chance);
     let peer_id = pump.node().id().peer_id();
     let http = http_config(&prepared);
@@ -234,4 +235,3 @@ async fn signals(stop: CancellationToken) {
     }
     stop.cancel();
 }
-

@@ -220,7 +220,7 @@ fn a_node_that_nobody_can_reach_cannot_invite() {
     let mut net = Net::new(&[]);
     let at = net.add(Config { addresses: Vec::new(), ..config("hidden") });
     let refusal = net.operator(at, OperatorCommand::Invite { own: false }).unwrap_err();
-    assert!(refusal.text.contains("mesh.addresses"), "{}", refusal.text);
+    assert!(refusal.text.contains("mesh.external"), "{}", refusal.text);
 }
 
 #[test]
