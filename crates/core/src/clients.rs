@@ -13,7 +13,7 @@ use crate::command::{
 use crate::delivery::Submission;
 use crate::input::ReplyTo;
 use crate::node::Node;
-use crate::record::{Scope, Stored, delete_row, get_node, key, open_row, put_node};
+use crate::record::{Scope, Stored, delete_row, get_node, key, restore_row, put_node};
 use crate::tx::{Run, Tx};
 
 /// Most tests remembered; the oldest end first.
@@ -242,7 +242,7 @@ pub(crate) fn arrived(
 pub(crate) fn restore(node: &mut Node, rows: &[(Key, Vec<u8>)]) {
     for (row_key, row) in rows {
         let id = row_key.get(1..).and_then(|id| <[u8; 8]>::try_from(id).ok());
-        if let (Some(id), Some(test)) = (id, open_row::<Test>(node, row_key, row)) {
+        if let (Some(id), Some(test)) = (id, restore_row::<Test>(node, row_key, row)) {
             node.clients.tests.insert(u64::from_be_bytes(id), test);
         }
     }

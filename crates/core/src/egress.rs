@@ -13,7 +13,7 @@ use crate::input::Follow;
 use crate::membership::Relation;
 use crate::node::Node;
 use crate::output::{Output, SendError, Work, WorkDone, WorkId};
-use crate::record::{Stored, delete_row, get_node, key, open_row, put_node};
+use crate::record::{Stored, delete_row, get_node, key, restore_row, put_node};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 
@@ -181,7 +181,7 @@ pub(crate) fn start(node: &Node, tx: &mut Tx<'_>) -> Run {
 pub(crate) fn restore(node: &mut Node, rows: &[(Key, Vec<u8>)], _now: Timestamp) {
     for (row_key, row) in rows {
         let id = row_key.get(1..).and_then(|id| <[u8; 16]>::try_from(id).ok());
-        if let (Some(id), Some(_)) = (id, open_row::<Row>(node, row_key, row)) {
+        if let (Some(id), Some(_)) = (id, restore_row::<Row>(node, row_key, row)) {
             node.egress.queued.insert(id, ());
         }
     }

@@ -31,6 +31,8 @@ pub enum Timer {
     Gossip,
     /// Rebuild the recent filter.
     FilterRecent,
+    /// Somebody new has come: the recent filter need not wait for its minute.
+    FilterSoon,
     /// Daily work: base filter, key rotation, expiry of records.
     Daily,
     /// The node record is renewed before it expires.

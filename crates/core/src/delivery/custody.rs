@@ -12,7 +12,7 @@ use super::letters::{HOPS_MAX, carry, taken};
 use super::{Change, Offer, Rows};
 use crate::input::{LinkError, ReplyTo};
 use crate::node::Node;
-use crate::record::{Stored, delete_row, get_node, key, open_row, put_node};
+use crate::record::{Stored, delete_row, get_node, key, restore_row, put_node};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 
@@ -249,7 +249,7 @@ pub(super) fn export(node: &Node, tx: &mut Tx<'_>, bytes_max: usize) -> Run<Vec<
 /// Copies read at start.
 pub(super) fn restore(node: &mut Node, rows: &Rows) {
     for (row_key, row) in rows {
-        let Some(row) = open_row::<Row>(node, row_key, row) else { continue };
+        let Some(row) = restore_row::<Row>(node, row_key, row) else { continue };
         let Some((recipient, id)) = row_key.get(1..).and_then(|rest| rest.split_at_checked(32)) else { continue };
         if let (Ok(recipient), Ok(id)) = (NodeId::try_from(recipient), EnvelopeId::try_from(id)) {
             node.delivery.store(recipient, id, row.copy());

@@ -16,7 +16,7 @@ use crate::egress;
 use crate::input::Follow;
 use crate::locator::{self, Candidate, Lookup};
 use crate::node::Node;
-use crate::record::{delete_row, get_node, key, open_row, put_node};
+use crate::record::{delete_row, get_node, key, restore_row, put_node};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 
@@ -205,7 +205,7 @@ pub(crate) fn restore(node: &mut Node, table: u8, rows: &Rows, _now: Timestamp) 
     }
     for (row_key, row) in rows {
         let message = row_key.get(1..).map(MessageId::try_from);
-        let (Some(Ok(message)), Some(outbox)) = (message, open_row::<Outbox>(node, row_key, row)) else { continue };
+        let (Some(Ok(message)), Some(outbox)) = (message, restore_row::<Outbox>(node, row_key, row)) else { continue };
         match outbox.stage {
             Stage::Held => {
                 node.delivery.held.insert(message, Held::new());

@@ -161,11 +161,16 @@ pub(super) fn put(node: &Node, tx: &mut Tx<'_>, entity: &mut Entity, message: &M
 pub(super) fn get(node: &Node, tx: &mut Tx<'_>, message: &MessageId) -> Run<Option<(Entity, Job)>> {
     let job_key: Key = key::job(message);
     let Some(row) = tx.get(&job_key)? else { return Ok(None) };
-    let Some((id, sealed)) = row.split_first_chunk::<16>() else { return Ok(None) };
-    let Some(entity) = Entity::load(node, tx, EntityId(*id))? else { return Ok(None) };
-    let job = entity.open_apart::<Job>(node, JOB, record(message), sealed);
-    if job.is_none() {
+    let entity = match row.first_chunk::<16>() {
+        Some(id) => Entity::load(node, tx, EntityId(*id))?,
+        None => None,
+    };
+    let opened = entity.and_then(|entity| {
+        let job = entity.open_apart::<Job>(node, JOB, record(message), row.get(16..)?)?;
+        Some((entity, job))
+    });
+    if opened.is_none() {
         node.count(tx, "record_unreadable");
     }
-    Ok(job.map(|job| (entity, job)))
+    Ok(opened)
 }

@@ -10,7 +10,7 @@ use crate::command::{Code, Door, GatewayRow, OperatorCommand, OperatorReply, Pri
 use crate::input::ReplyTo;
 use crate::limit::Bucket;
 use crate::node::Node;
-use crate::record::{Scope, Stored, delete_row, key, open_row, put_node};
+use crate::record::{Scope, Stored, delete_row, key, restore_row, put_node};
 use crate::tx::{Run, Tx};
 
 /// SMS that one gateway client may bring at once: a phone that comes back on line after a cut.
@@ -190,7 +190,7 @@ fn row(node: &Node, id: &GatewayId, gateway: &Gateway) -> GatewayRow {
 pub(crate) fn restore(node: &mut Node, rows: &[(Key, Vec<u8>)], _now: Timestamp) {
     for (row_key, row) in rows {
         let id = row_key.get(1..).map(GatewayId::try_from);
-        if let (Some(Ok(id)), Some(gateway)) = (id, open_row::<Gateway>(node, row_key, row)) {
+        if let (Some(Ok(id)), Some(gateway)) = (id, restore_row::<Gateway>(node, row_key, row)) {
             node.ingress.gateways.insert(id, gateway);
         }
     }

@@ -18,7 +18,7 @@ use crate::input::ReplyTo;
 use crate::locator::Lookup;
 use crate::node::Node;
 use crate::batch::Key;
-use crate::record::{Stored, delete_row, get_node, key, open_row, put_node};
+use crate::record::{Stored, delete_row, get_node, key, restore_row, put_node};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 
@@ -164,7 +164,7 @@ fn hand_on(node: &Node, tx: &mut Tx<'_>, row: &Row) -> Run {
 pub(crate) fn restore(node: &mut Node, rows: &[(Key, Vec<u8>)]) {
     for (row_key, row) in rows {
         let hash = row_key.get(1..).and_then(|hash| <[u8; 16]>::try_from(hash).ok());
-        let (Some(hash), Some(row)) = (hash, open_row::<Row>(node, row_key, row)) else { continue };
+        let (Some(hash), Some(row)) = (hash, restore_row::<Row>(node, row_key, row)) else { continue };
         let after = if row.handed_on { SEGMENT_TTL } else { HAND_ON_AFTER };
         node.set_timer(row.since.after(after), Timer::Segments(hash));
     }

@@ -11,7 +11,7 @@ use super::{Change, NumberKind};
 use crate::batch::Key;
 use crate::membership::Member;
 use crate::node::Node;
-use crate::record::{Stored, key, open_row, put_node};
+use crate::record::{Stored, key, restore_row, put_node};
 use crate::tx::{Run, Tx};
 
 /// A tag is asked for again after this.
@@ -122,7 +122,7 @@ pub(super) fn sweep(node: &Node, tx: &mut Tx<'_>) -> Run {
 
 pub(super) fn restore(node: &mut Node, row_key: &Key, row: &[u8]) {
     let place = row_key.get(1..).and_then(|place| Place::try_from(place).ok());
-    if let (Some(place), Some(Row { tag, at })) = (place, open_row::<Row>(node, row_key, row)) {
+    if let (Some(place), Some(Row { tag, at })) = (place, restore_row::<Row>(node, row_key, row)) {
         node.locator.cache.put(place, tag, at);
     }
 }

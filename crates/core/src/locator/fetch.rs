@@ -14,7 +14,7 @@ use crate::batch::Key;
 use crate::delivery;
 use crate::input::LinkError;
 use crate::node::Node;
-use crate::record::{Scope, Stored, decode, encode, key};
+use crate::record::{Scope, Stored, UNREADABLE, decode, encode, key};
 use crate::tx::{Run, Tx};
 
 /// Bytes of a filter in one answer: half of what a frame may hold, so that the rest of it always fits.
@@ -261,12 +261,20 @@ pub(crate) fn import(node: &Node, tx: &mut Tx<'_>, filters: &[ByteBuf]) -> Run<u
     Ok(count)
 }
 
-/// Reads a stored filter; its signature was verified before it was written.
+/// Reads a stored filter. It was verified before it was written, and is again: with a flipped bit it would hide people.
 pub(super) fn restore(node: &mut Node, row_key: &Key, row: &[u8]) {
-    let Some(Row { at, bytes }) = decode::<Row>(row) else { return };
-    if let Ok(filter) = Filter::decode(&bytes)
-        && key::filter(&filter.node, filter.layer) == *row_key
-    {
-        node.locator.book.put(filter, at);
+    let mesh = node.membership.mesh();
+    let sound = decode::<Row>(row).and_then(|Row { at, bytes }| {
+        let filter = Filter::verify(node.crypto(), &mesh, &bytes).ok()?;
+        (key::filter(&filter.node, filter.layer) == *row_key).then_some((filter, at))
+    });
+    match sound {
+        Some((filter, at)) => {
+            if filter.node == node.id() && filter.layer == FilterLayer::Base {
+                node.locator.own.mesh = Some(mesh);
+            }
+            node.locator.book.put(filter, at);
+        }
+        None => node.bump(UNREADABLE),
     }
 }

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use rand_core::Rng;
 use relaymesh_protocol::frame::{FilterHead, FilterLayer};
-use relaymesh_protocol::ids::{EntityId, MessageId, NodeId, Tag, Timestamp};
+use relaymesh_protocol::ids::{EntityId, MeshId, MessageId, NodeId, Tag, Timestamp};
 use relaymesh_seal::oblivious::Purpose;
 use serde::{Deserialize, Serialize};
 
@@ -127,6 +127,7 @@ pub(crate) enum Change {
     Filter(Box<Filter>, Timestamp),
     NoFilter(NodeId, FilterLayer),
     Built(FilterLayer, Vec<u64>, u64),
+    BuiltFor(MeshId),
     OwnSeen(u64),
     Own(EntityId, Vec<Mine>),
     Wanted(Vec<FilterHead>, NodeId),
@@ -173,6 +174,7 @@ impl State {
             }
             Change::NoFilter(node, layer) => self.book.remove(&node, layer),
             Change::Built(layer, keys, changes) => self.own.built(layer, &keys, changes),
+            Change::BuiltFor(mesh) => self.own.mesh = Some(mesh),
             Change::OwnSeen(version) => self.own.saw(version),
             Change::Own(entity, tags) => self.own.set(entity, tags),
             Change::Wanted(heads, from) => heads.into_iter().for_each(|head| self.wanted.add(head, from)),
@@ -265,6 +267,7 @@ pub(crate) fn restore(node: &mut Node, table: u8, rows: &[(Key, Vec<u8>)], _now:
 pub(crate) fn on_timer(node: &Node, tx: &mut Tx<'_>, timer: &Timer) -> Run {
     match timer {
         Timer::FilterRecent => every_minute(node, tx),
+        Timer::FilterSoon => own::publish(node, tx),
         Timer::Audit => audit(node, tx),
         Timer::Question(FLUSH) => {
             holds::flush(node, tx);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rand_core::Rng;
 use relaymesh_protocol::frame::FilterLayer;
-use relaymesh_protocol::ids::{DeviceId, E164, EntityId, Tag, Timestamp};
+use relaymesh_protocol::ids::{DeviceId, E164, EntityId, MeshId, Tag, Timestamp};
 use relaymesh_seal::tags::{device_tag, filter_key};
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ use crate::batch::Key;
 use crate::node::Node;
 use crate::record::index;
 use crate::record::vault::{ACCOUNT, Account};
-use crate::record::{Entity, Scope, Stored, get_node, key, open_row, put_node};
+use crate::record::{Entity, Scope, Stored, get_node, key, restore_row, put_node};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 
@@ -25,6 +25,8 @@ const RETIRED_LIFE: Duration = Duration::from_hours(150 * 24);
 const BASE_KEYS_MIN: usize = 256;
 /// Fewest keys in a recent filter.
 const RECENT_KEYS_MIN: usize = 64;
+/// Who signed up may write at once: the filter follows a pause in newcomers of this length, or the full minute.
+const PUBLISH_SOON: Duration = Duration::from_secs(1);
 /// More new keys than this, and the base is built again instead.
 const RECENT_KEYS_MAX: usize = 50_000;
 /// Entities that one run gives tags under a new oblivious key, or frees of old ones.
@@ -102,6 +104,8 @@ pub(super) struct Own {
     built: u64,
     /// Highest version that anybody has of this node's filters.
     seen: u64,
+    /// The mesh that the base filter is signed for.
+    pub mesh: Option<MeshId>,
 }
 
 fn count_down(counts: &mut BTreeMap<u64, u32>, key: u64) {
@@ -206,6 +210,9 @@ pub(crate) fn add_entity(node: &Node, tx: &mut Tx<'_>, entity: EntityId, routing
             enter(&mut row, What::Number { kind, key_id }, tag, now);
             index::put(node, tx, kind.index(), &index_value(key_id, &tag), entity)?;
         }
+    }
+    if !node.config().metered {
+        tx.wake(now.after(PUBLISH_SOON), Timer::FilterSoon);
     }
     write(node, tx, place, row)
 }
@@ -347,13 +354,16 @@ fn publishes(node: &Node) -> bool {
     roles.vault || roles.bridge
 }
 
-/// Builds the base filter when there is none, else the recent one when somebody is new.
+/// Builds the base filter when there is none for this mesh, else the recent one when somebody is new.
 pub(super) fn publish(node: &Node, tx: &mut Tx<'_>) -> Run {
     if !publishes(node) {
         return Ok(());
     }
     let own = &node.locator.own;
-    if node.locator.book.get(&node.id(), FilterLayer::Base).is_none() || own.fresh.len() > RECENT_KEYS_MAX {
+    let base = node.locator.book.get(&node.id(), FilterLayer::Base);
+    // A filter is signed for one mesh: after a join, the others refuse what was built before it.
+    let for_another = own.mesh != Some(node.membership.mesh());
+    if base.is_none() || for_another || own.fresh.len() > RECENT_KEYS_MAX {
         return build(node, tx, FilterLayer::Base);
     }
     if own.changes > own.built && !own.fresh.is_empty() {
@@ -388,13 +398,16 @@ fn build(node: &Node, tx: &mut Tx<'_>, layer: FilterLayer) -> Run {
     };
     fetch::store(tx, filter)?;
     tx.then(Change::Built(layer, included, own.changes));
+    if layer == FilterLayer::Base {
+        tx.then(Change::BuiltFor(node.membership.mesh()));
+    }
     node.count(tx, "filter_built");
     tx.wake(tx.now(), Timer::Gossip);
     Ok(())
 }
 
 pub(super) fn restore(node: &mut Node, row_key: &Key, row: &[u8]) {
-    let Some(row) = open_row::<Row>(node, row_key, row) else { return };
+    let Some(row) = restore_row::<Row>(node, row_key, row) else { return };
     let base = node.locator.book.get(&node.id(), FilterLayer::Base).map(|kept| kept.at.before(BASE_SLACK));
     let mine = mine(node, &row.tags);
     let settled: Vec<u64> = mine

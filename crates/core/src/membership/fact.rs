@@ -328,11 +328,21 @@ impl Held {
         Ok(Self::new(fact, bytes.to_vec()))
     }
 
-    /// Reads a fact that was verified before it was stored.
+    /// Reads a fact that was verified before.
     #[must_use]
     pub fn stored(bytes: &[u8]) -> Option<Self> {
         let (fact, ..) = split(bytes).ok()?;
         Some(Self::new(fact, bytes.to_vec()))
+    }
+
+    /// Reads a fact that was verified before it was stored. Its signature is looked at again: disks damage what they keep,
+    /// and letters would be sealed to a key with a flipped bit.
+    #[must_use]
+    pub fn restored(crypto: &dyn Crypto, mesh: &MeshId, bytes: &[u8]) -> Option<Self> {
+        let (fact, body, signature) = split(bytes).ok()?;
+        let (signer, label) = fact.signer();
+        let sound = crypto.verify(signer, label, &[&mesh.0, body], signature);
+        sound.then(|| Self::new(fact, bytes.to_vec()))
     }
 
     /// Whether it replaces `other`, which is about the same subject.

@@ -9,7 +9,7 @@ use super::invite::Invite;
 use crate::batch::Key;
 use crate::command::Target;
 use crate::node::Node;
-use crate::record::{Scope, Stored, key, open_row};
+use crate::record::{Scope, Stored, UNREADABLE, key, open_row, restore_row};
 
 /// Policy kind of an invite this node made; subject = its id.
 pub(super) const INVITE: u8 = b'i';
@@ -55,7 +55,8 @@ impl Stored for PolicyRow {
 /// Reads which mesh this is.
 pub(crate) fn restore_meta(node: &mut Node, rows: &[(Key, Vec<u8>)], _: Timestamp) {
     let place = key::meta(MESH);
-    let row = rows.iter().find(|(key, _)| *key == place).and_then(|(key, row)| open_row::<MeshRow>(node, key, row));
+    let row = rows.iter().find(|(key, _)| *key == place);
+    let row = row.and_then(|(key, row)| restore_row::<MeshRow>(node, key, row));
     let held = node.crypto().instance_id(node.keys());
     let (me, configured) = (node.id(), node.config().mesh);
     let state = &mut node.membership;
@@ -68,8 +69,14 @@ pub(crate) fn restore_meta(node: &mut Node, rows: &[(Key, Vec<u8>)], _: Timestam
 /// Reads facts or policy.
 pub(crate) fn restore(node: &mut Node, table: u8, rows: &[(Key, Vec<u8>)], _: Timestamp) {
     if table == key::FACT {
-        let facts = rows.iter().filter_map(|(key, row)| Held::stored(&open_row::<FactRow>(node, key, row)?.0));
+        let mesh = node.membership.mesh();
+        let facts = rows.iter().filter_map(|(key, row)| {
+            let row = open_row::<FactRow>(node, key, row)?;
+            Held::restored(node.crypto(), &mesh, &row.0)
+        });
         let facts: Vec<Held> = facts.collect();
+        // Gossip brings what is missing, but somebody should look at the disk.
+        (facts.len()..rows.len()).for_each(|_| node.bump(UNREADABLE));
         node.membership.facts.put(facts);
         return;
     }
@@ -81,13 +88,13 @@ pub(crate) fn restore(node: &mut Node, table: u8, rows: &[(Key, Vec<u8>)], _: Ti
 fn restore_policy(node: &mut Node, key: &[u8], row: &[u8]) {
     let [_, kind, subject @ ..] = key else { return };
     if *kind == INVITE {
-        let invite = open_row::<Invite>(node, key, row);
+        let invite = restore_row::<Invite>(node, key, row);
         if let (Some(invite), Ok(id)) = (invite, subject.try_into()) {
             node.membership.invites.insert(id, invite);
         }
         return;
     }
-    if open_row::<PolicyRow>(node, key, row).is_none() {
+    if restore_row::<PolicyRow>(node, key, row).is_none() {
         return;
     }
     let state = &mut node.membership;

@@ -11,6 +11,8 @@ use crate::crypto::{self, RecordAad};
 use crate::node::Node;
 use crate::tx::{Run, Tx};
 
+/// Counts records that did not open: damaged, or sealed under a key that is gone.
+pub(crate) const UNREADABLE: &str = "record_unreadable";
 /// No entity: the record belongs to the node.
 const NO_ENTITY: EntityId = EntityId([0; 16]);
 
@@ -76,12 +78,21 @@ pub(crate) fn open_row<T: Stored>(node: &Node, key: &[u8], row: &[u8]) -> Option
     }
 }
 
+/// Opens a row that is read at start; one that does not open is passed over and noted.
+pub(crate) fn restore_row<T: Stored>(node: &mut Node, key: &[u8], row: &[u8]) -> Option<T> {
+    let opened = open_row(node, key, row);
+    if opened.is_none() {
+        node.bump(UNREADABLE);
+    }
+    opened
+}
+
 /// Reads a record of the node's own; a record that does not open counts as absent and is noted.
 pub(crate) fn get_node<T: Stored>(node: &Node, tx: &mut Tx<'_>, key: &[u8]) -> Run<Option<T>> {
     let Some(row) = tx.get(key)? else { return Ok(None) };
     let opened = open_row(node, key, &row);
     if opened.is_none() {
-        node.count(tx, "record_unreadable");
+        node.count(tx, UNREADABLE);
     }
     Ok(opened)
 }
@@ -168,7 +179,7 @@ impl Entity {
             Some(Self { id, head, key, counted: false })
         });
         if opened.is_none() {
-            node.count(tx, "record_unreadable");
+            node.count(tx, UNREADABLE);
         }
         Ok(opened)
     }
@@ -181,7 +192,7 @@ impl Entity {
         let Some(row) = tx.get(&key::entity(&self.id, table, record))? else { return Ok(None) };
         let opened = self.open_row(node, table, record, &row);
         if opened.is_none() {
-            node.count(tx, "record_unreadable");
+            node.count(tx, UNREADABLE);
         }
         Ok(opened)
     }

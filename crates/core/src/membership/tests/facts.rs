@@ -94,10 +94,12 @@ fn every_kind_is_read_as_it_was_signed() {
     ] {
         assert_eq!(verify(&held), Ok(held.clone()));
         assert_eq!(Held::stored(&held.bytes), Some(held.clone()));
+        assert_eq!(Held::restored(&RealCrypto, &MESH, &held.bytes), Some(held.clone()));
         for at in 0..held.bytes.len() {
             let mut damaged = held.clone();
             damaged.bytes[at] ^= 1;
             assert!(verify(&damaged).is_err(), "byte {at} of {:?}", held.fact);
+            assert_eq!(Held::restored(&RealCrypto, &MESH, &damaged.bytes), None, "byte {at} of {:?}", held.fact);
         }
         let other = Held::verify(&RealCrypto, &MeshId([8; 16]), &held.bytes, START);
         assert_eq!(other, Err(FactError::Signature), "of another mesh");
