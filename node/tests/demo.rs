@@ -94,6 +94,22 @@ async fn kept_nodes_publish_what_a_phone_sends_and_end_with_the_demo() {
     assert!(dir.join("demo.json").exists(), "what was kept stays");
 }
 
+#[tokio::test]
+async fn no_node_outlives_a_demo_that_is_killed() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("demo");
+    let mut keeper = demo(&["--keep", "--nodes", "2", "--dir", dir.to_str().unwrap()]).spawn().unwrap();
+    let description = description(&dir, &mut keeper).await;
+    let pids: Vec<u32> = nodes(&description).iter().map(pid).collect();
+    assert!(pids.len() == 2 && pids.iter().all(|pid| is_alive(*pid)));
+    keeper.kill().await.unwrap();
+    let killed = Instant::now();
+    while pids.iter().any(|pid| is_alive(*pid)) {
+        assert!(killed.elapsed() < Duration::from_secs(5), "a node is left");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// Waits for `demo.json`.
 async fn description(dir: &Path, keeper: &mut Child) -> Value {
     let begun = Instant::now();

@@ -5,7 +5,7 @@
 //! binary, started as an operator starts it.
 
 mod air;
-mod kit;
+pub(crate) mod kit;
 mod network;
 mod stage;
 mod story;

@@ -4,6 +4,7 @@
 
 pub mod follow;
 pub mod gateway;
+pub mod guard;
 pub mod http;
 pub mod mesh;
 pub mod person;

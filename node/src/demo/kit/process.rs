@@ -12,6 +12,8 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
+use super::guard::Guard;
+
 /// A node that is not ready by then has a problem that waiting does not mend.
 pub const READY_WITHIN: Duration = Duration::from_secs(10);
 /// Longest time for one command to a node.
@@ -68,13 +70,15 @@ pub struct Node {
     binary: PathBuf,
     /// libp2p peer id; empty until the node is asked for it.
     pub peer_id: String,
+    /// Goes first, so that it never acts on a process that is another's by then.
+    guard: Option<Guard>,
     child: Option<Child>,
 }
 
 impl Node {
     /// Makes the node's files with `relaymesh init`.
     pub async fn init(binary: &Path, plan: Plan) -> Result<Self> {
-        let node = Self { plan, binary: binary.to_owned(), peer_id: String::new(), child: None };
+        let node = Self { plan, binary: binary.to_owned(), peer_id: String::new(), guard: None, child: None };
         let Plan { name, instance, dir, key_file, ports, settings } = &node.plan;
         make_private(dir)?;
         make_private(key_file.parent().unwrap_or(dir))?;
@@ -145,12 +149,13 @@ impl Node {
             .arg("run")
             .arg("--config")
             .arg(self.config())
-            .stdin(Stdio::piped())
+            .stdin(Stdio::null())
             .stdout(log.try_clone().context("no log can be written")?)
             .stderr(log)
             .kill_on_drop(true)
             .spawn()
             .context("no process can be started")?;
+        self.guard = child.id().map(Guard::of);
         self.child = Some(child);
         while !self.is_ready(from) {
             let name = &self.plan.name;
@@ -188,6 +193,7 @@ impl Node {
 
     /// Kills the process as a power cut would: SIGKILL, nothing is said before.
     pub async fn kill(&mut self) -> Result<()> {
+        self.guard = None;
         let Some(mut child) = self.child.take() else { return Ok(()) };
         // It may have ended by itself; then there is only its end to wait for.
         let _ = child.start_kill();
