@@ -190,8 +190,9 @@ fn a_flip_in_a_stored_record_is_detected_and_never_becomes_other_data() {
         world.run_for(3_000);
         // The first is taken by the home and owed, the second stays at its ingress.
         world.cut(a, c);
+        world.cut(b, c);
     }
-    world.cut(b, c);
+    assert_eq!((status(&mut world, a).held, status(&mut world, c).jobs), (1, 1));
     world.kill(a);
     world.kill(c);
     world.heal(a, c);
@@ -212,7 +213,10 @@ fn a_flip_in_a_stored_record_is_detected_and_never_becomes_other_data() {
                 bytes[at] ^= 1 << (rng.next_u32() % 8);
                 let what = format!("{} of node {side}, byte {at} of {}", char::from(row[0]), value.len());
                 let (posts, noted) = trial(&mut world, [a, c], [&damaged[0], &damaged[1]], &person.account, &what);
-                if posts < 2 && noted == 0 {
+                // Rows that are read at start are all noted; of the others, those that a message misses. When a filter
+                // came stands before it, unsigned: it decides only who is asked first.
+                let arrival = row[0] == key::FILTER && at < 8;
+                if noted == 0 && (posts < 2 || key::RESTORED.contains(&row[0]) && !arrival) {
                     silent.push(what);
                 }
             }

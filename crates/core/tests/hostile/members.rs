@@ -145,6 +145,21 @@ fn a_filter_signed_by_another_or_of_another_mesh_is_none() {
 }
 
 #[test]
+fn people_from_before_the_join_are_found_after_it() {
+    let mut world = World::new();
+    let (a, c) = (world.add("a", 1), world.add("c", 3));
+    let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
+    // Long enough that the daily filter holds the person.
+    world.run_for(minutes(60 * 26));
+    world.join(a, c);
+    world.run_for(minutes(5));
+    let sms = person.compose("moved in", true);
+    person.send(&mut world, a, &sms);
+    world.run_for(minutes(20));
+    assert_eq!(world.count("moved in"), 1);
+}
+
+#[test]
 fn a_member_that_declines_everything_delays_nothing() {
     let (mut world, a, b, c) = three();
     let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
