@@ -1,11 +1,12 @@
 //! What others can do to a node with frames, payloads and files: nothing that its people would notice.
+#![allow(clippy::unwrap_used, reason = "helpers of tests stop where tests do")]
 
+#[path = "hostile/flips.rs"]
+mod flips;
 #[path = "hostile/forged.rs"]
 mod forged;
 #[path = "hostile/garbage.rs"]
 mod garbage;
-#[path = "hostile/flips.rs"]
-mod flips;
 #[path = "hostile/members.rs"]
 mod members;
 #[path = "hostile/receipts.rs"]

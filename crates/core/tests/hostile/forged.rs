@@ -88,12 +88,12 @@ fn forgery(n: u64, rng: &mut ChaCha20Rng, person: &Person, real: &[u8], server: 
             bridge_text(payload)
         }
         2 => bridge_text(Stranger::new(server.1, server.0, 1_000 + n).mail("no hello", false)),
-        3 => platform_text(random_block(rng), (n % 2 == 0).then_some(person.device)),
+        3 => platform_text(random_block(rng), (n.is_multiple_of(2)).then_some(person.device)),
         _ => {
             let Ok(Payload::Platform(mut payload)) = Payload::parse(real) else { panic!("a platform payload") };
             let at = 4 + (rng.next_u32() as usize) % (payload.block.len() - 4);
             payload.block[at] ^= 1 << (rng.next_u32() % 8);
-            payload.device_id = payload.device_id.filter(|_| n % 2 == 0);
+            payload.device_id = payload.device_id.filter(|_| n.is_multiple_of(2));
             base64text::encode_wrapped(&Payload::Platform(payload).encode().unwrap())
         }
     }
@@ -119,7 +119,8 @@ fn a_thousand_forgeries_leave_the_account_byte_identical() {
     for n in 0..1_000 {
         let text = forgery(n, &mut rng, &person, &waiting, server);
         // Most enter at the home; an enrolled gateway client is believed no more than the open door.
-        let (node, door) = if n % 50 == 7 { (a, Door::Open) } else { (c, if n % 2 == 0 { Door::Open } else { door }) };
+        let (node, door) =
+            if n % 50 == 7 { (a, Door::Open) } else { (c, if n.is_multiple_of(2) { Door::Open } else { door }) };
         let _ = world.send(node, submit(&text, door));
         world.run_for(12);
     }

@@ -30,14 +30,18 @@ fn many<T>(rng: &mut ChaCha20Rng, max: usize, mut one: impl FnMut(&mut ChaCha20R
 }
 
 fn head(rng: &mut ChaCha20Rng, nodes: &[NodeId]) -> FilterHead {
-    let node = if rng.next_u32() % 2 == 0 { nodes[rng.next_u32() as usize % nodes.len()] } else { NodeId(array(rng)) };
-    let layer = if rng.next_u32() % 2 == 0 { FilterLayer::Base } else { FilterLayer::Recent };
-    let version = if rng.next_u32() % 4 == 0 { u64::MAX } else { rng.next_u64() };
+    let node = if rng.next_u32().is_multiple_of(2) {
+        nodes[rng.next_u32() as usize % nodes.len()]
+    } else {
+        NodeId(array(rng))
+    };
+    let layer = if rng.next_u32().is_multiple_of(2) { FilterLayer::Base } else { FilterLayer::Recent };
+    let version = if rng.next_u32().is_multiple_of(4) { u64::MAX } else { rng.next_u64() };
     FilterHead { node, layer, version, bytes: rng.next_u32() }
 }
 
 fn request(rng: &mut ChaCha20Rng, nodes: &[NodeId]) -> Request {
-    let mesh = if rng.next_u32() % 2 == 0 { MeshId([1; 16]) } else { MeshId(array(rng)) };
+    let mesh = if rng.next_u32().is_multiple_of(2) { MeshId([1; 16]) } else { MeshId(array(rng)) };
     match rng.next_u32() % 9 {
         0 => Request::Envelopes(many(rng, 4, |rng| Carried { envelope: bytes(rng, 2_000), hops: 9, copies: 255 })),
         1 => Request::Digest { mesh, digest: array(rng) },
@@ -152,7 +156,7 @@ fn random_answers_change_no_record() {
                     bytes: bytes(&mut rng, 2_000),
                 },
                 3 => Response::Evaluated { evaluated: many(&mut rng, 20, array), proof: bytes(&mut rng, 100) },
-                4 => Response::Holds(many(&mut rng, 100, |rng| rng.next_u32() % 2 == 0)),
+                4 => Response::Holds(many(&mut rng, 100, |rng| rng.next_u32().is_multiple_of(2))),
                 5 => Response::Joined(many(&mut rng, 20, |rng| ByteBuf::from(bytes(rng, 300)))),
                 _ => Response::Busy { retry_after_ms: rng.next_u32() },
             };
@@ -225,7 +229,13 @@ fn random_texts_at_the_door_are_refused_or_held() {
     }));
     for text in texts {
         for sender in [person.number.as_str(), "", "not a number", "+0"] {
-            let submit = Submit { door: Door::Open, text: text.clone().into(), sender: sender.into(), date: Some(i64::MIN), date_sent: Some(i64::MAX) };
+            let submit = Submit {
+                door: Door::Open,
+                text: text.clone().into(),
+                sender: sender.into(),
+                date: Some(i64::MIN),
+                date_sent: Some(i64::MAX),
+            };
             let _ = world.send(a, Command::Submit(submit));
         }
         world.run_for(5);

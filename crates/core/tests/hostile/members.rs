@@ -1,7 +1,7 @@
 //! Members with real keys that claim people, take envelopes and drop them, or decline everything.
 
-use std::rc::Rc;
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use relaymesh_core::command::{OperatorCommand, OperatorReply};
 use relaymesh_core::crypto::{Crypto, RealCrypto};

@@ -145,7 +145,9 @@ fn an_outcome_counts_only_from_the_node_that_proved_its_acceptance() {
     let message = person.send(&mut world, a, &sms);
     world.run_for(5_000);
     assert_eq!(status(&mut world, a).held, 0, "accepted, not yet published");
-    for (n, claimed) in [MessageOutcome::Published, MessageOutcome::Uncertain, MessageOutcome::Pending].iter().enumerate() {
+    for (n, claimed) in
+        [MessageOutcome::Published, MessageOutcome::Uncertain, MessageOutcome::Pending].iter().enumerate()
+    {
         let done = Receipt::Done { message, outcome: *claimed, tell: Some("lie".to_owned()) };
         say(&mut world, b, a, done, 400 + n as u64);
         assert_eq!(outcome(&mut world, a, &person, &sms), None);

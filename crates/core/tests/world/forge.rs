@@ -8,7 +8,9 @@ use relaymesh_protocol::base64text;
 use relaymesh_protocol::bridge_content::BridgeContent;
 use relaymesh_protocol::frame::Carried;
 use relaymesh_protocol::ids::{DeviceId, EnvelopeId, Language, NodeId, Timestamp};
-use relaymesh_protocol::payload::{BridgePayload, BridgeVersion, KeyExchange, Payload, PlatformPayload, PlatformVersion};
+use relaymesh_protocol::payload::{
+    BridgePayload, BridgeVersion, KeyExchange, Payload, PlatformPayload, PlatformVersion,
+};
 use relaymesh_ratchet::{KeyPair, PublicKey, Session, agree};
 use relaymesh_seal::keyfile::Keyring;
 

@@ -1,6 +1,6 @@
 //! A small deterministic world for scenario tests: several nodes, links that can be cut, a platform that keeps idempotency
 //! keys as the real one does, an SMS network, and people with phones. Time is virtual.
-#![allow(dead_code, reason = "each test uses its part of the world")]
+#![allow(dead_code, unused_imports, reason = "each test uses its part of the world")]
 
 mod forge;
 mod network;
@@ -10,9 +10,7 @@ mod sim;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use relaymesh_core::command::{Command, OperatorCommand, OperatorReply, Reply};
-use relaymesh_core::{
-    Input, Output, PublishContent, PublishRequest, ReplyTo, SendError, Work, WorkDone, WorkId,
-};
+use relaymesh_core::{Input, Output, PublishContent, PublishRequest, ReplyTo, SendError, Work, WorkDone, WorkId};
 use relaymesh_protocol::frame::Request;
 use relaymesh_protocol::ids::{EnvelopeId, NodeId, Timestamp};
 
@@ -30,9 +28,24 @@ const WORK_MS: u64 = 30;
 
 /// Something that will happen.
 enum Event {
-    Persisted { node: usize, boot: u32, token: u64 },
-    Input { node: usize, boot: u32, input: Input },
-    Ask { from: usize, boot: u32, to: NodeId, token: u64, request: Request, copy: bool },
+    Persisted {
+        node: usize,
+        boot: u32,
+        token: u64,
+    },
+    Input {
+        node: usize,
+        boot: u32,
+        input: Input,
+    },
+    Ask {
+        from: usize,
+        boot: u32,
+        to: NodeId,
+        token: u64,
+        request: Request,
+        copy: bool,
+    },
     Carry {
         from: usize,
         boot: u32,
