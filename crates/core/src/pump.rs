@@ -9,14 +9,14 @@ use relaymesh_protocol::ids::Timestamp;
 
 use crate::batch::{Key, Outcome};
 use crate::command::Refusal;
-use crate::input::Input;
+use crate::input::{Follow, Input};
 use crate::node::{Node, Step};
 use crate::output::Output;
 use crate::tx::{Fetch, Lane, View};
 
 /// Most rounds of one run: each names a record that is not in the view, and no conversation has longer chains.
 const ROUNDS_MAX: usize = 24;
-/// Most inputs that wait for one lane.
+/// Most inputs from outside that wait for one lane; whoever sent more hears that the node is busy.
 const WAITERS_MAX: usize = 64;
 
 /// The store cannot be read now.
@@ -188,11 +188,22 @@ impl Pump {
 
     fn park(&mut self, lane: Lane, parked: Parked) {
         let queue = self.waiting.entry(lane).or_default();
-        if queue.len() < WAITERS_MAX {
+        if queue.len() < WAITERS_MAX || is_own(&parked.input) {
             queue.push_back(parked);
         } else {
             self.node.refuse(&parked.input, Refusal::unavailable());
         }
+    }
+}
+
+/// Whether the node goes on by itself with this. Such inputs are as few as the messages and jobs that they belong to, and
+/// nobody would repeat them: an end of work that is lost leaves its job under way until the next start, and a lost offer to
+/// itself counts as silent for half a minute.
+fn is_own(input: &Input) -> bool {
+    match input {
+        Input::Worked { .. } | Input::Timer(_) => true,
+        Input::Follow(follow) => !matches!(follow, Follow::Body(_) | Follow::Assembled { .. }),
+        _ => false,
     }
 }
 
