@@ -6,6 +6,8 @@ use std::sync::Arc;
 use relaymesh_protocol::frame::FilterLayer;
 use relaymesh_protocol::ids::{DeviceId, E164, Language, MessageId, NodeId, Timestamp};
 use relaymesh_seal::keyfile::Keyring;
+use relaymesh_seal::keys::NodeKey;
+use relaymesh_seal::labels;
 use relaymesh_seal::tags::{device_tag, filter_key};
 use serde::{Deserialize, Serialize};
 use xorf::{BinaryFuse16, Filter as _};
@@ -104,14 +106,14 @@ impl Lookups {
     /// A node of `config` that has a filter of each of these nodes, with the people of each. `None` if a filter cannot be
     /// built.
     #[must_use]
-    pub fn new(config: Config, keyring: Keyring, nodes: &[(NodeId, Vec<DeviceId>)], now: Timestamp) -> Option<Self> {
+    pub fn new(config: Config, keyring: Keyring, nodes: &[(NodeKey, Vec<DeviceId>)], now: Timestamp) -> Option<Self> {
         let mut node = Node::new(config, keyring, Arc::new(RealCrypto), now);
         let mut sets = Vec::with_capacity(nodes.len());
         let mut rows = Vec::with_capacity(nodes.len());
-        for (id, people) in nodes {
-            let keys: Vec<u64> = people.iter().map(|device| filter_key(&device_tag(device), id)).collect();
+        for (author, people) in nodes {
+            let keys: Vec<u64> = people.iter().map(|device| filter_key(&device_tag(device), &author.id())).collect();
             let set = BinaryFuse16::try_from(keys.as_slice()).ok()?;
-            rows.push(filter_row(id, &set, keys.len(), now)?);
+            rows.push(filter_row(&node, author, &set, keys.len(), now)?);
             sets.push(set);
         }
         node.handle(&Input::Restore { table: key::FILTER, rows }, &View::default(), now, [0; 32]);
@@ -140,20 +142,23 @@ impl Lookups {
     }
 }
 
-/// A filter in the bytes of `locator::filter`, unsigned: what is restored was verified when it came.
-fn filter_row(node: &NodeId, set: &BinaryFuse16, keys: usize, at: Timestamp) -> Option<(Key, Vec<u8>)> {
-    let mut bytes = vec![0; 64];
-    bytes.push(1);
-    bytes.extend_from_slice(node.as_bytes());
-    bytes.push(FilterLayer::Base as u8);
-    bytes.extend_from_slice(&1_u64.to_be_bytes());
-    bytes.extend_from_slice(&u32::try_from(keys).ok()?.to_be_bytes());
+/// A filter in the bytes of `locator::filter`, signed by its author for the mesh that `node` is in.
+fn filter_row(node: &Node, author: &NodeKey, set: &BinaryFuse16, keys: usize, at: Timestamp) -> Option<(Key, Vec<u8>)> {
+    let id: NodeId = author.id();
+    let mut body = vec![1];
+    body.extend_from_slice(id.as_bytes());
+    body.push(FilterLayer::Base as u8);
+    body.extend_from_slice(&1_u64.to_be_bytes());
+    body.extend_from_slice(&u32::try_from(keys).ok()?.to_be_bytes());
     let xorf::Descriptor { seed, segment_length, segment_length_mask, segment_count_length } = set.descriptor;
-    bytes.extend_from_slice(&seed.to_le_bytes());
+    body.extend_from_slice(&seed.to_le_bytes());
     for word in [segment_length, segment_length_mask, segment_count_length] {
-        bytes.extend_from_slice(&word.to_le_bytes());
+        body.extend_from_slice(&word.to_le_bytes());
     }
-    bytes.extend(set.fingerprints.iter().flat_map(|fingerprint| fingerprint.to_le_bytes()));
-    let row = encode(&FilterRow { at, bytes }).to_vec();
-    Some((key::filter(node, FilterLayer::Base), row))
+    body.extend(set.fingerprints.iter().flat_map(|fingerprint| fingerprint.to_le_bytes()));
+    let mesh = node.membership.mesh();
+    let parts: [&[u8]; 2] = [mesh.as_bytes(), &body];
+    let signature = author.sign(labels::FILTER, &parts);
+    let row = encode(&FilterRow { at, bytes: [&signature[..], &body].concat() }).to_vec();
+    Some((key::filter(&id, FilterLayer::Base), row))
 }

@@ -151,6 +151,12 @@ pub(crate) fn on_connected(node: &Node, tx: &mut Tx<'_>, peer: NodeId) -> Run {
     if node.delivery.copies.contains_key(&peer) {
         tx.wake(tx.now(), Timer::Custody(peer));
     }
+    // What was offered over the link before may be lost with it; the home knows a block that it has already.
+    for (message, held) in &node.delivery.held {
+        if matches!(held.legs.get(&peer), Some(Leg::Offered { .. })) {
+            tx.change(Change::Leg(*message, peer, Leg::Unreachable));
+        }
+    }
     route_all(node, tx, |held| !matches!(held.legs.get(&peer), Some(Leg::Declined)));
     Ok(())
 }

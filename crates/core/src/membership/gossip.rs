@@ -99,6 +99,15 @@ pub(super) fn compare(node: &Node, tx: &mut Tx<'_>, peer: NodeId) {
     ask(tx, peer, What::Digest, request);
 }
 
+/// Who asks has news or lacks some: look at what it has at once instead of at the next heartbeat. Asking for heads makes
+/// nobody look back in turn, so two nodes that refuse each other's filters for ever do not keep each other busy.
+fn look_back(node: &Node, tx: &mut Tx<'_>, peer: NodeId) {
+    let heads = |ask: &Ask| ask.peer == peer && matches!(ask.what, What::Heads | What::Want { .. });
+    if !node.membership.asks.values().any(heads) {
+        ask(tx, peer, What::Heads, Request::Heads { mesh: node.membership.mesh() });
+    }
+}
+
 /// Hash over the heads of all facts and all filters.
 fn digest(node: &Node) -> [u8; 32] {
     let mut filters = locator::filter_heads(node);
@@ -177,7 +186,13 @@ fn answer(node: &Node, tx: &mut Tx<'_>, from: NodeId, request: &Request) -> Run<
     }
     Ok(match request {
         Request::Digest { mesh, .. } | Request::Heads { mesh } if *mesh != state.mesh() => Response::NotMember,
-        Request::Digest { digest: theirs, .. } => Response::Same(*theirs == digest(node)),
+        Request::Digest { digest: theirs, .. } => {
+            let same = *theirs == digest(node);
+            if !same {
+                look_back(node, tx, from);
+            }
+            Response::Same(same)
+        }
         Request::Heads { .. } => Response::Heads { facts: state.facts.heads(), filters: locator::filter_heads(node) },
         Request::WantFacts(heads) if heads.len() > FACTS_PER_FRAME => Response::Refused,
         Request::WantFacts(heads) => Response::Facts(frame(heads.iter().filter_map(|head| state.facts.by_head(head)))),

@@ -263,6 +263,7 @@ fn adopt(node: &Node, tx: &mut Tx<'_>, joining: &Joining, facts: &[ByteBuf]) -> 
     put_facts(node, tx, entered)?;
     see_to_records(tx);
     tx.wake(tx.now(), Timer::Gossip);
+    tx.wake(tx.now(), Timer::FilterSoon);
     done(tx, joining.reply, format!("joined: {nodes} nodes are known so far; `relaymesh node list` shows them"));
     Ok(())
 }
