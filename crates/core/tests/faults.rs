@@ -14,7 +14,7 @@ use relaymesh_protocol::base64text;
 use world::{Fate, Frame, Person, PlatformMood, World};
 
 /// Schedules of one run, if nothing else is said.
-const SEEDS: u64 = 20;
+const SEEDS: u64 = 12;
 const DAY_MS: u64 = 86_400_000;
 /// Longer than any pause between attempts, and than platforms keep their keys.
 const CALM_MS: u64 = 4 * 3_600_000;

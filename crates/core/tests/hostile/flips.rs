@@ -138,8 +138,9 @@ fn a_receipt_that_is_flipped_frees_nothing() {
     let mut n = 0;
     world.tap(move |from, to, frame| {
         if let (true, Frame::Envelope(carried)) = ((from, to) == (c, a), frame) {
+            // In what is sealed: a damaged header is refused, and the letter finds its way through others.
             n += 97;
-            let at = n % carried.envelope.len();
+            let at = 93 + n % (carried.envelope.len() - 93);
             carried.envelope[at] ^= 1;
         }
         Fate::Pass

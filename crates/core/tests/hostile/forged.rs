@@ -122,9 +122,9 @@ fn a_thousand_forgeries_leave_the_account_byte_identical() {
         let (node, door) =
             if n % 50 == 7 { (a, Door::Open) } else { (c, if n.is_multiple_of(2) { Door::Open } else { door }) };
         let _ = world.send(node, submit(&text, door));
-        world.run_for(12);
+        world.run_for(5);
     }
-    world.run_for(3_000);
+    world.run_for(2_000);
     let after = entity_rows(&world, c, &id);
     assert_eq!(without_notices(&after, &id), without_notices(&before, &id));
     assert_eq!(world.posts.len(), 1, "nothing was published for the account");
