@@ -7,7 +7,8 @@ use std::path::Path;
 const FILES: [&str; 2] = ["vault.proto", "publisher.proto"];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../protocol/proto");
+    // Read when it runs: a target folder that several checkouts share must not remember another one's path.
+    let root = Path::new(&std::env::var("CARGO_MANIFEST_DIR")?).join("../../protocol/proto");
     println!("cargo:rerun-if-changed={}", root.display());
     let files = FILES.map(|file| root.join(file));
     let descriptors = protox::compile(files, [&root])?;

@@ -1,4 +1,5 @@
 //! The demo as whoever types it sees it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

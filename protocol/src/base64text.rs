@@ -57,9 +57,7 @@ pub fn decode(text: &str) -> Result<Vec<u8>, Base64Error> {
         return Err(Base64Error::TooLong { len: text.len() });
     }
     let letters = letters(text);
-    LENIENT.decode(&letters).map_err(|_| Base64Error::Dangling {
-        letters: letters.len(),
-    })
+    LENIENT.decode(&letters).map_err(|_| Base64Error::Dangling { letters: letters.len() })
 }
 
 /// One line, padded.

@@ -48,11 +48,7 @@ impl BridgeContent {
                 if bitmap & !(BITMAP_CC | BITMAP_BCC) != 0 {
                     return Err(ContentError::Bitmap { bitmap });
                 }
-                let lengths = read_lengths(
-                    &mut reader,
-                    bitmap & BITMAP_CC != 0,
-                    bitmap & BITMAP_BCC != 0,
-                )?;
+                let lengths = read_lengths(&mut reader, bitmap & BITMAP_CC != 0, bitmap & BITMAP_BCC != 0)?;
                 read_values(reader, lengths)
             }
         }
@@ -69,10 +65,7 @@ impl BridgeContent {
         image_len: usize,
     ) -> Result<(Self, &[u8]), ContentError> {
         if image_len > 0 && version != BridgeVersion::V2 {
-            return Err(ContentError::Image {
-                image: image_len,
-                have: 0,
-            });
+            return Err(ContentError::Image { image: image_len, have: 0 });
         }
         let (image, content) = split_image(plaintext, image_len)?;
         Ok((Self::parse(version, content)?, image))
@@ -107,12 +100,7 @@ impl BridgeContent {
         }
     }
 
-    fn encode_binary(
-        &self,
-        mut bytes: Vec<u8>,
-        cc: bool,
-        bcc: bool,
-    ) -> Result<Vec<u8>, EncodeError> {
+    fn encode_binary(&self, mut bytes: Vec<u8>, cc: bool, bcc: bool) -> Result<Vec<u8>, EncodeError> {
         let too_long = |field, len, max| EncodeError::TooLong { field, len, max };
         let present = [true, cc, bcc, true, true];
         for ((field, value), present) in NAMES.into_iter().zip(self.values()).zip(present) {
@@ -120,8 +108,7 @@ impl BridgeContent {
             if field == "subject" {
                 bytes.push(u8::try_from(len).map_err(|_| too_long(field, len, u8::MAX.into()))?);
             } else if present {
-                let len16 =
-                    u16::try_from(len).map_err(|_| too_long(field, len, u16::MAX.into()))?;
+                let len16 = u16::try_from(len).map_err(|_| too_long(field, len, u16::MAX.into()))?;
                 bytes.extend_from_slice(&len16.to_le_bytes());
             }
         }
@@ -142,20 +129,11 @@ fn parse_text(plaintext: &[u8]) -> Result<BridgeContent, ContentError> {
     let text = str::from_utf8(plaintext).map_err(|_| ContentError::NotUtf8 { field: "content" })?;
     let parts: Vec<&str> = text.splitn(TEXT_PARTS, ':').collect();
     let parts: [&str; TEXT_PARTS] =
-        parts
-            .try_into()
-            .map_err(|p: Vec<&str>| ContentError::Parts {
-                have: p.len(),
-                need: TEXT_PARTS,
-            })?;
+        parts.try_into().map_err(|p: Vec<&str>| ContentError::Parts { have: p.len(), need: TEXT_PARTS })?;
     Ok(build(parts))
 }
 
-fn read_lengths(
-    reader: &mut Reader<'_>,
-    cc: bool,
-    bcc: bool,
-) -> Result<[usize; TEXT_PARTS], ContentError> {
+fn read_lengths(reader: &mut Reader<'_>, cc: bool, bcc: bool) -> Result<[usize; TEXT_PARTS], ContentError> {
     let mut u16_if = |present: bool| match present {
         true => reader.u16("content header").map(usize::from),
         false => Ok(0),
@@ -166,10 +144,7 @@ fn read_lengths(
     Ok([to, cc, bcc, subject, body])
 }
 
-fn read_values(
-    mut reader: Reader<'_>,
-    lengths: [usize; TEXT_PARTS],
-) -> Result<BridgeContent, ContentError> {
+fn read_values(mut reader: Reader<'_>, lengths: [usize; TEXT_PARTS]) -> Result<BridgeContent, ContentError> {
     let mut values = [""; TEXT_PARTS];
     for ((value, field), len) in values.iter_mut().zip(NAMES).zip(lengths) {
         let bytes = reader.take(len, field)?;
@@ -183,13 +158,7 @@ fn read_values(
 
 fn build(values: [&str; TEXT_PARTS]) -> BridgeContent {
     let [to, cc, bcc, subject, body] = values.map(str::to_owned);
-    BridgeContent {
-        to,
-        cc,
-        bcc,
-        subject,
-        body,
-    }
+    BridgeContent { to, cc, bcc, subject, body }
 }
 
 #[cfg(test)]
@@ -209,17 +178,11 @@ mod tests {
         for version in [BridgeVersion::V2, BridgeVersion::V3] {
             let whole = sample().encode(version).unwrap();
             for len in 0..whole.len() {
-                assert!(
-                    BridgeContent::parse(version, &whole[..len]).is_err(),
-                    "{version:?} cut to {len}"
-                );
+                assert!(BridgeContent::parse(version, &whole[..len]).is_err(), "{version:?} cut to {len}");
             }
             let mut long = whole;
             long.push(b'x');
-            assert_eq!(
-                BridgeContent::parse(version, &long),
-                Err(ContentError::TooMuch { extra: 1 })
-            );
+            assert_eq!(BridgeContent::parse(version, &long), Err(ContentError::TooMuch { extra: 1 }));
         }
         let few = BridgeContent::parse(BridgeVersion::V1, b"a:b:c:d");
         assert_eq!(few, Err(ContentError::Parts { have: 4, need: 5 }));
@@ -231,10 +194,7 @@ mod tests {
         assert_eq!(bitmap, Err(ContentError::Bitmap { bitmap: 4 }));
         let mut mail = sample();
         mail.subject.push(':');
-        assert_eq!(
-            mail.encode(BridgeVersion::V1),
-            Err(EncodeError::Colon { field: "subject" })
-        );
+        assert_eq!(mail.encode(BridgeVersion::V1), Err(EncodeError::Colon { field: "subject" }));
     }
 
     #[test]
@@ -246,10 +206,7 @@ mod tests {
         for version in [BridgeVersion::V1, BridgeVersion::V3] {
             assert!(BridgeContent::parse_with_image(version, &plaintext, 4).is_err());
         }
-        assert!(
-            BridgeContent::parse_with_image(BridgeVersion::V2, &plaintext, plaintext.len() + 1)
-                .is_err()
-        );
+        assert!(BridgeContent::parse_with_image(BridgeVersion::V2, &plaintext, plaintext.len() + 1).is_err());
     }
 
     proptest! {

@@ -189,9 +189,7 @@ impl Content {
     #[must_use]
     pub fn account(&self) -> Option<&str> {
         match self {
-            Self::Email { from, .. } | Self::Text { from, .. } | Self::Message { from, .. } => {
-                Some(from)
-            }
+            Self::Email { from, .. } | Self::Text { from, .. } | Self::Message { from, .. } => Some(from),
             Self::Test { .. } => None,
         }
     }
@@ -202,11 +200,7 @@ impl PlatformContent {
     ///
     /// # Errors
     /// When the plaintext is no content of that version and service type, exactly.
-    pub fn parse(
-        version: PlatformVersion,
-        service: ServiceType,
-        plaintext: &[u8],
-    ) -> Result<Self, ContentError> {
+    pub fn parse(version: PlatformVersion, service: ServiceType, plaintext: &[u8]) -> Result<Self, ContentError> {
         match version {
             PlatformVersion::V0 => text::parse(service, plaintext),
             PlatformVersion::V1 => binary::parse(&binary::V1, service, plaintext),
@@ -222,9 +216,7 @@ impl PlatformContent {
     pub fn encode(&self, version: PlatformVersion) -> Result<Vec<u8>, EncodeError> {
         let account = match &self.content {
             Content::Test { id } => id,
-            Content::Email { from, .. }
-            | Content::Text { from, .. }
-            | Content::Message { from, .. } => from,
+            Content::Email { from, .. } | Content::Text { from, .. } | Content::Message { from, .. } => from,
         };
         if account.contains(is_line_break) {
             return Err(EncodeError::LineBreak { field: "account" });
@@ -252,10 +244,7 @@ impl Tokens {
 /// # Errors
 /// When the plaintext is shorter than the image.
 pub fn split_image(plaintext: &[u8], image_len: usize) -> Result<(&[u8], &[u8]), ContentError> {
-    let too_long = ContentError::Image {
-        image: image_len,
-        have: plaintext.len(),
-    };
+    let too_long = ContentError::Image { image: image_len, have: plaintext.len() };
     plaintext.split_at_checked(image_len).ok_or(too_long)
 }
 

@@ -95,9 +95,7 @@ pub fn parse_message(bytes: Vec<u8>) -> Result<Message, DetectError> {
 
 impl std::fmt::Debug for Message {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Message")
-            .field("payload", &self.payload)
-            .finish_non_exhaustive()
+        f.debug_struct("Message").field("payload", &self.payload).finish_non_exhaustive()
     }
 }
 
@@ -117,9 +115,7 @@ mod tests {
 
     use super::*;
     use crate::ids::Language;
-    use crate::payload::{
-        BridgePayload, BridgeVersion, PlatformPayload, PlatformVersion, sample_block,
-    };
+    use crate::payload::{BridgePayload, BridgeVersion, PlatformPayload, PlatformVersion, sample_block};
 
     fn platform(version: PlatformVersion, k: usize) -> Payload {
         Payload::Platform(PlatformPayload {
@@ -150,10 +146,7 @@ mod tests {
         ] {
             assert_eq!(detect(text), Err(DetectError::NotOurs), "{text:?}");
         }
-        assert_eq!(
-            detect(&"A ".repeat(TEXT_BYTES_MAX)),
-            Err(DetectError::NotOurs)
-        );
+        assert_eq!(detect(&"A ".repeat(TEXT_BYTES_MAX)), Err(DetectError::NotOurs));
     }
 
     #[test]
@@ -161,9 +154,7 @@ mod tests {
         for k in 1..300 {
             let payload = platform(PlatformVersion::V0, k);
             let text = base64text::encode(&payload.encode().unwrap());
-            let Ok(Detected::Message(message)) = detect(&text) else {
-                panic!("k = {k}")
-            };
+            let Ok(Detected::Message(message)) = detect(&text) else { panic!("k = {k}") };
             assert_eq!(message.payload, payload);
         }
     }
@@ -176,10 +167,7 @@ mod tests {
             let error = detect(&text[..len]).unwrap_err();
             assert!(matches!(error, DetectError::Malformed(_)), "cut to {len}");
         }
-        assert!(matches!(
-            detect(&format!("{text}AAAA")),
-            Err(DetectError::Malformed(_))
-        ));
+        assert!(matches!(detect(&format!("{text}AAAA")), Err(DetectError::Malformed(_))));
         let bridge = Payload::Bridge(BridgePayload {
             version: BridgeVersion::V1,
             key_exchange: None,
@@ -189,9 +177,7 @@ mod tests {
         });
         let mut bytes = bridge.encode().unwrap();
         bytes[1] = 7;
-        let Err(DetectError::Malformed(damage)) = detect(&base64text::encode(&bytes)) else {
-            panic!("not damaged")
-        };
+        let Err(DetectError::Malformed(damage)) = detect(&base64text::encode(&bytes)) else { panic!("not damaged") };
         assert_eq!(damage.to_string(), "bridge payload version 7 is unknown");
     }
 

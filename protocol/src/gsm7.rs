@@ -31,11 +31,7 @@ pub fn segments(text: &str) -> usize {
 }
 
 fn parts(len: usize, single: usize, joined: usize) -> usize {
-    if len <= single {
-        1
-    } else {
-        len.div_ceil(joined)
-    }
+    if len <= single { 1 } else { len.div_ceil(joined) }
 }
 
 fn septets(text: &str) -> Option<usize> {
@@ -72,11 +68,7 @@ mod tests {
             ("😀", 36, 2),
         ];
         for (letter, times, count) in cases {
-            assert_eq!(
-                segments(&letter.repeat(times)),
-                count,
-                "{letter} {times} times"
-            );
+            assert_eq!(segments(&letter.repeat(times)), count, "{letter} {times} times");
         }
         assert!(is_gsm7("Échec à l'été") && !is_gsm7("français"));
     }

@@ -164,12 +164,9 @@ impl NodeId {
     /// # Errors
     /// When the text is not base58 of an inlined Ed25519 key.
     pub fn from_peer_id(text: &str) -> Result<Self, ParseIdError> {
-        let bytes = bs58::decode(text)
-            .into_vec()
-            .map_err(|_| ParseIdError::new("peer id", "not base58"))?;
-        let key = bytes
-            .strip_prefix(&PEER_ID_PREFIX)
-            .ok_or(ParseIdError::new("peer id", "not an inlined Ed25519 key"))?;
+        let bytes = bs58::decode(text).into_vec().map_err(|_| ParseIdError::new("peer id", "not base58"))?;
+        let key =
+            bytes.strip_prefix(&PEER_ID_PREFIX).ok_or(ParseIdError::new("peer id", "not an inlined Ed25519 key"))?;
         Self::try_from(key)
     }
 }
@@ -230,7 +227,8 @@ impl E164 {
         {
             return Ok(number);
         }
-        let country = country.ok_or(ParseIdError::new("phone number", "not E.164, and the gateway client has no country"))?;
+        let country =
+            country.ok_or(ParseIdError::new("phone number", "not E.164, and the gateway client has no country"))?;
         let region = country
             .parse()
             .map_err(|_| ParseIdError::new("phone number", "the gateway client's country is unknown"))?;
@@ -253,9 +251,8 @@ impl FromStr for E164 {
     type Err = ParseIdError;
 
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
-        let digits = text
-            .strip_prefix('+')
-            .ok_or(ParseIdError::new("phone number", "expected + and the country code"))?;
+        let digits =
+            text.strip_prefix('+').ok_or(ParseIdError::new("phone number", "expected + and the country code"))?;
         if !digits.bytes().all(|b| b.is_ascii_digit()) || digits.starts_with('0') {
             return Err(ParseIdError::new("phone number", "expected digits after +"));
         }

@@ -188,9 +188,7 @@ impl Payload {
 pub fn looks_like_payload(bytes: &[u8]) -> bool {
     /// Where the block begins: in every platform payload, and in bridge payloads without and with a key exchange.
     const BLOCK_OFFSETS: [usize; 3] = [5, 6, 40];
-    BLOCK_OFFSETS
-        .iter()
-        .any(|&at| announces_header(bytes.get(at..).unwrap_or_default()))
+    BLOCK_OFFSETS.iter().any(|&at| announces_header(bytes.get(at..).unwrap_or_default()))
 }
 
 /// Checks that bytes are 76 + 16k long, k ≥ 1, and begin with 40.
@@ -199,9 +197,7 @@ pub fn looks_like_payload(bytes: &[u8]) -> bool {
 /// When they are not.
 pub fn check_block(block: &[u8]) -> Result<(), BlockError> {
     let len = block.len();
-    let cipher = len
-        .checked_sub(BLOCK_OVERHEAD_BYTES)
-        .filter(|&n| n > 0 && n % CIPHER_BLOCK_BYTES == 0);
+    let cipher = len.checked_sub(BLOCK_OVERHEAD_BYTES).filter(|&n| n > 0 && n % CIPHER_BLOCK_BYTES == 0);
     let (Some(_), Some(&field)) = (cipher, block.first_chunk()) else {
         return Err(BlockError::Length { len });
     };
@@ -212,9 +208,7 @@ pub fn check_block(block: &[u8]) -> Result<(), BlockError> {
 }
 
 fn announces_header(block: &[u8]) -> bool {
-    block
-        .first_chunk()
-        .is_some_and(|&field| i32::from_le_bytes(field) == BLOCK_HEADER_BYTES)
+    block.first_chunk().is_some_and(|&field| i32::from_le_bytes(field) == BLOCK_HEADER_BYTES)
 }
 
 fn read_block(reader: &mut Reader<'_>, len: usize) -> Result<Vec<u8>, PayloadError> {
@@ -230,15 +224,8 @@ fn read_language(reader: Reader<'_>) -> Result<Option<Language>, PayloadError> {
     match rest {
         [] => Ok(None),
         [a, b] => Ok(Some(Language::lenient([*a, *b]))),
-        [_] => Err(Truncated {
-            field: "language",
-            need: LANGUAGE_BYTES,
-            have: 1,
-        }
-        .into()),
-        _ => Err(PayloadError::TooMuch {
-            extra: rest.len() - LANGUAGE_BYTES,
-        }),
+        [_] => Err(Truncated { field: "language", need: LANGUAGE_BYTES, have: 1 }.into()),
+        _ => Err(PayloadError::TooMuch { extra: rest.len() - LANGUAGE_BYTES }),
     }
 }
 
@@ -273,19 +260,13 @@ mod tests {
         }
         let mut block = sample_block(1, 0);
         block[0] = 41;
-        assert_eq!(
-            check_block(&block),
-            Err(BlockError::Header { announced: 41 })
-        );
+        assert_eq!(check_block(&block), Err(BlockError::Header { announced: 41 }));
     }
 
     #[test]
     fn nothing_and_too_much_are_no_payload() {
         assert_eq!(Payload::parse(&[]), Err(PayloadError::Empty));
         let len = PAYLOAD_BYTES_MAX + 1;
-        assert_eq!(
-            Payload::parse(&vec![1; len]),
-            Err(PayloadError::TooLong { len })
-        );
+        assert_eq!(Payload::parse(&vec![1; len]), Err(PayloadError::TooLong { len }));
     }
 }

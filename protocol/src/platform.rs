@@ -33,19 +33,8 @@ pub struct Platform {
     pub url_scheme: bool,
 }
 
-const fn platform(
-    name: &'static str,
-    shortcode: u8,
-    protocol: Protocol,
-    service: ServiceType,
-) -> Platform {
-    Platform {
-        name,
-        shortcode,
-        protocol,
-        service,
-        url_scheme: false,
-    }
+const fn platform(name: &'static str, shortcode: u8, protocol: Protocol, service: ServiceType) -> Platform {
+    Platform { name, shortcode, protocol, service, url_scheme: false }
 }
 
 /// Every known platform.
@@ -55,10 +44,7 @@ pub const PLATFORMS: [Platform; 6] = [
     platform("telegram", b'T', Protocol::Pnba, ServiceType::Message),
     platform("bluesky", b'b', Protocol::OAuth2, ServiceType::Text),
     platform("reliability", b'r', Protocol::Event, ServiceType::Test),
-    Platform {
-        url_scheme: true,
-        ..platform("twitter", b't', Protocol::OAuth2, ServiceType::Text)
-    },
+    Platform { url_scheme: true, ..platform("twitter", b't', Protocol::OAuth2, ServiceType::Text) },
 ];
 
 impl Platform {
@@ -111,10 +97,7 @@ mod tests {
             assert_eq!(Platform::by_name(platform.name), Some(platform));
         }
         let names = |letter| Platform::by_shortcode(letter).map(|p| p.name);
-        assert_eq!(
-            (names(b't'), names(b'T')),
-            (Some("twitter"), Some("telegram"))
-        );
+        assert_eq!((names(b't'), names(b'T')), (Some("twitter"), Some("telegram")));
         assert_eq!(names(b'x'), None);
     }
 }

@@ -22,8 +22,7 @@ pub const PLAINTEXT_BYTES_MAX: usize =
     (BODY_UNITS_MAX - BLOCK_OVERHEAD_BYTES) / CIPHER_BLOCK_BYTES * CIPHER_BLOCK_BYTES - 1;
 
 const PROMPT_EN: &str = "RelaySMS Reply: Please paste this entire message in your RelaySMS app";
-const PROMPT_FR: &str =
-    "Réponse de RelaySMS: Veuillez coller ce message entier dans votre application RelaySMS";
+const PROMPT_FR: &str = "Réponse de RelaySMS: Veuillez coller ce message entier dans votre application RelaySMS";
 
 /// A mail for a phone. Sender and copies are `Name <address>` or an address, comma-joined.
 #[derive(Clone, Default, PartialEq, Eq, Zeroize)]
@@ -130,30 +129,19 @@ impl ReplyMail {
             subject: cut(&self.subject),
             body: String::new(),
         };
-        let room = plaintext_max
-            .min(PLAINTEXT_BYTES_MAX)
-            .saturating_sub(mail.plaintext().len());
+        let room = plaintext_max.min(PLAINTEXT_BYTES_MAX).saturating_sub(mail.plaintext().len());
         let body = cut_units(&self.body, BODY_UNITS_MAX);
-        body.get(..body.floor_char_boundary(room))
-            .unwrap_or_default()
-            .clone_into(&mut mail.body);
+        body.get(..body.floor_char_boundary(room)).unwrap_or_default().clone_into(&mut mail.body);
         mail
     }
 
     /// All fields in a row: what the block encrypts.
     #[must_use]
     pub fn plaintext(&self) -> Vec<u8> {
-        [
-            &self.alias,
-            &self.sender,
-            &self.cc,
-            &self.bcc,
-            &self.subject,
-            &self.body,
-        ]
-        .map(String::as_str)
-        .concat()
-        .into_bytes()
+        [&self.alias, &self.sender, &self.cc, &self.bcc, &self.subject, &self.body]
+            .map(String::as_str)
+            .concat()
+            .into_bytes()
     }
 
     /// The lengths that go in front of the block.
@@ -172,19 +160,11 @@ impl ReplyMail {
         for (slot, (field, text)) in names.iter_mut().zip(fields) {
             let len = units(text);
             let fits = u8::try_from(len).ok().filter(|_| len <= NAME_UNITS_MAX);
-            *slot = fits.ok_or(EncodeError::TooLong {
-                field,
-                len,
-                max: NAME_UNITS_MAX,
-            })?;
+            *slot = fits.ok_or(EncodeError::TooLong { field, len, max: NAME_UNITS_MAX })?;
         }
         let len = units(&self.body);
         let fits = u16::try_from(len).ok().filter(|_| len <= BODY_UNITS_MAX);
-        let body = fits.ok_or(EncodeError::TooLong {
-            field: "body",
-            len,
-            max: BODY_UNITS_MAX,
-        })?;
+        let body = fits.ok_or(EncodeError::TooLong { field: "body", len, max: BODY_UNITS_MAX })?;
         Ok(ReplyLengths { names, body })
     }
 
@@ -196,27 +176,14 @@ impl ReplyMail {
         let text = str::from_utf8(plaintext).map_err(|_| ReplyError::Plaintext)?;
         let mut rest: Vec<u16> = text.encode_utf16().collect();
         let mut next = |len: usize| {
-            let tail = (len <= rest.len())
-                .then(|| rest.split_off(len))
-                .ok_or(ReplyError::Plaintext)?;
+            let tail = (len <= rest.len()).then(|| rest.split_off(len)).ok_or(ReplyError::Plaintext)?;
             let field = std::mem::replace(&mut rest, tail);
             String::from_utf16(&field).map_err(|_| ReplyError::Plaintext)
         };
         let [alias, sender, cc, bcc, subject] = lengths.names.map(|len| next(len.into()));
         let body = next(lengths.body.into());
-        let mail = Self {
-            alias: alias?,
-            sender: sender?,
-            cc: cc?,
-            bcc: bcc?,
-            subject: subject?,
-            body: body?,
-        };
-        if rest.is_empty() {
-            Ok(mail)
-        } else {
-            Err(ReplyError::Plaintext)
-        }
+        let mail = Self { alias: alias?, sender: sender?, cc: cc?, bcc: bcc?, subject: subject?, body: body? };
+        if rest.is_empty() { Ok(mail) } else { Err(ReplyError::Plaintext) }
     }
 }
 
@@ -229,11 +196,7 @@ impl Reply {
         check_block(&self.block)?;
         let len = self.block.len();
         let fits = u16::try_from(len).ok().filter(|_| len <= BODY_UNITS_MAX);
-        let block_len = fits.ok_or(EncodeError::TooLong {
-            field: "block",
-            len,
-            max: BODY_UNITS_MAX,
-        })?;
+        let block_len = fits.ok_or(EncodeError::TooLong { field: "block", len, max: BODY_UNITS_MAX })?;
         let mut bytes = self.lengths.names.to_vec();
         bytes.extend(self.lengths.body.to_le_bytes());
         bytes.extend(block_len.to_le_bytes());
@@ -258,10 +221,7 @@ impl Reply {
         let block = reader.take(block_len, "ciphertext block")?;
         check_block(block)?;
         match reader.left() {
-            0 => Ok(Self {
-                lengths: ReplyLengths { names, body },
-                block: block.to_vec(),
-            }),
+            0 => Ok(Self { lengths: ReplyLengths { names, body }, block: block.to_vec() }),
             extra => Err(ReplyError::TooMuch { extra }),
         }
     }
@@ -271,15 +231,8 @@ impl Reply {
     /// # Errors
     /// As [`Reply::encode`].
     pub fn to_sms(&self, language: Language, seconds: u64) -> Result<String, EncodeError> {
-        let prompt = if language == Language::FR {
-            PROMPT_FR
-        } else {
-            PROMPT_EN
-        };
-        Ok(format!(
-            "{prompt}\n{}\n{seconds}.0",
-            base64text::encode(&self.encode()?)
-        ))
+        let prompt = if language == Language::FR { PROMPT_FR } else { PROMPT_EN };
+        Ok(format!("{prompt}\n{}\n{seconds}.0", base64text::encode(&self.encode()?)))
     }
 
     /// Reads a pasted SMS as the app does: any prompt, the mail, its time in seconds up to a dot.
@@ -305,10 +258,7 @@ impl fmt::Debug for ReplyMail {
 
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reply")
-            .field("lengths", &self.lengths)
-            .field("block_bytes", &self.block.len())
-            .finish()
+        f.debug_struct("Reply").field("lengths", &self.lengths).field("block_bytes", &self.block.len()).finish()
     }
 }
 

@@ -66,9 +66,7 @@ pub enum SegmentError {
     #[error("no image segment")]
     NoSegment,
     /// Ends inside its header.
-    #[error(
-        "image segment header is cut off: {FIRST_HEADER_LETTERS} letters expected, {letters} left"
-    )]
+    #[error("image segment header is cut off: {FIRST_HEADER_LETTERS} letters expected, {letters} left")]
     Header {
         /// Letters of the text.
         letters: usize,
@@ -111,32 +109,20 @@ impl Segment {
     /// others for segments that are damaged.
     pub fn parse(text: &str) -> Result<Self, SegmentError> {
         let letters = segment_letters(text).ok_or(SegmentError::NoSegment)?;
-        let head = letters
-            .get(..LATER_HEADER_LETTERS)
-            .ok_or(SegmentError::NoSegment)?;
+        let head = letters.get(..LATER_HEADER_LETTERS).ok_or(SegmentError::NoSegment)?;
         let Ok([MARKER, session, number]) = <[u8; 3]>::try_from(decode(head)) else {
             return Err(SegmentError::NoSegment);
         };
         let (part, chunk) = if number == 0 {
-            let (header, chunk) =
-                letters
-                    .split_at_checked(FIRST_HEADER_LETTERS)
-                    .ok_or(SegmentError::Header {
-                        letters: letters.len(),
-                    })?;
+            let (header, chunk) = letters
+                .split_at_checked(FIRST_HEADER_LETTERS)
+                .ok_or(SegmentError::Header { letters: letters.len() })?;
             (Part::First(read_head(header)?), chunk)
         } else {
-            (
-                Part::Later(number),
-                letters.get(LATER_HEADER_LETTERS..).unwrap_or_default(),
-            )
+            (Part::Later(number), letters.get(LATER_HEADER_LETTERS..).unwrap_or_default())
         };
         check_chunk(number, chunk.len())?;
-        Ok(Self {
-            session,
-            part,
-            chunk: chunk.to_owned(),
-        })
+        Ok(Self { session, part, chunk: chunk.to_owned() })
     }
 
     /// 0 for the first.
@@ -169,41 +155,23 @@ impl fmt::Debug for Segment {
 ///
 /// # Errors
 /// When there is no text, or too much of it.
-pub fn split(
-    text: &str,
-    session: u8,
-    image_len: u16,
-    text_len: u16,
-) -> Result<Vec<String>, SplitError> {
-    let letters: Vec<char> = text
-        .chars()
-        .filter(|c| is_letter(*c) || *c == '=')
-        .collect();
+pub fn split(text: &str, session: u8, image_len: u16, text_len: u16) -> Result<Vec<String>, SplitError> {
+    let letters: Vec<char> = text.chars().filter(|c| is_letter(*c) || *c == '=').collect();
     let segments = letters.len().div_ceil(CHUNK_CHARS);
     if segments == 0 {
         return Err(SplitError::Empty);
     }
     let total = u8::try_from(segments).map_err(|_| SplitError::TooLong { segments })?;
-    let parts = std::iter::once(Part::First(Head {
-        total,
-        image_len,
-        text_len,
-    }))
-    .chain((1..total).map(Part::Later));
-    let texts = parts
-        .zip(letters.chunks(CHUNK_CHARS))
-        .map(|(part, chunk)| header(session, part) + &String::from_iter(chunk));
+    let parts = std::iter::once(Part::First(Head { total, image_len, text_len })).chain((1..total).map(Part::Later));
+    let texts =
+        parts.zip(letters.chunks(CHUNK_CHARS)).map(|(part, chunk)| header(session, part) + &String::from_iter(chunk));
     Ok(texts.collect())
 }
 
 fn header(session: u8, part: Part) -> String {
     match part {
         Part::Later(number) => base64text::encode(&[MARKER, session, number]),
-        Part::First(Head {
-            total,
-            image_len,
-            text_len,
-        }) => {
+        Part::First(Head { total, image_len, text_len }) => {
             let ([i0, i1], [t0, t1]) = (image_len.to_le_bytes(), text_len.to_le_bytes());
             base64text::encode(&[MARKER, session, 0, total, i0, i1, t0, t1])
         }
@@ -217,11 +185,7 @@ fn segment_letters(text: &str) -> Option<String> {
         return None;
     }
     let letters = base64text::letters(text);
-    let blanks = text
-        .trim()
-        .chars()
-        .filter(|c| c.is_whitespace() && !matches!(c, '\n' | '\r'))
-        .count();
+    let blanks = text.trim().chars().filter(|c| c.is_whitespace() && !matches!(c, '\n' | '\r')).count();
     (blanks == 0 || letters.len() / blanks >= LETTERS_PER_BLANK_MIN).then_some(letters)
 }
 
@@ -232,18 +196,12 @@ fn decode(header: &str) -> Vec<u8> {
 
 fn read_head(header: &str) -> Result<Head, SegmentError> {
     let Ok([_, _, _, total, i0, i1, t0, t1]) = <[u8; 8]>::try_from(decode(header)) else {
-        return Err(SegmentError::Header {
-            letters: header.len(),
-        });
+        return Err(SegmentError::Header { letters: header.len() });
     };
     if total == 0 {
         return Err(SegmentError::NoTotal);
     }
-    Ok(Head {
-        total,
-        image_len: u16::from_le_bytes([i0, i1]),
-        text_len: u16::from_le_bytes([t0, t1]),
-    })
+    Ok(Head { total, image_len: u16::from_le_bytes([i0, i1]), text_len: u16::from_le_bytes([t0, t1]) })
 }
 
 fn check_chunk(number: u8, letters: usize) -> Result<(), SegmentError> {

@@ -65,12 +65,7 @@ pub enum TextError {
 /// The marker of a language; English for those that the app does not have.
 #[must_use]
 pub fn marker(language: Language) -> &'static str {
-    let of = |code: &[u8; 2]| {
-        MARKERS
-            .iter()
-            .find(|(known, _)| *known == code)
-            .map(|(_, marker)| *marker)
-    };
+    let of = |code: &[u8; 2]| MARKERS.iter().find(|(known, _)| *known == code).map(|(_, marker)| *marker);
     of(&language.0).or_else(|| of(b"en")).unwrap_or_default()
 }
 
@@ -97,8 +92,7 @@ impl TokenLine {
         if !text.contains(marker(language)) {
             return None;
         }
-        let line =
-            String::from_utf8(base64text::decode(text.lines().nth(TOKEN_LINE)?).ok()?).ok()?;
+        let line = String::from_utf8(base64text::decode(text.lines().nth(TOKEN_LINE)?).ok()?).ok()?;
         let (account, token) = line.split_once(':')?;
         Some((account.to_owned(), token.split(':').next()?.to_owned()))
     }
@@ -129,10 +123,7 @@ impl fmt::Debug for OtpCode {
 
 /// A name on one line and of bounded length.
 fn name(text: &str) -> String {
-    text.chars()
-        .filter(|c| !c.is_control())
-        .take(NAME_CHARS_MAX)
-        .collect()
+    text.chars().filter(|c| !c.is_control()).take(NAME_CHARS_MAX).collect()
 }
 
 #[cfg(test)]

@@ -28,19 +28,12 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn take(&mut self, need: usize, field: &'static str) -> Result<&'a [u8], Truncated> {
-        let (head, tail) = self.rest.split_at_checked(need).ok_or(Truncated {
-            field,
-            need,
-            have: self.rest.len(),
-        })?;
+        let (head, tail) = self.rest.split_at_checked(need).ok_or(Truncated { field, need, have: self.rest.len() })?;
         self.rest = tail;
         Ok(head)
     }
 
-    pub(crate) fn array<const N: usize>(
-        &mut self,
-        field: &'static str,
-    ) -> Result<[u8; N], Truncated> {
+    pub(crate) fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], Truncated> {
         let head = self.take(N, field)?;
         Ok(head.try_into().expect("take returns exactly N bytes"))
     }
@@ -66,11 +59,7 @@ mod tests {
     fn a_short_field_is_named_and_takes_nothing() {
         let mut reader = Reader::new(&[1, 2, 3]);
         assert_eq!(reader.u8("a"), Ok(1));
-        let cut = Truncated {
-            field: "b",
-            need: 4,
-            have: 2,
-        };
+        let cut = Truncated { field: "b", need: 4, have: 2 };
         assert_eq!(reader.take(4, "b"), Err(cut));
         assert_eq!(reader.u16("c"), Ok(0x0302));
         assert_eq!(reader.left(), 0);

@@ -36,18 +36,13 @@ const FILES_MIN: usize = 10;
 
 /// Takes a result; an error must say something.
 fn named<T, E: Error>(result: Result<T, E>) -> Option<T> {
-    result
-        .inspect_err(|e| assert!(!e.to_string().is_empty()))
-        .ok()
+    result.inspect_err(|e| assert!(!e.to_string().is_empty())).ok()
 }
 
 fn base64(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     if let Some(bytes) = named(base64text::decode(&text)) {
-        assert_eq!(
-            base64text::decode(&base64text::encode_wrapped(&bytes)),
-            Ok(bytes)
-        );
+        assert_eq!(base64text::decode(&base64text::encode_wrapped(&bytes)), Ok(bytes));
     }
 }
 
@@ -67,18 +62,8 @@ fn detection(input: &[u8]) {
 }
 
 fn content(input: &[u8]) {
-    for version in [
-        PlatformVersion::V0,
-        PlatformVersion::V1,
-        PlatformVersion::V2,
-        PlatformVersion::V3,
-    ] {
-        for service in [
-            ServiceType::Email,
-            ServiceType::Text,
-            ServiceType::Message,
-            ServiceType::Test,
-        ] {
+    for version in [PlatformVersion::V0, PlatformVersion::V1, PlatformVersion::V2, PlatformVersion::V3] {
+        for service in [ServiceType::Email, ServiceType::Text, ServiceType::Message, ServiceType::Test] {
             if let Some(read) = named(PlatformContent::parse(version, service, input)) {
                 let again = read.encode(version).unwrap();
                 assert_eq!(PlatformContent::parse(version, service, &again), Ok(read));
@@ -131,26 +116,15 @@ fn reply(input: &[u8]) {
         assert_eq!(Reply::from_sms(&sms), Ok((reply, seconds)));
     }
     named(Reply::parse(input));
-    named(ReplyMail::from_plaintext(
-        ReplyLengths {
-            names: [1, 2, 3, 4, 5],
-            body: 6,
-        },
-        input,
-    ));
+    named(ReplyMail::from_plaintext(ReplyLengths { names: [1, 2, 3, 4, 5], body: 6 }, input));
     let _ = TokenLine::read(&text, Language::EN);
 }
 
 #[test]
 fn every_corpus_file_through_every_decoder() {
     for (name, _) in DECODERS {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("tests/corpus")
-            .join(name);
-        let files: Vec<_> = fs::read_dir(&dir)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(name);
+        let files: Vec<_> = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert!(files.len() >= FILES_MIN, "{name} has {} files", files.len());
         for file in files {
             let input = fs::read(&file).unwrap();

@@ -8,9 +8,7 @@ use relaymesh_protocol::bridge_content::BridgeContent;
 use relaymesh_protocol::content::{Content, PlatformContent, ServiceType, Tokens};
 use relaymesh_protocol::detect::{DetectError, Detected, Message, detect, parse_text};
 use relaymesh_protocol::ids::{Language, Timestamp};
-use relaymesh_protocol::payload::{
-    BridgePayload, BridgeVersion, Payload, PayloadError, PlatformVersion,
-};
+use relaymesh_protocol::payload::{BridgePayload, BridgeVersion, Payload, PayloadError, PlatformVersion};
 use relaymesh_protocol::platform::Platform;
 use relaymesh_protocol::reply::{Reply, ReplyMail};
 use relaymesh_protocol::segment::assembly::{Progress, Set};
@@ -20,11 +18,7 @@ use serde_json::Value;
 
 fn vectors() -> Value {
     let path = std::env::var("RELAYMESH_VECTORS").unwrap_or_else(|_| {
-        concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../crates/ratchet/tests/vectors/relaysms.json"
-        )
-        .to_owned()
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/ratchet/tests/vectors/relaysms.json").to_owned()
     });
     let text = std::fs::read_to_string(path).expect("vectors; set RELAYMESH_VECTORS to their path");
     serde_json::from_str(&text).expect("vectors are JSON")
@@ -49,30 +43,17 @@ fn number(value: &Value) -> u64 {
 }
 
 fn language(value: &Value) -> Option<Language> {
-    value
-        .as_str()
-        .map(|l| Language(l.as_bytes().try_into().expect("two letters")))
+    value.as_str().map(|l| Language(l.as_bytes().try_into().expect("two letters")))
 }
 
 fn service(value: &Value) -> ServiceType {
-    let all = [
-        ServiceType::Email,
-        ServiceType::Text,
-        ServiceType::Message,
-        ServiceType::Test,
-    ];
-    all.into_iter()
-        .find(|s| s.as_str() == value)
-        .expect("a service")
+    let all = [ServiceType::Email, ServiceType::Text, ServiceType::Message, ServiceType::Test];
+    all.into_iter().find(|s| s.as_str() == value).expect("a service")
 }
 
 fn platform_version(number: u64) -> PlatformVersion {
-    [
-        PlatformVersion::V0,
-        PlatformVersion::V1,
-        PlatformVersion::V2,
-        PlatformVersion::V3,
-    ][usize::try_from(number).unwrap()]
+    [PlatformVersion::V0, PlatformVersion::V1, PlatformVersion::V2, PlatformVersion::V3]
+        [usize::try_from(number).unwrap()]
 }
 
 fn bridge_version(marker: u64) -> BridgeVersion {
@@ -103,21 +84,11 @@ fn content_of(case: &Value) -> PlatformContent {
             subject: get("subject"),
             body: get("body"),
         },
-        ServiceType::Text => Content::Text {
-            from: get("from"),
-            body: get("body"),
-        },
-        ServiceType::Message => Content::Message {
-            from: get("from"),
-            to: get("to"),
-            body: get("body"),
-        },
+        ServiceType::Text => Content::Text { from: get("from"), body: get("body") },
+        ServiceType::Message => Content::Message { from: get("from"), to: get("to"), body: get("body") },
         ServiceType::Test => Content::Test { id: get("from") },
     };
-    PlatformContent {
-        content,
-        tokens: Tokens::both(get("access_token"), get("refresh_token")),
-    }
+    PlatformContent { content, tokens: Tokens::both(get("access_token"), get("refresh_token")) }
 }
 
 /// Upstream cuts a version 0 body at its first colon and takes the rest for tokens; the fields as sent come out here.
@@ -129,22 +100,13 @@ fn platform_content_with_whole_bodies_in_version_0() {
         let plaintext = bytes(&case["content"]);
         let expected = content_of(&case);
         let read = PlatformContent::parse(version, expected.content.service(), &plaintext);
-        assert_eq!(
-            read.as_ref(),
-            Ok(&expected),
-            "{} {}",
-            case["version"],
-            case["service_type"]
-        );
+        assert_eq!(read.as_ref(), Ok(&expected), "{} {}", case["version"], case["service_type"]);
         assert_eq!(expected.encode(version), Ok(plaintext));
         if let Content::Email { body, .. } = &expected.content {
             cut_upstream += usize::from(case["upstream_parse"][5] == "Body" && body != "Body");
         }
     }
-    assert_eq!(
-        cut_upstream, 2,
-        "the vectors hold bodies that upstream cuts"
-    );
+    assert_eq!(cut_upstream, 2, "the vectors hold bodies that upstream cuts");
 }
 
 /// Upstream fails on version 3, which is documented; it is read here.
@@ -154,24 +116,13 @@ fn platform_payload_including_version_3() {
         let sms = text(&case["sms_text"]);
         let message = message(&sms);
         assert_eq!(message.bytes, bytes(&case["payload"]));
-        let Payload::Platform(payload) = &message.payload else {
-            panic!("a bridge payload")
-        };
-        assert_eq!(
-            payload.version,
-            platform_version(number(&case["payload_version"]))
-        );
-        assert_eq!(
-            vec![payload.shortcode],
-            text(&case["shortcode_text"]).into_bytes()
-        );
+        let Payload::Platform(payload) = &message.payload else { panic!("a bridge payload") };
+        assert_eq!(payload.version, platform_version(number(&case["payload_version"])));
+        assert_eq!(vec![payload.shortcode], text(&case["shortcode_text"]).into_bytes());
         let platform = Platform::by_shortcode(payload.shortcode).expect("a known platform");
         assert_eq!(platform.service, service(&case["service_type"]));
         assert_eq!(payload.block, bytes(&case["ciphertext_block"]));
-        let device_id = payload
-            .device_id
-            .map(|id| id.as_bytes().to_vec())
-            .unwrap_or_default();
+        let device_id = payload.device_id.map(|id| id.as_bytes().to_vec()).unwrap_or_default();
         assert_eq!(device_id, bytes(&case["device_id"]));
         assert_eq!(payload.language, language(&case["language"]));
         assert_eq!(message.payload.encode().as_ref(), Ok(&message.bytes));
@@ -220,13 +171,7 @@ fn bridge_content_including_version_3() {
         let plaintext = bytes(&case["content"]);
         let mail = BridgeContent::parse(version, &plaintext).unwrap();
         let upstream = &case["upstream_parse"];
-        let of = |name: &str, at: usize| {
-            text(if upstream.is_array() {
-                &upstream[at]
-            } else {
-                &upstream[name]
-            })
-        };
+        let of = |name: &str, at: usize| text(if upstream.is_array() { &upstream[at] } else { &upstream[name] });
         assert_eq!(mail.to, of("to", 0));
         assert_eq!(mail.cc, of("cc", 1));
         assert_eq!(mail.bcc, of("bcc", 2));
@@ -243,9 +188,7 @@ fn bridge_payload() {
         let message = message(&sms);
         let inner = bytes(&case["inner"]);
         assert_eq!(message.bytes, [&[0][..], &inner].concat());
-        let Payload::Bridge(payload) = &message.payload else {
-            panic!("a platform payload")
-        };
+        let Payload::Bridge(payload) = &message.payload else { panic!("a platform payload") };
         assert_eq!(payload.version, bridge_version(number(&case["marker"])));
         assert_eq!(payload.letter, b'e');
         assert_eq!(payload.block, bytes(&case["ciphertext_block"]));
@@ -253,10 +196,7 @@ fn bridge_payload() {
         assert_eq!(payload.key_exchange.is_some(), case["switch"] == 0);
         if let Some(key) = &payload.key_exchange {
             assert_eq!(u64::from(key.kid), number(&case["kid"]));
-            assert_eq!(
-                key.client_public.to_vec(),
-                bytes(&case["session"]["client_publish_pub"])
-            );
+            assert_eq!(key.client_public.to_vec(), bytes(&case["session"]["client_publish_pub"]));
         }
         assert_eq!(payload.encode().as_ref(), Ok(&inner));
         assert_eq!(base64text::encode(&message.bytes), sms);
@@ -268,14 +208,8 @@ fn bridge_payload_v0_is_rejected_as_upstream_does() {
     for case in list("bridge_payload_v0_rejected_upstream", 2) {
         let inner = bytes(&case["inner"]);
         let version = inner[0];
-        assert_eq!(
-            text(&case["upstream_error"]),
-            format!("Unsupported version marker: {version}")
-        );
-        let unknown = PayloadError::UnknownVersion {
-            kind: "bridge",
-            version,
-        };
+        assert_eq!(text(&case["upstream_error"]), format!("Unsupported version marker: {version}"));
+        let unknown = PayloadError::UnknownVersion { kind: "bridge", version };
         assert_eq!(BridgePayload::parse(&inner), Err(unknown));
         assert!(detect(&base64text::encode(&[&[0][..], &inner].concat())).is_err());
     }
@@ -284,20 +218,13 @@ fn bridge_payload_v0_is_rejected_as_upstream_does() {
 #[test]
 fn image_text_in_any_order_with_copies() {
     for case in list("image_text", 2) {
-        let sent: Vec<String> = case["segments_text"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(text)
-            .collect();
+        let sent: Vec<String> = case["segments_text"].as_array().unwrap().iter().map(text).collect();
         for turn in 0..sent.len() {
             let mut set = Set::default();
             let mut order: Vec<usize> = (0..sent.len()).collect();
             order.rotate_left(turn);
             for n in order.iter().chain(&order[..2]) {
-                let Ok(Detected::Segment(segment)) = detect(&sent[*n]) else {
-                    panic!("no segment")
-                };
+                let Ok(Detected::Segment(segment)) = detect(&sent[*n]) else { panic!("no segment") };
                 assert_eq!(
                     (usize::from(segment.number()), u64::from(segment.session)),
                     (*n, number(&case["itp_session_id"]))
@@ -310,9 +237,7 @@ fn image_text_in_any_order_with_copies() {
 }
 
 fn check_image(case: &Value, set: &Set) {
-    let Progress::Complete(whole) = set.progress() else {
-        panic!("not complete")
-    };
+    let Progress::Complete(whole) = set.progress() else { panic!("not complete") };
     let text_of = text(&case["assembled_text"]);
     assert_eq!(whole.text, base64text::letters(&text_of));
     assert_eq!(u64::from(whole.image_len), number(&case["image_length"]));
@@ -321,14 +246,9 @@ fn check_image(case: &Value, set: &Set) {
     assert_eq!(message.bytes, bytes(&case["assembled_payload"]));
     assert_eq!(message.payload.encode().as_ref(), Ok(&message.bytes));
     let plaintext = bytes(&case["plaintext"]);
-    let (mail, image) =
-        BridgeContent::parse_with_image(BridgeVersion::V2, &plaintext, whole.image_len.into())
-            .unwrap();
+    let (mail, image) = BridgeContent::parse_with_image(BridgeVersion::V2, &plaintext, whole.image_len.into()).unwrap();
     assert_eq!(image, bytes(&case["image"]));
-    assert_eq!(
-        mail.encode(BridgeVersion::V2),
-        Ok(bytes(&case["text_content"]))
-    );
+    assert_eq!(mail.encode(BridgeVersion::V2), Ok(bytes(&case["text_content"])));
 }
 
 /// Android puts a line break behind the first header and counts those of its wrapped base64; ours has neither, and so
@@ -337,20 +257,11 @@ fn check_image(case: &Value, set: &Set) {
 fn image_text_is_split_without_line_breaks() {
     for case in list("image_text", 2) {
         let whole = base64text::encode(&bytes(&case["assembled_payload"]));
-        let lengths =
-            ["image_length", "text_length"].map(|l| u16::try_from(number(&case[l])).unwrap());
+        let lengths = ["image_length", "text_length"].map(|l| u16::try_from(number(&case[l])).unwrap());
         let session = u8::try_from(number(&case["itp_session_id"])).unwrap();
         let ours = split(&whole, session, lengths[0], lengths[1]).unwrap();
-        assert!(
-            ours.iter()
-                .all(|sms| sms.len() <= 153 && Segment::parse(sms).is_ok())
-        );
-        let theirs: Vec<String> = case["segments_text"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(text)
-            .collect();
+        assert!(ours.iter().all(|sms| sms.len() <= 153 && Segment::parse(sms).is_ok()));
+        let theirs: Vec<String> = case["segments_text"].as_array().unwrap().iter().map(text).collect();
         assert_eq!(ours == theirs, case["style"] == "clean");
         assert_eq!(ours[0][..12], theirs[0][..12]);
     }
@@ -364,10 +275,7 @@ fn reply() {
         assert_eq!(format!("{seconds}.0"), text(&case["timestamp_text"]));
         assert_eq!(reply.block, bytes(&case["ciphertext_block"]));
         assert_eq!(reply.encode(), Ok(bytes(&case["reply_data"])));
-        assert_eq!(
-            reply.to_sms(language(&case["language"]).unwrap(), seconds),
-            Ok(sms)
-        );
+        assert_eq!(reply.to_sms(language(&case["language"]).unwrap(), seconds), Ok(sms));
         let fields = &case["fields_text"];
         let mail = ReplyMail {
             alias: text(&fields["alias"]),
@@ -379,10 +287,7 @@ fn reply() {
         };
         assert_eq!(mail.plaintext(), bytes(&case["plaintext"]));
         assert_eq!(mail.lengths(), Ok(reply.lengths));
-        assert_eq!(
-            ReplyMail::from_plaintext(reply.lengths, &mail.plaintext()),
-            Ok(mail)
-        );
+        assert_eq!(ReplyMail::from_plaintext(reply.lengths, &mail.plaintext()), Ok(mail));
     }
 }
 
@@ -390,10 +295,7 @@ fn reply() {
 #[test]
 fn refresh_token_sms_with_the_number_of_the_message() {
     let case = &vectors()["refresh_token_sms"];
-    let (account, token) = (
-        text(&case["account_text"]),
-        text(&case["new_refresh_token_text"]),
-    );
+    let (account, token) = (text(&case["account_text"]), text(&case["new_refresh_token_text"]));
     let notice = Notice::TokenRefreshed {
         platform: "twitter".to_owned(),
         at: Timestamp(1_748_383_802_000),
@@ -405,10 +307,7 @@ fn refresh_token_sms_with_the_number_of_the_message() {
     assert_eq!(ours, upstream.replace("(UTC).", "(UTC). #12"));
     for sms in [ours, upstream] {
         assert_eq!(sms.lines().nth(3), case["base64_line"].as_str());
-        assert_eq!(
-            TokenLine::read(&sms, Language::EN),
-            Some((account.clone(), token.clone()))
-        );
+        assert_eq!(TokenLine::read(&sms, Language::EN), Some((account.clone(), token.clone())));
     }
 }
 

@@ -70,8 +70,7 @@ fn write(node: &Node, tx: &mut Tx<'_>, person: &Person) -> Run<[u8; 32]> {
         limiter: PasswordLimiter::default(),
         created: tx.now(),
     };
-    let token =
-        Token { platform: "mastodon".to_owned(), account: person.account.clone(), json: person.token.clone() };
+    let token = Token { platform: "mastodon".to_owned(), account: person.account.clone(), json: person.token.clone() };
     let session = Session { ratchet: ratchet.to_vec(), ad, client: person.publish, kid: None };
     entity.put(node, tx, SESSION, b"", &session)?;
     entity.put(node, tx, ACCOUNT, b"", &account)?;

@@ -13,7 +13,7 @@ use crate::command::{
 use crate::delivery::Submission;
 use crate::input::ReplyTo;
 use crate::node::Node;
-use crate::record::{Scope, Stored, delete_row, get_node, key, restore_row, put_node};
+use crate::record::{Scope, Stored, delete_row, get_node, key, put_node, restore_row};
 use crate::tx::{Run, Tx};
 
 /// Most tests remembered; the oldest end first.
@@ -216,12 +216,7 @@ fn start_test(node: &Node, tx: &mut Tx<'_>, msisdn: &Private) -> Run<ClientsRepl
 }
 
 /// A test's SMS has come all the way. `None` when the content names no test at all.
-pub(crate) fn arrived(
-    node: &Node,
-    tx: &mut Tx<'_>,
-    id: &str,
-    submission: &Submission,
-) -> Run<Option<MessageOutcome>> {
+pub(crate) fn arrived(node: &Node, tx: &mut Tx<'_>, id: &str, submission: &Submission) -> Run<Option<MessageOutcome>> {
     let Ok(id) = id.trim().parse::<u64>() else { return Ok(None) };
     let failed = Some(MessageOutcome::Failed(FailureClass::Content));
     let Some(mut test) = get_node::<Test>(node, tx, &key::test(id))? else { return Ok(failed) };

@@ -112,7 +112,12 @@ pub trait Crypto: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// Whenever key, place or bytes differ.
-    fn open_record(&self, key: &[u8; 32], aad: RecordAad<'_>, sealed: &[u8]) -> Result<(u64, Zeroizing<Vec<u8>>), CryptoError>;
+    fn open_record(
+        &self,
+        key: &[u8; 32],
+        aad: RecordAad<'_>,
+        sealed: &[u8],
+    ) -> Result<(u64, Zeroizing<Vec<u8>>), CryptoError>;
 
     /// Derives the key of one of an entity's tables from the entity's key.
     fn table_key(&self, user_key: &[u8; 32], table: u8) -> Zeroizing<[u8; 32]>;

@@ -13,7 +13,7 @@ use crate::input::Follow;
 use crate::membership::Relation;
 use crate::node::Node;
 use crate::output::{Output, SendError, Work, WorkDone, WorkId};
-use crate::record::{Stored, delete_row, get_node, key, restore_row, put_node};
+use crate::record::{Stored, delete_row, get_node, key, put_node, restore_row};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 

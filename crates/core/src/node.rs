@@ -474,7 +474,9 @@ impl Node {
             Timer::Refusal(entity, message) => home::on_refusal(self, tx, *entity, *message),
             Timer::Sms(id) => egress::on_sms(self, tx, id),
             Timer::Gossip | Timer::RenewRecord => membership::on_timer(self, tx, timer),
-            Timer::FilterRecent | Timer::FilterSoon | Timer::Audit | Timer::Question(_) => locator::on_timer(self, tx, timer),
+            Timer::FilterRecent | Timer::FilterSoon | Timer::Audit | Timer::Question(_) => {
+                locator::on_timer(self, tx, timer)
+            }
             Timer::Ping(nonce) => operator::on_ping_lost(self, tx, *nonce),
             Timer::Daily => self.daily(tx),
             Timer::Start => self.start(tx),

@@ -170,14 +170,44 @@ fn findings(node: &Node) -> Vec<Finding> {
     let gateways = node.ingress.gateways().count();
     let config = node.config();
     let mut all = vec![
-        judge("mesh.members", members > 0, format!("{members} other members"), "run `relaymesh node invite` on a node of the mesh and `relaymesh node join CODE` here"),
-        judge("mesh.connected", connected > 0 || members == 0, format!("{connected} of {members} connected"), "check listen.mesh, the firewall and the addresses in `relaymesh node list`"),
-        judge("gateways", gateways > 0 || !config.roles.gateway, format!("{gateways} enrolled"), "run `relaymesh gateway add NAME --msisdn +…`"),
-        judge("sms.route", config.sms, (if config.sms { "configured" } else { "none" }).to_owned(), "set [sms.file] or [sms.http] so that people get codes and answers"),
-        judge("platforms", !config.platforms.is_empty() || !config.roles.vault, format!("{} configured", config.platforms.len()), "set [platform.mastodon]"),
+        judge(
+            "mesh.members",
+            members > 0,
+            format!("{members} other members"),
+            "run `relaymesh node invite` on a node of the mesh and `relaymesh node join CODE` here",
+        ),
+        judge(
+            "mesh.connected",
+            connected > 0 || members == 0,
+            format!("{connected} of {members} connected"),
+            "check listen.mesh, the firewall and the addresses in `relaymesh node list`",
+        ),
+        judge(
+            "gateways",
+            gateways > 0 || !config.roles.gateway,
+            format!("{gateways} enrolled"),
+            "run `relaymesh gateway add NAME --msisdn +…`",
+        ),
+        judge(
+            "sms.route",
+            config.sms,
+            (if config.sms { "configured" } else { "none" }).to_owned(),
+            "set [sms.file] or [sms.http] so that people get codes and answers",
+        ),
+        judge(
+            "platforms",
+            !config.platforms.is_empty() || !config.roles.vault,
+            format!("{} configured", config.platforms.len()),
+            "set [platform.mastodon]",
+        ),
     ];
     if failed > 0 {
-        all.push(finding("store", "error", format!("{failed} writes failed since start"), "check free space and the disk's health, then restart"));
+        all.push(finding(
+            "store",
+            "error",
+            format!("{failed} writes failed since start"),
+            "check free space and the disk's health, then restart",
+        ));
     } else {
         all.push(judge("store", true, "no write has failed".to_owned(), ""));
     }

@@ -222,3 +222,50 @@ fn load(view: &mut View, fetch: Fetch, store: &mut dyn Load) -> Result<(), Unava
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use relaymesh_protocol::ids::MessageId;
+    use relaymesh_seal::keyfile::Keyring;
+
+    use super::*;
+    use crate::command::{Command, OperatorCommand, Reply};
+    use crate::crypto::RealCrypto;
+    use crate::input::ReplyTo;
+    use crate::membership::tests::net::{START, config};
+    use crate::output::{WorkDone, WorkId};
+    use crate::timer::Timer;
+
+    #[test]
+    fn a_busy_lane_refuses_others_and_never_the_nodes_own() {
+        let keyring = Keyring::generate(&mut ChaCha20Rng::from_seed([1; 32]), START);
+        let mut pump = Pump::new(Node::new(config("a"), keyring, Arc::new(RealCrypto), START), [2; 32]);
+        let lane = Lane(vec![1]);
+        let mut park = |input| pump.park(lane.clone(), Parked { input, seed: [0; 32], reruns: 0 });
+        for n in 0..=WAITERS_MAX as u64 {
+            park(Input::Command { reply: ReplyTo(n + 1), command: Command::Operator(OperatorCommand::Status) });
+        }
+        park(Input::Worked { id: WorkId(7), done: WorkDone::Published(Ok("1".to_owned())) });
+        park(Input::Timer(Timer::Job(MessageId([1; 32]))));
+        park(Input::Follow(Follow::Local(MessageId([2; 32]))));
+        assert_eq!(pump.waiting[&lane].len(), WAITERS_MAX + 3);
+        pump.settle(START, &mut Nothing);
+        let refused = |output| matches!(output, Output::Reply { to: ReplyTo(65), reply: Reply::Refused(_) });
+        assert!(pump.poll_output().is_some_and(refused));
+        assert!(pump.poll_output().is_none());
+    }
+
+    struct Nothing;
+
+    impl Load for Nothing {
+        fn get(&mut self, _key: &[u8]) -> Result<Option<(u64, Vec<u8>)>, Unavailable> {
+            Ok(None)
+        }
+
+        fn rows(&mut self, _prefix: &[u8], _limit: usize) -> Result<Loaded, Unavailable> {
+            Ok(Vec::new())
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! Hostile inputs that were found or thought of, replayed through every decoder that meets bytes from outside. The same
 //! files seed the fuzz targets in `fuzz`.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
 

@@ -97,9 +97,7 @@ impl fmt::Debug for Config {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// The certificate check cannot be set up for this name.
-    #[error(
-        "mail host is not a name that a certificate could have, or no root certificates are installed"
-    )]
+    #[error("mail host is not a name that a certificate could have, or no root certificates are installed")]
     Tls,
     /// Only one of the two is set.
     #[error("mail username and password must be set together")]
@@ -184,16 +182,12 @@ impl Mailer {
         let ready = build(mail)?;
         let timeout = Duration::from_millis(self.config.timeout_ms);
         let nothing_sent = MailError::Retry { code: None };
-        let mut connection = tokio::time::timeout(timeout, self.prepare(&ready))
-            .await
-            .map_err(|_| nothing_sent)??;
+        let mut connection = tokio::time::timeout(timeout, self.prepare(&ready)).await.map_err(|_| nothing_sent)??;
         let handed = tokio::time::timeout(timeout, connection.message(&ready.bytes)).await;
         let accepted = match handed {
             Err(_) => Err(MailError::Unknown),
             Ok(Err(error)) => Err(after_text(&error)),
-            Ok(Ok(reply)) => Ok(Accepted {
-                code: reply.code().into(),
-            }),
+            Ok(Ok(reply)) => Ok(Accepted { code: reply.code().into() }),
         };
         // Taken or not is decided; a host that does not say goodbye changes nothing.
         let _ = tokio::time::timeout(QUIT_TIMEOUT, connection.abort()).await;
@@ -204,25 +198,14 @@ impl Mailer {
     async fn prepare(&self, ready: &Ready) -> Result<AsyncSmtpConnection, MailError> {
         let mut connection = self.open().await.map_err(|error| at_login(&error))?;
         let from = ready.envelope.from().cloned();
-        connection
-            .command(Mail::new(from, Vec::new()))
-            .await
-            .map_err(|e| before_text(&e))?;
+        connection.command(Mail::new(from, Vec::new())).await.map_err(|e| before_text(&e))?;
         for recipient in ready.envelope.to() {
             let command = Rcpt::new(recipient.clone(), Vec::new());
-            connection
-                .command(command)
-                .await
-                .map_err(|error| before_text(&error))?;
+            connection.command(command).await.map_err(|error| before_text(&error))?;
         }
-        let go_ahead = connection
-            .command(Data)
-            .await
-            .map_err(|error| before_text(&error))?;
+        let go_ahead = connection.command(Data).await.map_err(|error| before_text(&error))?;
         if !go_ahead.has_code(354) {
-            return Err(MailError::Retry {
-                code: Some(go_ahead.code().into()),
-            });
+            return Err(MailError::Retry { code: Some(go_ahead.code().into()) });
         }
         Ok(connection)
     }
@@ -230,17 +213,9 @@ impl Mailer {
     async fn open(&self) -> Result<AsyncSmtpConnection, SmtpError> {
         let server = (self.config.host.as_str(), self.config.port);
         let timeout = Some(Duration::from_millis(self.config.timeout_ms));
-        let first = self
-            .tls
-            .clone()
-            .filter(|_| self.config.tls == Tls::Implicit);
-        let mut connection =
-            AsyncSmtpConnection::connect_tokio1(server, timeout, &self.hello, first, None).await?;
-        if let Some(tls) = self
-            .tls
-            .clone()
-            .filter(|_| self.config.tls == Tls::StartTls)
-        {
+        let first = self.tls.clone().filter(|_| self.config.tls == Tls::Implicit);
+        let mut connection = AsyncSmtpConnection::connect_tokio1(server, timeout, &self.hello, first, None).await?;
+        if let Some(tls) = self.tls.clone().filter(|_| self.config.tls == Tls::StartTls) {
             connection.starttls(tls, &self.hello).await?;
         }
         if let (Some(user), Some(password)) = (&self.config.username, &self.config.password) {
@@ -259,19 +234,14 @@ fn code(error: &SmtpError) -> Option<u16> {
 /// Greeting, TLS and login say nothing about the message, even when they fail for good.
 fn at_login(error: &SmtpError) -> MailError {
     if error.is_permanent() || error.is_client() || error.is_tls() {
-        tracing::warn!(
-            code = code(error),
-            "the smart host does not let us in; check mail settings"
-        );
+        tracing::warn!(code = code(error), "the smart host does not let us in; check mail settings");
     }
     MailError::Retry { code: code(error) }
 }
 
 fn before_text(error: &SmtpError) -> MailError {
     match code(error) {
-        Some(code) if error.is_permanent() && !OPERATOR_CODES.contains(&code) => {
-            MailError::Refused { code }
-        }
+        Some(code) if error.is_permanent() && !OPERATOR_CODES.contains(&code) => MailError::Refused { code },
         code => MailError::Retry { code },
     }
 }

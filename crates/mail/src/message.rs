@@ -26,8 +26,7 @@ const NAME_BYTES_MAX: usize = 100;
 const ID_BYTES_MAX: usize = 200;
 /// Longest time that the `Date` header can tell, in milliseconds: the year 9999.
 const DATE_MS_MAX: u64 = 253_402_300_799_000;
-const NUMBER_NOT_VERIFIED: &str =
-    "Sent by SMS through RelaySMS. The sender's number is not verified.";
+const NUMBER_NOT_VERIFIED: &str = "Sent by SMS through RelaySMS. The sender's number is not verified.";
 
 /// What stands below the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -144,11 +143,7 @@ impl fmt::Debug for Ready {
 pub fn build(mail: &Outgoing) -> Result<Ready, Invalid> {
     check_lengths(mail)?;
     let from = address("from", &mail.from)?;
-    let name = mail
-        .from_name
-        .as_deref()
-        .map(|name| line("from_name", name))
-        .transpose()?;
+    let name = mail.from_name.as_deref().map(|name| line("from_name", name)).transpose()?;
     let mut builder = Message::builder()
         .from(Mailbox::new(name.map(str::to_owned), from.clone()))
         .subject(line("subject", &mail.subject)?)
@@ -165,15 +160,11 @@ pub fn build(mail: &Outgoing) -> Result<Ready, Invalid> {
     if let Some(stop) = &mail.list_unsubscribe {
         builder = builder.raw_header(unsubscribe(stop)?);
     }
-    let bounces = mail
-        .return_path
-        .as_deref()
-        .map(|text| address("return_path", text));
+    let bounces = mail.return_path.as_deref().map(|text| address("return_path", text));
     let bounces = bounces.transpose()?.unwrap_or(from);
     // Built by hand: the headers name fewer people than the envelope.
     let everybody: BTreeSet<Address> = to.into_iter().chain(cc).chain(bcc).collect();
-    let envelope = Envelope::new(Some(bounces), everybody.into_iter().collect())
-        .map_err(|_| Invalid::NoRecipient)?;
+    let envelope = Envelope::new(Some(bounces), everybody.into_iter().collect()).map_err(|_| Invalid::NoRecipient)?;
     let message = with_content(builder.envelope(envelope.clone()), mail)?;
     let bytes = message.formatted();
     if !bytes.is_ascii() {
@@ -187,21 +178,9 @@ fn check_lengths(mail: &Outgoing) -> Result<(), Invalid> {
     for (field, length, limit) in [
         ("subject", mail.subject.len(), SUBJECT_BYTES_MAX),
         ("body", mail.body.len(), BODY_BYTES_MAX),
-        (
-            "attachment",
-            attached.map_or(0, |file| file.data.len()),
-            ATTACHMENT_BYTES_MAX,
-        ),
-        (
-            "filename",
-            attached.map_or(0, |file| file.filename.len()),
-            NAME_BYTES_MAX,
-        ),
-        (
-            "from_name",
-            mail.from_name.as_ref().map_or(0, String::len),
-            NAME_BYTES_MAX,
-        ),
+        ("attachment", attached.map_or(0, |file| file.data.len()), ATTACHMENT_BYTES_MAX),
+        ("filename", attached.map_or(0, |file| file.filename.len()), NAME_BYTES_MAX),
+        ("from_name", mail.from_name.as_ref().map_or(0, String::len), NAME_BYTES_MAX),
     ] {
         if length > limit {
             return Err(Invalid::TooLong(field));
@@ -211,20 +190,12 @@ fn check_lengths(mail: &Outgoing) -> Result<(), Invalid> {
     if count > RECIPIENTS_MAX || mail.bcc.len() > BCC_MAX {
         return Err(Invalid::TooManyRecipients);
     }
-    if count == 0 {
-        Err(Invalid::NoRecipient)
-    } else {
-        Ok(())
-    }
+    if count == 0 { Err(Invalid::NoRecipient) } else { Ok(()) }
 }
 
 fn line<'a>(field: &'static str, text: &'a str) -> Result<&'a str, Invalid> {
     let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
-    if text.chars().any(breaks) {
-        Err(Invalid::Control(field))
-    } else {
-        Ok(text)
-    }
+    if text.chars().any(breaks) { Err(Invalid::Control(field)) } else { Ok(text) }
 }
 
 fn addresses(field: &'static str, texts: &[String]) -> Result<Vec<Address>, Invalid> {
@@ -256,19 +227,12 @@ fn address(field: &'static str, text: &str) -> Result<Address, Invalid> {
 
 fn message_id(text: &str) -> Result<String, Invalid> {
     let bad = Invalid::Malformed("message_id");
-    let bare = text
-        .strip_prefix('<')
-        .and_then(|rest| rest.strip_suffix('>'))
-        .unwrap_or(text);
+    let bare = text.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap_or(text);
     let (left, right) = bare.split_once('@').ok_or(bad)?;
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_.+=".contains(&b);
     let sound = |part: &str| !part.is_empty() && part.bytes().all(allowed);
     let fits = bare.len() <= ID_BYTES_MAX && sound(left) && sound(right);
-    if fits {
-        Ok(format!("<{bare}>"))
-    } else {
-        Err(bad)
-    }
+    if fits { Ok(format!("<{bare}>")) } else { Err(bad) }
 }
 
 fn date(at_ms: u64) -> Result<SystemTime, Invalid> {
@@ -281,9 +245,7 @@ fn date(at_ms: u64) -> Result<SystemTime, Invalid> {
 fn unsubscribe(text: &str) -> Result<HeaderValue, Invalid> {
     let bad = Invalid::Malformed("list_unsubscribe");
     let known = text.starts_with("https://") || text.starts_with("mailto:");
-    let plain = text
-        .bytes()
-        .all(|b| b.is_ascii_graphic() && !matches!(b, b'<' | b'>' | b','));
+    let plain = text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'<' | b'>' | b','));
     if !known || !plain || text.len() > 500 {
         return Err(bad);
     }
@@ -291,10 +253,7 @@ fn unsubscribe(text: &str) -> Result<HeaderValue, Invalid> {
     Ok(HeaderValue::new(name, format!("<{text}>")))
 }
 
-fn with_content(
-    builder: lettre::message::MessageBuilder,
-    mail: &Outgoing,
-) -> Result<Message, Invalid> {
+fn with_content(builder: lettre::message::MessageBuilder, mail: &Outgoing) -> Result<Message, Invalid> {
     if mail.body.contains('\0') {
         return Err(Invalid::Control("body"));
     }
@@ -307,9 +266,7 @@ fn with_content(
     let text = SinglePart::plain(body);
     let built = match &mail.attachment {
         None => builder.singlepart(text),
-        Some(file) => {
-            builder.multipart(MultiPart::mixed().singlepart(text).singlepart(part(file)?))
-        }
+        Some(file) => builder.multipart(MultiPart::mixed().singlepart(text).singlepart(part(file)?)),
     };
     built.map_err(|_| Invalid::Malformed("message"))
 }
@@ -321,16 +278,8 @@ fn part(file: &Attachment) -> Result<SinglePart, Invalid> {
     }
     let bad = Invalid::Malformed("mimetype");
     let mimetype = line("mimetype", &file.mimetype)?;
-    let kind = |part: &str| {
-        !part.is_empty()
-            && part
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"-+.".contains(&b))
-    };
-    mimetype
-        .split_once('/')
-        .filter(|(a, b)| kind(a) && kind(b))
-        .ok_or(bad)?;
+    let kind = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-+.".contains(&b));
+    mimetype.split_once('/').filter(|(a, b)| kind(a) && kind(b)).ok_or(bad)?;
     let content_type = ContentType::parse(mimetype).map_err(|_| bad)?;
     let attachment = lettre::message::Attachment::new(name.to_owned());
     Ok(attachment.body(file.data.clone(), content_type))

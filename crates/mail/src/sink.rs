@@ -108,11 +108,7 @@ impl SmtpSink {
                 _ = closed.changed() => {}
             }
         });
-        Ok(Self {
-            addr,
-            shared,
-            _close: close,
-        })
+        Ok(Self { addr, shared, _close: close })
     }
 
     /// Where it listens.
@@ -139,11 +135,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
             continue;
         }
         let fault = shared.take_fault();
-        let talk = Talk {
-            stream: BufReader::new(stream),
-            shared: Arc::clone(&shared),
-            fault,
-        };
+        let talk = Talk { stream: BufReader::new(stream), shared: Arc::clone(&shared), fault };
         // How a conversation ends is the client's affair.
         talks.spawn(async move { talk.run().await.is_ok() });
     }
@@ -166,21 +158,13 @@ impl Talk {
         while let Some(line) = self.line().await? {
             let verb = line.get(..4).unwrap_or_default().to_ascii_uppercase();
             match verb.as_str() {
-                "EHLO" => {
-                    self.stream
-                        .write_all(b"250-sink\r\n250 8BITMIME\r\n")
-                        .await?
-                }
+                "EHLO" => self.stream.write_all(b"250-sink\r\n250 8BITMIME\r\n").await?,
                 "MAIL" => {
                     (from, to) = (path(&line), Vec::new());
                     self.reply(self.told(250), "sender").await?;
                 }
                 "RCPT" => {
-                    let code = if let Some(Fault::Rcpt(code)) = self.fault {
-                        code
-                    } else {
-                        250
-                    };
+                    let code = if let Some(Fault::Rcpt(code)) = self.fault { code } else { 250 };
                     if code == 250 {
                         to.push(path(&line));
                     }
@@ -196,11 +180,7 @@ impl Talk {
     }
 
     fn told(&self, otherwise: u16) -> u16 {
-        if let Some(Fault::Mail(code)) = self.fault {
-            code
-        } else {
-            otherwise
-        }
+        if let Some(Fault::Mail(code)) = self.fault { code } else { otherwise }
     }
 
     async fn data(&mut self, from: &str, to: Vec<String>) -> io::Result<()> {
@@ -218,11 +198,7 @@ impl Talk {
         if let Some(Fault::Text(code)) = self.fault {
             return self.reply(code, "as told").await;
         }
-        self.shared.keep(Stored {
-            from: from.to_owned(),
-            to,
-            text,
-        });
+        self.shared.keep(Stored { from: from.to_owned(), to, text });
         match self.fault {
             Some(Fault::CutAfterText) => Err(io::ErrorKind::ConnectionAborted.into()),
             Some(Fault::HangAfterText) => std::future::pending().await,
@@ -261,18 +237,12 @@ impl Talk {
     }
 
     async fn reply(&mut self, code: u16, text: &str) -> io::Result<()> {
-        self.stream
-            .write_all(format!("{code} {text}\r\n").as_bytes())
-            .await
+        self.stream.write_all(format!("{code} {text}\r\n").as_bytes()).await
     }
 }
 
 /// What stands between the angle brackets.
 fn path(line: &str) -> String {
-    let inner = line
-        .split_once('<')
-        .and_then(|(_, rest)| rest.split_once('>'));
-    inner
-        .map(|(inside, _)| inside.to_owned())
-        .unwrap_or_default()
+    let inner = line.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
+    inner.map(|(inside, _)| inside.to_owned()).unwrap_or_default()
 }

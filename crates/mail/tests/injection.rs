@@ -21,24 +21,12 @@ fn mail() -> Outgoing {
 /// Header names of the finished message, folded lines left out.
 fn header_names(text: &str) -> Vec<String> {
     let head = text.split("\r\n\r\n").next().unwrap();
-    let lines = head
-        .split("\r\n")
-        .filter(|line| !line.starts_with([' ', '\t']));
-    lines
-        .map(|line| line.split(':').next().unwrap().to_owned())
-        .collect()
+    let lines = head.split("\r\n").filter(|line| !line.starts_with([' ', '\t']));
+    lines.map(|line| line.split(':').next().unwrap().to_owned()).collect()
 }
 
-const EXPECTED: &[&str] = &[
-    "From",
-    "Subject",
-    "Message-ID",
-    "Date",
-    "To",
-    "MIME-Version",
-    "Content-Type",
-    "Content-Transfer-Encoding",
-];
+const EXPECTED: &[&str] =
+    &["From", "Subject", "Message-ID", "Date", "To", "MIME-Version", "Content-Type", "Content-Transfer-Encoding"];
 
 fn check(mail: &Outgoing) -> Result<(), TestCaseError> {
     let Ok(ready) = build(mail) else {
@@ -116,62 +104,22 @@ fn each_field_refuses_line_breaks_and_nul() {
             data: Vec::new(),
         };
         for spoiled in [
-            Outgoing {
-                subject: text.clone(),
-                ..mail()
-            },
-            Outgoing {
-                from_name: Some(text.clone()),
-                ..mail()
-            },
-            Outgoing {
-                from: address(),
-                ..mail()
-            },
-            Outgoing {
-                to: vec![address()],
-                ..mail()
-            },
-            Outgoing {
-                cc: vec![address()],
-                ..mail()
-            },
-            Outgoing {
-                bcc: vec![address()],
-                ..mail()
-            },
-            Outgoing {
-                return_path: Some(address()),
-                ..mail()
-            },
-            Outgoing {
-                message_id: address(),
-                ..mail()
-            },
-            Outgoing {
-                list_unsubscribe: Some(format!("https://{evil}")),
-                ..mail()
-            },
-            Outgoing {
-                attachment: Some(file(evil, "image/webp")),
-                ..mail()
-            },
-            Outgoing {
-                attachment: Some(file("a", &format!("image/{evil}"))),
-                ..mail()
-            },
+            Outgoing { subject: text.clone(), ..mail() },
+            Outgoing { from_name: Some(text.clone()), ..mail() },
+            Outgoing { from: address(), ..mail() },
+            Outgoing { to: vec![address()], ..mail() },
+            Outgoing { cc: vec![address()], ..mail() },
+            Outgoing { bcc: vec![address()], ..mail() },
+            Outgoing { return_path: Some(address()), ..mail() },
+            Outgoing { message_id: address(), ..mail() },
+            Outgoing { list_unsubscribe: Some(format!("https://{evil}")), ..mail() },
+            Outgoing { attachment: Some(file(evil, "image/webp")), ..mail() },
+            Outgoing { attachment: Some(file("a", &format!("image/{evil}"))), ..mail() },
         ] {
             assert!(build(&spoiled).is_err(), "{evil:?}");
         }
     }
-    assert_eq!(
-        build(&Outgoing {
-            body: "a\0b".into(),
-            ..mail()
-        })
-        .unwrap_err(),
-        Invalid::Control("body")
-    );
+    assert_eq!(build(&Outgoing { body: "a\0b".into(), ..mail() }).unwrap_err(), Invalid::Control("body"));
 }
 
 #[test]
@@ -206,75 +154,25 @@ fn addresses_that_lead_elsewhere_are_refused() {
         "a@b org",
         "a@%0d.org",
     ] {
-        let result = build(&Outgoing {
-            to: vec![bad.into()],
-            ..mail()
-        });
+        let result = build(&Outgoing { to: vec![bad.into()], ..mail() });
         assert!(result.is_err(), "{bad} was taken as {result:?}");
     }
-    for good in [
-        "a@b.org",
-        "a.b+c@d-e.co.uk",
-        "237600000000@relaysms.me",
-        "a@bücher.ch",
-    ] {
-        assert!(
-            build(&Outgoing {
-                to: vec![good.into()],
-                ..mail()
-            })
-            .is_ok(),
-            "{good}"
-        );
+    for good in ["a@b.org", "a.b+c@d-e.co.uk", "237600000000@relaysms.me", "a@bücher.ch"] {
+        assert!(build(&Outgoing { to: vec![good.into()], ..mail() }).is_ok(), "{good}");
     }
 }
 
 #[test]
 fn rations_hold() {
-    let many = |count: usize| {
-        (0..count)
-            .map(|i| format!("p{i}@example.com"))
-            .collect::<Vec<_>>()
-    };
-    assert!(
-        build(&Outgoing {
-            to: many(RECIPIENTS_MAX),
-            ..mail()
-        })
-        .is_ok()
-    );
-    let over = build(&Outgoing {
-        to: many(RECIPIENTS_MAX + 1),
-        ..mail()
-    });
+    let many = |count: usize| (0..count).map(|i| format!("p{i}@example.com")).collect::<Vec<_>>();
+    assert!(build(&Outgoing { to: many(RECIPIENTS_MAX), ..mail() }).is_ok());
+    let over = build(&Outgoing { to: many(RECIPIENTS_MAX + 1), ..mail() });
     assert_eq!(over.unwrap_err(), Invalid::TooManyRecipients);
-    let blind = build(&Outgoing {
-        bcc: many(BCC_MAX + 1),
-        ..mail()
-    });
+    let blind = build(&Outgoing { bcc: many(BCC_MAX + 1), ..mail() });
     assert_eq!(blind.unwrap_err(), Invalid::TooManyRecipients);
-    assert_eq!(
-        build(&Outgoing {
-            to: Vec::new(),
-            ..mail()
-        })
-        .unwrap_err(),
-        Invalid::NoRecipient
-    );
+    assert_eq!(build(&Outgoing { to: Vec::new(), ..mail() }).unwrap_err(), Invalid::NoRecipient);
     let twice = vec!["a@example.com".to_owned(); 3];
-    assert_eq!(
-        build(&Outgoing {
-            to: twice,
-            ..mail()
-        })
-        .unwrap()
-        .recipients()
-        .len(),
-        1
-    );
-    let long = build(&Outgoing {
-        body: "x".repeat(65_536),
-        ..mail()
-    });
+    assert_eq!(build(&Outgoing { to: twice, ..mail() }).unwrap().recipients().len(), 1);
+    let long = build(&Outgoing { body: "x".repeat(65_536), ..mail() });
     assert_eq!(long.unwrap_err(), Invalid::TooLong("body"));
 }

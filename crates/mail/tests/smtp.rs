@@ -47,28 +47,11 @@ async fn a_message_arrives_whole_and_blind_copies_stay_blind() {
     assert_eq!(got.from, "bounce+1@bridge.example.org");
     let mut to = got.to.clone();
     to.sort();
-    assert_eq!(
-        to,
-        [
-            "a@example.com",
-            "b@xn--bcher-kva.ch",
-            "c@example.com",
-            "hidden@example.com"
-        ]
-    );
+    assert_eq!(to, ["a@example.com", "b@xn--bcher-kva.ch", "c@example.com", "hidden@example.com"]);
     assert!(!got.text.contains("hidden") && !got.text.to_lowercase().contains("bcc"));
-    assert!(
-        got.text
-            .contains("Message-ID: <0f3a@bridge.example.org>\r\n")
-    );
-    assert!(
-        got.text
-            .contains("Date: Fri, 15 Jan 2027 08:00:00 +0000\r\n")
-    );
-    assert!(
-        got.text
-            .contains("List-Unsubscribe: <https://node.example.org/stop/1>\r\n")
-    );
+    assert!(got.text.contains("Message-ID: <0f3a@bridge.example.org>\r\n"));
+    assert!(got.text.contains("Date: Fri, 15 Jan 2027 08:00:00 +0000\r\n"));
+    assert!(got.text.contains("List-Unsubscribe: <https://node.example.org/stop/1>\r\n"));
     assert!(got.text.contains("Hello\r\n.\r\n.dots\r\nend\r\n"));
     assert!(got.text.contains("not verified"));
 }
@@ -109,11 +92,7 @@ async fn replies_are_sorted_by_what_they_say_about_the_message() {
         (Fault::Text(554), refused(554)),
     ] {
         sink.fault(fault, 1);
-        assert_eq!(
-            mailer.send(&mail()).await.unwrap_err(),
-            expected,
-            "{fault:?}"
-        );
+        assert_eq!(mailer.send(&mail()).await.unwrap_err(), expected, "{fault:?}");
         assert!(sink.messages().is_empty(), "{fault:?}");
     }
     mailer.send(&mail()).await.unwrap();
@@ -124,18 +103,10 @@ async fn replies_are_sorted_by_what_they_say_about_the_message() {
 async fn what_breaks_after_the_text_is_unknown() {
     let sink = SmtpSink::start(ANY).await.unwrap();
     let mailer = mailer(sink.addr());
-    for (fault, kept) in [
-        (Fault::CutInText, 0),
-        (Fault::CutAfterText, 1),
-        (Fault::HangAfterText, 2),
-    ] {
+    for (fault, kept) in [(Fault::CutInText, 0), (Fault::CutAfterText, 1), (Fault::HangAfterText, 2)] {
         sink.fault(fault, 1);
         let began = Instant::now();
-        assert_eq!(
-            mailer.send(&mail()).await.unwrap_err(),
-            MailError::Unknown,
-            "{fault:?}"
-        );
+        assert_eq!(mailer.send(&mail()).await.unwrap_err(), MailError::Unknown, "{fault:?}");
         assert_eq!(sink.messages().len(), kept, "{fault:?}");
         assert!(began.elapsed() < Duration::from_secs(4));
     }
@@ -150,10 +121,7 @@ async fn hosts_that_are_closed_silent_or_without_tls_mean_that_nothing_was_sent(
     let sink = SmtpSink::start(ANY).await.unwrap();
     sink.fault(Fault::Hang, 1);
     let began = Instant::now();
-    assert_eq!(
-        mailer(sink.addr()).send(&mail()).await.unwrap_err(),
-        nothing
-    );
+    assert_eq!(mailer(sink.addr()).send(&mail()).await.unwrap_err(), nothing);
     assert!(began.elapsed() < Duration::from_secs(2));
 
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -172,10 +140,7 @@ fn configuration_is_checked_and_shows_no_secret() {
     config.username = Some("me".into());
     assert_eq!(Mailer::new(config.clone()).unwrap_err(), ConfigError::Login);
     config.password = Some("hunter2".to_owned().into());
-    assert_eq!(
-        Mailer::new(config.clone()).unwrap_err(),
-        ConfigError::OpenPassword
-    );
+    assert_eq!(Mailer::new(config.clone()).unwrap_err(), ConfigError::OpenPassword);
     assert!(!format!("{config:?}").contains("hunter2"));
     let split = Config::new("mail.example.org", 25, Tls::Off, "a\r\nMAIL");
     assert_eq!(Mailer::new(split).unwrap_err(), ConfigError::Helo);

@@ -199,10 +199,7 @@ impl Adapter {
     }
 
     /// Begins connecting an account.
-    pub fn authorization_url(
-        &self,
-        query: &AuthorizationQuery<'_>,
-    ) -> Result<Authorization, OAuthError> {
+    pub fn authorization_url(&self, query: &AuthorizationQuery<'_>) -> Result<Authorization, OAuthError> {
         match self {
             Self::Mastodon(mastodon) => mastodon.authorization_url(query),
         }
@@ -217,11 +214,7 @@ impl Adapter {
 
     /// A new token for a stored one; `now_s` in epoch seconds. The old one may be spent at once:
     /// make the new one durable before using it.
-    pub async fn refresh(
-        &self,
-        token_json: &str,
-        now_s: u64,
-    ) -> Result<Zeroizing<String>, OAuthError> {
+    pub async fn refresh(&self, token_json: &str, now_s: u64) -> Result<Zeroizing<String>, OAuthError> {
         match self {
             Self::Mastodon(mastodon) => mastodon.refresh(token_json, now_s).await,
         }

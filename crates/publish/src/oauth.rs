@@ -113,13 +113,8 @@ pub enum OAuthError {
 /// Sorts a failed exchange of bytes.
 pub(crate) fn unanswered(error: EgressError) -> OAuthError {
     match error {
-        EgressError::NotConnected => OAuthError::Retry {
-            why: Class::Connect,
-            retry_after_ms: None,
-        },
-        EgressError::Url(_) | EgressError::Build => {
-            OAuthError::Invalid("the request cannot be written as http")
-        }
+        EgressError::NotConnected => OAuthError::Retry { why: Class::Connect, retry_after_ms: None },
+        EgressError::Url(_) | EgressError::Build => OAuthError::Invalid("the request cannot be written as http"),
         EgressError::NoAnswer | EgressError::TooLong | EgressError::Redirect => OAuthError::Unknown,
     }
 }
@@ -127,14 +122,9 @@ pub(crate) fn unanswered(error: EgressError) -> OAuthError {
 /// Sorts an answer that is not 2xx.
 pub(crate) fn refused(answer: &Answer) -> OAuthError {
     match retry_class(answer.status) {
-        Some(why) => OAuthError::Retry {
-            why,
-            retry_after_ms: answer.retry_after_ms,
-        },
+        Some(why) => OAuthError::Retry { why, retry_after_ms: answer.retry_after_ms },
         None if answer.status == 504 => OAuthError::Unknown,
-        None => OAuthError::Refused {
-            status: answer.status,
-        },
+        None => OAuthError::Refused { status: answer.status },
     }
 }
 
@@ -161,16 +151,11 @@ impl Fresh {
         let (for_verifier, for_state) = random.split_at(2 * VERIFIER_LEN);
         // 62 does not divide 65,536; the bias is below one in a thousand and costs no strength.
         let pick = |pair: &[u8]| {
-            let number = pair
-                .iter()
-                .fold(0_usize, |sum, byte| (sum << 8) | usize::from(*byte));
+            let number = pair.iter().fold(0_usize, |sum, byte| (sum << 8) | usize::from(*byte));
             char::from(ALNUM[number % ALNUM.len()])
         };
         let verifier = for_verifier.chunks(2).map(pick).collect();
-        Self {
-            verifier: Zeroizing::new(verifier),
-            state: URL_SAFE_NO_PAD.encode(for_state),
-        }
+        Self { verifier: Zeroizing::new(verifier), state: URL_SAFE_NO_PAD.encode(for_state) }
     }
 }
 
@@ -189,9 +174,7 @@ impl Token {
         let mut token = Self(answer.json::<Map<String, Value>>()?);
         let access = token.access()?.to_owned();
         if token.text("refresh_token").is_none() {
-            token
-                .0
-                .insert("refresh_token".into(), Value::String(access));
+            token.0.insert("refresh_token".into(), Value::String(access));
         }
         if let Some(lifetime_s) = token.0.get("expires_in").and_then(Value::as_u64) {
             let expires_at = now_s.saturating_add(lifetime_s);
@@ -213,8 +196,7 @@ impl Token {
 
     /// The refresh token, unless it is our copy of the access token.
     pub(crate) fn refresh(&self) -> Option<&str> {
-        self.text("refresh_token")
-            .filter(|token| Some(*token) != self.access())
+        self.text("refresh_token").filter(|token| Some(*token) != self.access())
     }
 
     /// The granted scopes; absent means "as asked for" (RFC 6749 §5.1).
@@ -245,10 +227,7 @@ mod tests {
     #[test]
     fn challenge_is_the_one_of_the_rfc() {
         let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-        assert_eq!(
-            challenge(verifier),
-            "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
-        );
+        assert_eq!(challenge(verifier), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
     }
 
     #[test]
@@ -259,12 +238,7 @@ mod tests {
         }
         let fresh = Fresh::from_random(&random);
         assert_eq!(fresh.verifier.len(), 48);
-        assert!(
-            fresh
-                .verifier
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric())
-        );
+        assert!(fresh.verifier.bytes().all(|byte| byte.is_ascii_alphanumeric()));
         assert_eq!(URL_SAFE_NO_PAD.decode(&fresh.state).unwrap().len(), 32);
         random[0] ^= 1;
         random[RANDOM_BYTES - 1] ^= 1;

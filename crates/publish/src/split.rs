@@ -24,10 +24,7 @@ pub struct Limits {
 impl Limits {
     /// `chars` Unicode characters, at least 64, and `media` files, at least one.
     pub fn new(chars: usize, media: usize) -> Self {
-        Self {
-            chars: chars.max(CHARS_MIN),
-            media: media.max(1),
-        }
+        Self { chars: chars.max(CHARS_MIN), media: media.max(1) }
     }
 }
 
@@ -62,10 +59,7 @@ pub fn split(text: &str, media: Vec<Media>, limits: Limits) -> Vec<Part> {
             return parts;
         }
         let media = files.by_ref().take(limits.media).collect();
-        parts.push(Part {
-            text: Zeroizing::new(text.unwrap_or_default()),
-            media,
-        });
+        parts.push(Part { text: Zeroizing::new(text.unwrap_or_default()), media });
     }
 }
 
@@ -122,19 +116,13 @@ fn cut(text: &str, width: usize) -> usize {
 
 /// The first `chars` characters.
 fn head(text: &str, chars: usize) -> &str {
-    let end = text
-        .char_indices()
-        .nth(chars)
-        .map_or(text.len(), |(index, _)| index);
+    let end = text.char_indices().nth(chars).map_or(text.len(), |(index, _)| index);
     &text[..end]
 }
 
 /// Characters as the platform counts them, never fewer: a web address counts at least 23.
 fn weight(text: &str) -> usize {
-    text.split(char::is_whitespace)
-        .map(word_weight)
-        .sum::<usize>()
-        + text.chars().filter(|c| c.is_whitespace()).count()
+    text.split(char::is_whitespace).map(word_weight).sum::<usize>() + text.chars().filter(|c| c.is_whitespace()).count()
 }
 
 fn word_weight(word: &str) -> usize {
@@ -148,10 +136,7 @@ fn word_weight(word: &str) -> usize {
 
 fn address_start(word: &str) -> Option<usize> {
     let lower = word.to_ascii_lowercase();
-    [lower.find("http://"), lower.find("https://")]
-        .into_iter()
-        .flatten()
-        .min()
+    [lower.find("http://"), lower.find("https://")].into_iter().flatten().min()
 }
 
 #[cfg(test)]
@@ -160,24 +145,14 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits = Limits {
-        chars: 500,
-        media: 4,
-    };
+    const LIMITS: Limits = Limits { chars: 500, media: 4 };
 
     fn texts(text: &str, limits: Limits) -> Vec<String> {
-        split(text, Vec::new(), limits)
-            .iter()
-            .map(|part| part.text.to_string())
-            .collect()
+        split(text, Vec::new(), limits).iter().map(|part| part.text.to_string()).collect()
     }
 
     fn file() -> Media {
-        Media {
-            filename: "a.webp".into(),
-            mimetype: "image/webp".into(),
-            data: vec![1],
-        }
+        Media { filename: "a.webp".into(), mimetype: "image/webp".into(), data: vec![1] }
     }
 
     #[test]
@@ -192,11 +167,7 @@ mod tests {
 
     #[test]
     fn words_stay_whole_and_line_breaks_inside_a_part_stay() {
-        let text = format!(
-            "{}\nnext line {}",
-            "word ".repeat(60).trim(),
-            "more ".repeat(60)
-        );
+        let text = format!("{}\nnext line {}", "word ".repeat(60).trim(), "more ".repeat(60));
         let parts = texts(&text, LIMITS);
         assert_eq!(parts.len(), 2);
         assert!(parts[0].contains("word\nnext line"));

@@ -21,28 +21,17 @@ async fn a_person_connects_posts_a_thread_and_leaves() {
     let begun = adapter.authorization_url(&query).unwrap();
     let back = url::Url::parse(&sink.approve(&begun.url, "alice").unwrap()).unwrap();
     let pairs: std::collections::BTreeMap<_, _> = back.query_pairs().into_owned().collect();
-    assert_eq!(
-        pairs["state"], "bWFzdG9kb24sdHJ1ZQ==\n",
-        "the app's state survives to the letter"
-    );
+    assert_eq!(pairs["state"], "bWFzdG9kb24sdHJ1ZQ==\n", "the app's state survives to the letter");
 
-    let exchange = Exchange {
-        code: &pairs["code"],
-        code_verifier: &begun.code_verifier,
-        redirect_url: REDIRECT,
-        now_s: 1_000,
-    };
+    let exchange =
+        Exchange { code: &pairs["code"], code_verifier: &begun.code_verifier, redirect_url: REDIRECT, now_s: 1_000 };
     let account = adapter.exchange(&exchange).await.unwrap();
     assert_eq!(account.identifier, format!("alice@{}", sink.addr()));
     let stored: serde_json::Value = serde_json::from_str(&account.token_json).unwrap();
     assert_eq!(stored["refresh_token"], stored["access_token"]);
     assert!(stored.get("expires_at").is_none());
     let again = adapter.exchange(&exchange).await.unwrap_err();
-    assert_eq!(
-        again,
-        OAuthError::Refused { status: 400 },
-        "a code is good once"
-    );
+    assert_eq!(again, OAuthError::Refused { status: 400 }, "a code is good once");
 
     let long = "word ".repeat(150);
     let mut before = None;
@@ -56,18 +45,12 @@ async fn a_person_connects_posts_a_thread_and_leaves() {
     let posts = sink.posts();
     assert_eq!(posts.len(), 2);
     assert!(posts[0].status.ends_with(" (1/2)") && posts[1].status.ends_with(" (2/2)"));
-    assert_eq!(
-        posts[1].in_reply_to_id.as_deref(),
-        Some(posts[0].id.as_str())
-    );
+    assert_eq!(posts[1].in_reply_to_id.as_deref(), Some(posts[0].id.as_str()));
 
     adapter.revoke(&account.token_json).await.unwrap();
     let mut request = part(sink.addr(), "", "late");
     request.token_json = account.token_json;
-    assert_eq!(
-        adapter.publish(&request).await.unwrap_err(),
-        SendError::Unauthorized
-    );
+    assert_eq!(adapter.publish(&request).await.unwrap_err(), SendError::Unauthorized);
     sink.shutdown().await;
 }
 
@@ -76,11 +59,7 @@ async fn authorization_is_bound_to_redirect_verifier_and_client() {
     let (sink, adapter) = sink().await;
     let endless = "s".repeat(1025);
     let begin = |redirect_url, state| {
-        adapter.authorization_url(&AuthorizationQuery {
-            redirect_url,
-            state,
-            random: &[9; RANDOM_BYTES],
-        })
+        adapter.authorization_url(&AuthorizationQuery { redirect_url, state, random: &[9; RANDOM_BYTES] })
     };
     for foreign in [
         "https://evil.org/",
@@ -90,58 +69,25 @@ async fn authorization_is_bound_to_redirect_verifier_and_client() {
         "https://relay.smswithoutborders.com/Android",
         "",
     ] {
-        assert!(
-            matches!(begin(foreign, None), Err(OAuthError::Invalid(_))),
-            "{foreign}"
-        );
+        assert!(matches!(begin(foreign, None), Err(OAuthError::Invalid(_))), "{foreign}");
     }
     assert!(begin(REDIRECT, Some(&endless)).is_err());
     let begun = begin(REDIRECT, Some("")).unwrap();
-    assert_eq!(
-        begun.state.len(),
-        43,
-        "a state of 256 bits is made where none is given"
-    );
+    assert_eq!(begun.state.len(), 43, "a state of 256 bits is made where none is given");
 
     let code = || {
         let back = sink.approve(&begun.url, "alice").unwrap();
         let back = url::Url::parse(&back).unwrap();
-        back.query_pairs()
-            .find(|(name, _)| name == "code")
-            .unwrap()
-            .1
-            .into_owned()
+        back.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned()
     };
     let (good, other) = (code(), code());
-    let wrong = Exchange {
-        code: &good,
-        code_verifier: "wrong",
-        redirect_url: REDIRECT,
-        now_s: 0,
-    };
-    assert_eq!(
-        adapter.exchange(&wrong).await.unwrap_err(),
-        OAuthError::Refused { status: 400 }
-    );
-    let foreign = Exchange {
-        redirect_url: "https://evil.org/",
-        ..wrong
-    };
-    assert!(matches!(
-        adapter.exchange(&foreign).await,
-        Err(OAuthError::Invalid(_))
-    ));
+    let wrong = Exchange { code: &good, code_verifier: "wrong", redirect_url: REDIRECT, now_s: 0 };
+    assert_eq!(adapter.exchange(&wrong).await.unwrap_err(), OAuthError::Refused { status: 400 });
+    let foreign = Exchange { redirect_url: "https://evil.org/", ..wrong };
+    assert!(matches!(adapter.exchange(&foreign).await, Err(OAuthError::Invalid(_))));
     let imposter = self::adapter(&sink.url, "relaymesh", "not the secret");
-    let right = Exchange {
-        code: &other,
-        code_verifier: &begun.code_verifier,
-        redirect_url: REDIRECT,
-        now_s: 0,
-    };
-    assert_eq!(
-        imposter.exchange(&right).await.unwrap_err(),
-        OAuthError::Refused { status: 401 }
-    );
+    let right = Exchange { code: &other, code_verifier: &begun.code_verifier, redirect_url: REDIRECT, now_s: 0 };
+    assert_eq!(imposter.exchange(&right).await.unwrap_err(), OAuthError::Refused { status: 401 });
     adapter.exchange(&right).await.unwrap();
 }
 
@@ -150,52 +96,27 @@ async fn servers_without_an_openid_endpoint_tell_the_name_too() {
     let (sink, adapter) = sink().await;
     sink.hide_userinfo(true);
     let token = token_json(&sink.token("bob"));
-    assert_eq!(
-        adapter.userinfo(&token).await.unwrap(),
-        format!("bob@{}", sink.addr())
-    );
+    assert_eq!(adapter.userinfo(&token).await.unwrap(), format!("bob@{}", sink.addr()));
     let wrong = adapter.userinfo(&token_json("nonsense")).await.unwrap_err();
     assert_eq!(wrong, OAuthError::Refused { status: 422 });
     let post = part(sink.addr(), "nonsense", "key");
-    assert_eq!(
-        adapter.publish(&post).await.unwrap_err(),
-        SendError::Unauthorized
-    );
+    assert_eq!(adapter.publish(&post).await.unwrap_err(), SendError::Unauthorized);
 }
 
 #[tokio::test]
 async fn rotating_tokens_are_refreshed_once_each() {
     let (sink, adapter) = sink().await;
     let plain = token_json(&sink.token("alice"));
-    assert_eq!(
-        adapter.refresh(&plain, 5).await.unwrap_err(),
-        OAuthError::NotOffered
-    );
+    assert_eq!(adapter.refresh(&plain, 5).await.unwrap_err(), OAuthError::NotOffered);
     sink.rotate_tokens(true);
-    let query = AuthorizationQuery {
-        redirect_url: REDIRECT,
-        state: None,
-        random: &[1; RANDOM_BYTES],
-    };
+    let query = AuthorizationQuery { redirect_url: REDIRECT, state: None, random: &[1; RANDOM_BYTES] };
     let begun = adapter.authorization_url(&query).unwrap();
     let back = url::Url::parse(&sink.approve(&begun.url, "alice").unwrap()).unwrap();
-    let code = back
-        .query_pairs()
-        .find(|(name, _)| name == "code")
-        .unwrap()
-        .1
-        .into_owned();
-    let exchange = Exchange {
-        code: &code,
-        code_verifier: &begun.code_verifier,
-        redirect_url: REDIRECT,
-        now_s: 100,
-    };
+    let code = back.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
+    let exchange = Exchange { code: &code, code_verifier: &begun.code_verifier, redirect_url: REDIRECT, now_s: 100 };
     let old = adapter.exchange(&exchange).await.unwrap().token_json;
     let new = adapter.refresh(&old, 1_000).await.unwrap();
-    let field = |json: &str, name: &str| {
-        serde_json::from_str::<serde_json::Value>(json).unwrap()[name].clone()
-    };
+    let field = |json: &str, name: &str| serde_json::from_str::<serde_json::Value>(json).unwrap()[name].clone();
     assert_eq!(field(&old, "expires_at"), 7_300);
     assert_eq!(field(&new, "expires_at"), 8_200);
     assert_ne!(field(&old, "refresh_token"), field(&new, "refresh_token"));
@@ -203,10 +124,7 @@ async fn rotating_tokens_are_refreshed_once_each() {
     let spent = adapter.refresh(&old, 1_000).await.unwrap_err();
     assert_eq!(spent, OAuthError::Refused { status: 400 });
     sink.fault(Fault::CutAfter, 1);
-    assert_eq!(
-        adapter.refresh(&new, 1_000).await.unwrap_err(),
-        OAuthError::Unknown
-    );
+    assert_eq!(adapter.refresh(&new, 1_000).await.unwrap_err(), OAuthError::Unknown);
 }
 
 #[tokio::test]
@@ -216,22 +134,12 @@ async fn a_registered_client_may_use_its_own_redirects_only() {
     let request = egress::Request::post(format!("{}/api/v1/apps", sink.url))
         .form(&[("client_name", "x"), ("redirect_uris", REDIRECT)]);
     let app: serde_json::Value = client.send(request).await.unwrap().json().unwrap();
-    let (id, secret) = (
-        app["client_id"].as_str().unwrap(),
-        app["client_secret"].as_str().unwrap(),
-    );
+    let (id, secret) = (app["client_id"].as_str().unwrap(), app["client_secret"].as_str().unwrap());
     let adapter = adapter(&sink.url, id, secret);
-    let query = AuthorizationQuery {
-        redirect_url: REDIRECT,
-        state: None,
-        random: &[3; RANDOM_BYTES],
-    };
+    let query = AuthorizationQuery { redirect_url: REDIRECT, state: None, random: &[3; RANDOM_BYTES] };
     let url = adapter.authorization_url(&query).unwrap().url;
     assert!(sink.approve(&url, "alice").is_some());
     let foreign = url.replace("relay.smswithoutborders.com", "evil.org");
     assert!(sink.approve(&foreign, "alice").is_none());
-    assert!(
-        sink.approve(&url.replace("S256", "plain"), "alice")
-            .is_none()
-    );
+    assert!(sink.approve(&url.replace("S256", "plain"), "alice").is_none());
 }

@@ -96,19 +96,13 @@ impl Header {
     /// Which key opens the message; callers remember consumed positions so that a shown MAC key never counts twice.
     #[must_use]
     pub fn position(&self) -> Position {
-        Position {
-            dh: self.dh,
-            n: self.n,
-        }
+        Position { dh: self.dh, n: self.n }
     }
 }
 
 impl fmt::Debug for Header {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Header")
-            .field("pn", &self.pn)
-            .field("n", &self.n)
-            .finish_non_exhaustive()
+        f.debug_struct("Header").field("pn", &self.pn).field("n", &self.n).finish_non_exhaustive()
     }
 }
 
@@ -139,17 +133,12 @@ impl Block {
     /// [`BlockError`] names the part that is wrong.
     pub fn parse(bytes: &[u8]) -> Result<Self, BlockError> {
         let header = Self::check(bytes)?;
-        Ok(Self {
-            header,
-            bytes: bytes.to_vec(),
-        })
+        Ok(Self { header, bytes: bytes.to_vec() })
     }
 
     fn check(bytes: &[u8]) -> Result<Header, BlockError> {
         let wrong = BlockError::Length { found: bytes.len() };
-        if bytes.len() < MIN_BLOCK_BYTES
-            || !(bytes.len() - MIN_BLOCK_BYTES).is_multiple_of(CIPHER_BLOCK_BYTES)
-        {
+        if bytes.len() < MIN_BLOCK_BYTES || !(bytes.len() - MIN_BLOCK_BYTES).is_multiple_of(CIPHER_BLOCK_BYTES) {
             return Err(wrong);
         }
         let (len_field, rest) = bytes.split_first_chunk::<LEN_FIELD_BYTES>().ok_or(wrong)?;
@@ -162,10 +151,7 @@ impl Block {
 
     pub(crate) fn assemble(header: &Header, ciphertext: &[u8], mac: &[u8; MAC_BYTES]) -> Self {
         let bytes = [&LEN_FIELD, header.encode().as_slice(), ciphertext, mac].concat();
-        Self {
-            header: *header,
-            bytes,
-        }
+        Self { header: *header, bytes }
     }
 
     /// The header.
@@ -221,9 +207,7 @@ impl From<Block> for Vec<u8> {
 
 impl fmt::Debug for Block {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Block")
-            .field("len", &self.bytes.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Block").field("len", &self.bytes.len()).finish_non_exhaustive()
     }
 }
 
@@ -244,13 +228,7 @@ mod tests {
         assert_eq!(block.ciphertext(), [7; 32]);
         assert_eq!(block.mac(), [8; 32]);
         assert_eq!(block.authenticated(), &block.as_bytes()[4..76]);
-        assert_eq!(
-            block.header().position(),
-            Position {
-                dh: PublicKey([9; 32]),
-                n: 4
-            }
-        );
+        assert_eq!(block.header().position(), Position { dh: PublicKey([9; 32]), n: 4 });
     }
 
     #[test]
@@ -267,11 +245,7 @@ mod tests {
         for (at, value, wanted) in [
             (0, 41, BlockError::HeaderLength),
             (3, 1, BlockError::HeaderLength),
-            (
-                7,
-                0x80,
-                BlockError::Header(HeaderError::NegativePreviousCount),
-            ),
+            (7, 0x80, BlockError::Header(HeaderError::NegativePreviousCount)),
             (11, 0xff, BlockError::Header(HeaderError::NegativeNumber)),
         ] {
             let mut bytes = sample(1);

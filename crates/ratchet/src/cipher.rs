@@ -3,10 +3,7 @@
 
 use aes::{Aes128, Aes256};
 use cbc::cipher::block_padding::Pkcs7;
-use cbc::cipher::{
-    BlockCipherDecrypt, BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt, InnerIvInit,
-    KeyInit,
-};
+use cbc::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt, InnerIvInit, KeyInit};
 use zeroize::Zeroizing;
 
 /// The block of AES in bytes; a padded plaintext is always a positive multiple of it.
@@ -16,11 +13,7 @@ pub(crate) fn encrypt_256(key: &[u8; 32], iv: &[u8; 16], plaintext: &[u8]) -> Ve
     encrypt(Aes256::new(key.into()), iv, plaintext)
 }
 
-pub(crate) fn decrypt_256(
-    key: &[u8; 32],
-    iv: &[u8; 16],
-    ciphertext: &[u8],
-) -> Option<Zeroizing<Vec<u8>>> {
+pub(crate) fn decrypt_256(key: &[u8; 32], iv: &[u8; 16], ciphertext: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     decrypt(Aes256::new(key.into()), iv, ciphertext)
 }
 
@@ -28,11 +21,7 @@ pub(crate) fn encrypt_128(key: &[u8; 16], iv: &[u8; 16], plaintext: &[u8]) -> Ve
     encrypt(Aes128::new(key.into()), iv, plaintext)
 }
 
-pub(crate) fn decrypt_128(
-    key: &[u8; 16],
-    iv: &[u8; 16],
-    ciphertext: &[u8],
-) -> Option<Zeroizing<Vec<u8>>> {
+pub(crate) fn decrypt_128(key: &[u8; 16], iv: &[u8; 16], ciphertext: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     decrypt(Aes128::new(key.into()), iv, ciphertext)
 }
 
@@ -76,15 +65,9 @@ mod tests {
             let text = vec![0x5a; len];
             let sealed = encrypt_256(&[1; 32], &[2; 16], &text);
             assert_eq!(sealed.len(), 16 * (len / 16 + 1));
-            assert_eq!(
-                decrypt_256(&[1; 32], &[2; 16], &sealed).as_deref(),
-                Some(&text)
-            );
+            assert_eq!(decrypt_256(&[1; 32], &[2; 16], &sealed).as_deref(), Some(&text));
             let sealed = encrypt_128(&[1; 16], &[2; 16], &text);
-            assert_eq!(
-                decrypt_128(&[1; 16], &[2; 16], &sealed).as_deref(),
-                Some(&text)
-            );
+            assert_eq!(decrypt_128(&[1; 16], &[2; 16], &sealed).as_deref(), Some(&text));
         }
     }
 

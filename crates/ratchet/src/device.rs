@@ -8,13 +8,6 @@ use crate::secret::SharedSecret;
 /// identifier the number or e-mail address exactly as the phone sent it (trimming is the caller's decision).
 /// In payloads these are the 32 bytes, in the Vault's interface their lower-case hex.
 #[must_use]
-pub fn device_id(
-    shared: &SharedSecret,
-    identifier: &str,
-    client_device_pub: &PublicKey,
-) -> [u8; 32] {
-    *hmac_sha256(
-        shared.as_bytes(),
-        &[identifier.as_bytes(), client_device_pub.as_bytes()],
-    )
+pub fn device_id(shared: &SharedSecret, identifier: &str, client_device_pub: &PublicKey) -> [u8; 32] {
+    *hmac_sha256(shared.as_bytes(), &[identifier.as_bytes(), client_device_pub.as_bytes()])
 }

@@ -36,16 +36,10 @@ pub(crate) fn seal(key: &SharedSecret, now_s: u64, iv: &[u8; 16], plaintext: &[u
 
 pub(crate) fn open(key: &SharedSecret, text: &str) -> Result<Token, FernetError> {
     let bytes = URL_SAFE.decode(text).map_err(|_| FernetError::Malformed)?;
-    let (signed, mac) = bytes
-        .split_last_chunk::<32>()
-        .ok_or(FernetError::Malformed)?;
+    let (signed, mac) = bytes.split_last_chunk::<32>().ok_or(FernetError::Malformed)?;
     let (version, rest) = signed.split_first().ok_or(FernetError::Malformed)?;
-    let (time, rest) = rest
-        .split_first_chunk::<8>()
-        .ok_or(FernetError::Malformed)?;
-    let (iv, ciphertext) = rest
-        .split_first_chunk::<16>()
-        .ok_or(FernetError::Malformed)?;
+    let (time, rest) = rest.split_first_chunk::<8>().ok_or(FernetError::Malformed)?;
+    let (iv, ciphertext) = rest.split_first_chunk::<16>().ok_or(FernetError::Malformed)?;
     if *version != VERSION {
         return Err(FernetError::Malformed);
     }
@@ -54,10 +48,7 @@ pub(crate) fn open(key: &SharedSecret, text: &str) -> Result<Token, FernetError>
         return Err(FernetError::Forged);
     }
     let plaintext = cipher::decrypt_128(&encryption, iv, ciphertext).ok_or(FernetError::Forged)?;
-    Ok(Token {
-        minted_at_s: u64::from_be_bytes(*time),
-        plaintext,
-    })
+    Ok(Token { minted_at_s: u64::from_be_bytes(*time), plaintext })
 }
 
 /// Signing and encryption key.
@@ -75,7 +66,8 @@ mod tests {
 
     /// The Fernet specification's own vectors (generate.json and verify.json).
     const SPEC_KEY: &str = "cw_0x689RpI-jtRR7oE8h_eQsKImvJapLeSbXpwF4e4=";
-    const SPEC_TOKEN: &str = "gAAAAAAdwJ6wAAECAwQFBgcICQoLDA0ODy021cpGVWKZ_eEwCGM4BLLF_5CV9dOPmrhuVUPgJobwOz7JcbmrR64jVmpU4IwqDA==";
+    const SPEC_TOKEN: &str =
+        "gAAAAAAdwJ6wAAECAwQFBgcICQoLDA0ODy021cpGVWKZ_eEwCGM4BLLF_5CV9dOPmrhuVUPgJobwOz7JcbmrR64jVmpU4IwqDA==";
 
     fn spec_key() -> SharedSecret {
         SharedSecret::from(<[u8; 32]>::try_from(URL_SAFE.decode(SPEC_KEY).unwrap()).unwrap())
@@ -86,10 +78,7 @@ mod tests {
         let iv = std::array::from_fn(|i| u8::try_from(i).unwrap());
         assert_eq!(seal(&spec_key(), 499_162_800, &iv, b"hello"), SPEC_TOKEN);
         let token = open(&spec_key(), SPEC_TOKEN).unwrap();
-        assert_eq!(
-            (token.minted_at_s, token.plaintext.as_slice()),
-            (499_162_800, b"hello".as_slice())
-        );
+        assert_eq!((token.minted_at_s, token.plaintext.as_slice()), (499_162_800, b"hello".as_slice()));
     }
 
     #[test]

@@ -42,11 +42,7 @@ pub(crate) enum JwtError {
 pub(crate) fn sign(key: &SharedSecret, eid: &str, now_s: u64) -> Zeroizing<String> {
     let exp = now_s.saturating_add(LIFETIME_S);
     let claims = format!(r#"{{"eid": "{eid}", "iss": "{ISSUER}", "iat": {now_s}, "exp": {exp}}}"#);
-    let signed = format!(
-        "{}.{}",
-        URL_SAFE_NO_PAD.encode(HEADER_JSON),
-        URL_SAFE_NO_PAD.encode(claims)
-    );
+    let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(HEADER_JSON), URL_SAFE_NO_PAD.encode(claims));
     let signature = URL_SAFE_NO_PAD.encode(hmac_sha256(key.as_bytes(), &[signed.as_bytes()]));
     Zeroizing::new(format!("{signed}.{signature}"))
 }
@@ -61,14 +57,8 @@ pub(crate) fn verify(key: &SharedSecret, jwt: &str, now_s: u64) -> Result<String
     if parse::<Header>(header)?.alg != ALGORITHM {
         return Err(JwtError::Algorithm);
     }
-    let signature = URL_SAFE_NO_PAD
-        .decode(signature)
-        .map_err(|_| JwtError::Malformed)?;
-    if !bool::from(
-        hmac_sha256(key.as_bytes(), &[signed.as_bytes()])
-            .as_slice()
-            .ct_eq(&signature),
-    ) {
+    let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| JwtError::Malformed)?;
+    if !bool::from(hmac_sha256(key.as_bytes(), &[signed.as_bytes()]).as_slice().ct_eq(&signature)) {
         return Err(JwtError::Forged);
     }
     let claims = parse::<Claims>(claims)?;
@@ -79,9 +69,7 @@ pub(crate) fn verify(key: &SharedSecret, jwt: &str, now_s: u64) -> Result<String
 }
 
 fn parse<T: for<'de> Deserialize<'de>>(segment: &str) -> Result<T, JwtError> {
-    let json = URL_SAFE_NO_PAD
-        .decode(segment)
-        .map_err(|_| JwtError::Malformed)?;
+    let json = URL_SAFE_NO_PAD.decode(segment).map_err(|_| JwtError::Malformed)?;
     serde_json::from_slice(&json).map_err(|_| JwtError::Malformed)
 }
 
@@ -94,11 +82,7 @@ mod tests {
     }
 
     fn signed(header: &str, claims: &str) -> String {
-        let body = format!(
-            "{}.{}",
-            URL_SAFE_NO_PAD.encode(header),
-            URL_SAFE_NO_PAD.encode(claims)
-        );
+        let body = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
         let signature = hmac_sha256(key().as_bytes(), &[body.as_bytes()]);
         format!("{body}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
@@ -106,14 +90,8 @@ mod tests {
     #[test]
     fn a_token_counts_until_it_expires() {
         let jwt = sign(&key(), "ab", 1000);
-        assert_eq!(
-            verify(&key(), &jwt, 1000 + LIFETIME_S - 1).as_deref(),
-            Ok("ab")
-        );
-        assert_eq!(
-            verify(&key(), &jwt, 1000 + LIFETIME_S),
-            Err(JwtError::Expired)
-        );
+        assert_eq!(verify(&key(), &jwt, 1000 + LIFETIME_S - 1).as_deref(), Ok("ab"));
+        assert_eq!(verify(&key(), &jwt, 1000 + LIFETIME_S), Err(JwtError::Expired));
     }
 
     #[test]
@@ -124,31 +102,16 @@ mod tests {
             (r#"{"alg":"HS512"}"#, claims, JwtError::Algorithm),
             (r#"{"alg":"hs256"}"#, claims, JwtError::Algorithm),
             (r#"{"typ":"JWT"}"#, claims, JwtError::Malformed),
-            (
-                HEADER_JSON,
-                r#"{"eid":"ab","exp":2000} x"#,
-                JwtError::Malformed,
-            ),
+            (HEADER_JSON, r#"{"eid":"ab","exp":2000} x"#, JwtError::Malformed),
             (HEADER_JSON, r#"{"eid":"ab","exp":-1}"#, JwtError::Malformed),
-            (
-                HEADER_JSON,
-                r#"{"eid":"ab","exp":"2000"}"#,
-                JwtError::Malformed,
-            ),
+            (HEADER_JSON, r#"{"eid":"ab","exp":"2000"}"#, JwtError::Malformed),
             (HEADER_JSON, r#"{"exp":2000}"#, JwtError::Malformed),
             (HEADER_JSON, r#"{"eid":"ab"}"#, JwtError::Malformed),
             (HEADER_JSON, "[]", JwtError::Malformed),
         ] {
-            assert_eq!(
-                verify(&key(), &signed(header, claims), 1),
-                Err(wanted),
-                "{header} {claims}"
-            );
+            assert_eq!(verify(&key(), &signed(header, claims), 1), Err(wanted), "{header} {claims}");
         }
-        assert_eq!(
-            verify(&key(), &signed(HEADER_JSON, claims), 1).as_deref(),
-            Ok("ab")
-        );
+        assert_eq!(verify(&key(), &signed(HEADER_JSON, claims), 1).as_deref(), Ok("ab"));
     }
 
     #[test]
@@ -164,11 +127,7 @@ mod tests {
             "..".into(),
             String::new(),
         ] {
-            assert_eq!(
-                verify(&key(), &text, 1000),
-                Err(JwtError::Malformed),
-                "{text}"
-            );
+            assert_eq!(verify(&key(), &text, 1000), Err(JwtError::Malformed), "{text}");
         }
     }
 

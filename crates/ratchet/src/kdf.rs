@@ -25,10 +25,7 @@ pub fn root(root: &RootKey, agreement: &SharedSecret) -> (RootKey, ChainKey) {
     Hkdf::<Sha512>::new(Some(root.as_bytes()), agreement.as_bytes())
         .expand(ROOT_INFO, out.as_mut())
         .expect("64 bytes are within what HKDF-SHA512 expands to");
-    (
-        RootKey::from(piece(&out, 0)),
-        ChainKey::from(piece(&out, 32)),
-    )
+    (RootKey::from(piece(&out, 0)), ChainKey::from(piece(&out, 32)))
 }
 
 /// `KDF_CK`: one step of a chain; gives the next chain key and the key of this message.
@@ -46,11 +43,7 @@ pub(crate) fn message(key: &MessageKey) -> (Zeroizing<[u8; 32]>, AuthKey, Zeroiz
     Hkdf::<Sha512>::new(Some(&MESSAGE_SALT), key.as_bytes())
         .expand(MESSAGE_INFO, out.as_mut())
         .expect("80 bytes are within what HKDF-SHA512 expands to");
-    (
-        Zeroizing::new(piece(&out, 0)),
-        AuthKey::from(piece(&out, 32)),
-        Zeroizing::new(piece(&out, 64)),
-    )
+    (Zeroizing::new(piece(&out, 0)), AuthKey::from(piece(&out, 32)), Zeroizing::new(piece(&out, 64)))
 }
 
 /// HMAC-SHA256 over the concatenation of `parts`.

@@ -20,10 +20,8 @@ const AGREEMENT_INFO: &[u8] = b"x25591_key_exchange";
 const MAX_KEY_TEXT_BYTES: usize = 256;
 
 /// Python ignores the two spare bits behind a 32-byte key, and padding has been dropped before.
-const LENIENT: GeneralPurpose = GeneralPurpose::new(
-    &base64::alphabet::STANDARD,
-    NO_PAD.with_decode_allow_trailing_bits(true),
-);
+const LENIENT: GeneralPurpose =
+    GeneralPurpose::new(&base64::alphabet::STANDARD, NO_PAD.with_decode_allow_trailing_bits(true));
 
 /// An X25519 public key, 32 raw bytes. Any 32 bytes parse; a point of small order is refused by [`agree`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -35,9 +33,7 @@ pub struct PublicKey(pub [u8; 32]);
 pub enum ParseKeyError {
     #[error("public key has {found} bytes, expected 32")]
     Length { found: usize },
-    #[error(
-        "public key text is longer than {MAX_KEY_TEXT_BYTES} characters, expected base64 of 32 bytes"
-    )]
+    #[error("public key text is longer than {MAX_KEY_TEXT_BYTES} characters, expected base64 of 32 bytes")]
     TextTooLong,
     #[error("public key text is not base64 of 32 bytes")]
     Base64,
@@ -59,10 +55,7 @@ impl PublicKey {
         if text.len() > MAX_KEY_TEXT_BYTES {
             return Err(ParseKeyError::TextTooLong);
         }
-        let kept: String = text
-            .chars()
-            .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '/'))
-            .collect();
+        let kept: String = text.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '/')).collect();
         let bytes = LENIENT.decode(kept).map_err(|_| ParseKeyError::Base64)?;
         Self::try_from(bytes.as_slice())
     }
@@ -78,8 +71,7 @@ impl TryFrom<&[u8]> for PublicKey {
     type Error = ParseKeyError;
 
     fn try_from(bytes: &[u8]) -> Result<Self, ParseKeyError> {
-        let exact = <[u8; 32]>::try_from(bytes)
-            .map_err(|_| ParseKeyError::Length { found: bytes.len() })?;
+        let exact = <[u8; 32]>::try_from(bytes).map_err(|_| ParseKeyError::Length { found: bytes.len() })?;
         Ok(Self(exact))
     }
 }
@@ -158,9 +150,7 @@ impl fmt::Debug for KeyPair {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AgreeError {
     /// The other side's point has small order, so the secret would be known to everybody.
-    #[error(
-        "public key contributes nothing to the agreement (all-zero result), the other side must draw a new key"
-    )]
+    #[error("public key contributes nothing to the agreement (all-zero result), the other side must draw a new key")]
     NotContributory,
 }
 
@@ -201,11 +191,7 @@ mod tests {
         let secret = SecretKey::from([7; 32]);
         for point in SMALL_ORDER {
             let public = PublicKey::try_from(hex::decode(point).unwrap().as_slice()).unwrap();
-            assert_eq!(
-                agree(&secret, &public),
-                Err(AgreeError::NotContributory),
-                "{point}"
-            );
+            assert_eq!(agree(&secret, &public), Err(AgreeError::NotContributory), "{point}");
         }
     }
 
@@ -215,39 +201,19 @@ mod tests {
         let text = key.to_base64();
         assert_eq!(text.len(), 44);
         let (head, tail) = text.split_at(20);
-        for sent in [
-            text.clone(),
-            format!("{text}\n"),
-            format!("{head}\r\n{tail}\n"),
-            text.replace('=', ""),
-        ] {
+        for sent in [text.clone(), format!("{text}\n"), format!("{head}\r\n{tail}\n"), text.replace('=', "")] {
             assert_eq!(PublicKey::from_base64_lenient(&sent), Ok(key), "{sent:?}");
         }
     }
 
     #[test]
     fn wrong_lengths_are_refused() {
-        assert_eq!(
-            PublicKey::try_from([0; 31].as_slice()),
-            Err(ParseKeyError::Length { found: 31 })
-        );
-        assert_eq!(
-            PublicKey::try_from([0; 33].as_slice()),
-            Err(ParseKeyError::Length { found: 33 })
-        );
+        assert_eq!(PublicKey::try_from([0; 31].as_slice()), Err(ParseKeyError::Length { found: 31 }));
+        assert_eq!(PublicKey::try_from([0; 33].as_slice()), Err(ParseKeyError::Length { found: 33 }));
         let long = STANDARD.encode([0; 33]);
-        assert_eq!(
-            PublicKey::from_base64_lenient(&long),
-            Err(ParseKeyError::Length { found: 33 })
-        );
-        assert_eq!(
-            PublicKey::from_base64_lenient("A"),
-            Err(ParseKeyError::Base64)
-        );
-        assert_eq!(
-            PublicKey::from_base64_lenient(&"A".repeat(257)),
-            Err(ParseKeyError::TextTooLong)
-        );
+        assert_eq!(PublicKey::from_base64_lenient(&long), Err(ParseKeyError::Length { found: 33 }));
+        assert_eq!(PublicKey::from_base64_lenient("A"), Err(ParseKeyError::Base64));
+        assert_eq!(PublicKey::from_base64_lenient(&"A".repeat(257)), Err(ParseKeyError::TextTooLong));
     }
 
     #[test]

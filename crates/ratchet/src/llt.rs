@@ -50,9 +50,7 @@ impl FromStr for Eid {
         if text.len() != 32 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
             return Err(ParseEidError);
         }
-        u128::from_str_radix(text, 16)
-            .map(|number| Self(number.to_be_bytes()))
-            .map_err(|_| ParseEidError)
+        u128::from_str_radix(text, 16).map(|number| Self(number.to_be_bytes())).map_err(|_| ParseEidError)
     }
 }
 
@@ -142,9 +140,7 @@ pub fn open(shared: &SharedSecret, token_b64: &str) -> Result<OpenedToken, OpenE
     if token_b64.len() > MAX_TOKEN_BYTES {
         return Err(OpenError::TooLong);
     }
-    let text = STANDARD
-        .decode(token_b64)
-        .map_err(|_| OpenError::Malformed)?;
+    let text = STANDARD.decode(token_b64).map_err(|_| OpenError::Malformed)?;
     let text = std::str::from_utf8(&text).map_err(|_| OpenError::Malformed)?;
     let token = fernet::open(shared, text).map_err(|error| match error {
         FernetError::Malformed => OpenError::Malformed,
@@ -152,11 +148,7 @@ pub fn open(shared: &SharedSecret, token_b64: &str) -> Result<OpenedToken, OpenE
     })?;
     let plaintext = std::str::from_utf8(&token.plaintext).map_err(|_| OpenError::Content)?;
     let (eid, _) = split_eid(plaintext).map_err(|_| OpenError::Content)?;
-    Ok(OpenedToken {
-        eid,
-        plaintext: Zeroizing::new(plaintext.to_owned()),
-        minted_at_s: token.minted_at_s,
-    })
+    Ok(OpenedToken { eid, plaintext: Zeroizing::new(plaintext.to_owned()), minted_at_s: token.minted_at_s })
 }
 
 /// Entity identifier and JWT of a presented `eid:jwt`, split at the first colon. Proves nothing: it tells whose device secret

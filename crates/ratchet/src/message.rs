@@ -20,11 +20,7 @@ pub struct MessageKeys {
 #[must_use]
 pub fn derive_message_keys(key: &MessageKey) -> MessageKeys {
     let (enc_key, auth_key, iv) = kdf::message(key);
-    MessageKeys {
-        enc_key,
-        auth_key,
-        iv,
-    }
+    MessageKeys { enc_key, auth_key, iv }
 }
 
 impl MessageKeys {
@@ -50,10 +46,7 @@ impl MessageKeys {
     #[must_use]
     pub fn seal(&self, ad: &[u8; 32], header: &Header, plaintext: &[u8]) -> Block {
         let ciphertext = cipher::encrypt_256(&self.enc_key, &self.iv, plaintext);
-        let mac = kdf::hmac_sha256(
-            self.auth_key.as_bytes(),
-            &[ad, &header.encode(), &ciphertext],
-        );
+        let mac = kdf::hmac_sha256(self.auth_key.as_bytes(), &[ad, &header.encode(), &ciphertext]);
         Block::assemble(header, &ciphertext, &mac)
     }
 

@@ -66,13 +66,9 @@ pub struct Opened {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EncryptError {
     /// The server side speaks second.
-    #[error(
-        "session has no sending chain yet, a message of the other side must be decrypted first"
-    )]
+    #[error("session has no sending chain yet, a message of the other side must be decrypted first")]
     NoSendingChain,
-    #[error(
-        "sending chain has used all message numbers of its header, the other side must answer first"
-    )]
+    #[error("sending chain has used all message numbers of its header, the other side must answer first")]
     ChainFull,
 }
 
@@ -80,18 +76,12 @@ pub enum EncryptError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecryptError {
     /// MAC or padding is wrong: damage, another key, other associated data.
-    #[error(
-        "message authentication failed: damaged, or written under other keys than this session's"
-    )]
+    #[error("message authentication failed: damaged, or written under other keys than this session's")]
     Unauthentic,
     /// Opened before, or its skipped key has expired or was evicted.
-    #[error(
-        "message number lies behind the chain and its key is no longer held: opened before, or too late"
-    )]
+    #[error("message number lies behind the chain and its key is no longer held: opened before, or too late")]
     Consumed,
-    #[error(
-        "message is more than {MAX_SKIP} numbers ahead of its chain, the session must be set up again"
-    )]
+    #[error("message is more than {MAX_SKIP} numbers ahead of its chain, the session must be set up again")]
     TooManySkipped,
     /// Only on the side that speaks first, before the first answer.
     #[error("session has no receiving chain for this message")]
@@ -112,11 +102,7 @@ impl Session {
     ///
     /// # Errors
     /// [`AgreeError`] if the server's key is of small order.
-    pub fn alice<R>(
-        shared: &SharedSecret,
-        their_public: PublicKey,
-        rng: &mut R,
-    ) -> Result<Self, AgreeError>
+    pub fn alice<R>(shared: &SharedSecret, their_public: PublicKey, rng: &mut R) -> Result<Self, AgreeError>
     where
         R: CryptoRng + ?Sized,
     {
@@ -132,9 +118,7 @@ impl Session {
     /// The side that listens first (the server): `our` is its publish key pair, `shared` the agreement of the two publish keys.
     #[must_use]
     pub fn bob(our: &KeyPair, shared: &SharedSecret) -> Self {
-        Self {
-            state: State::new(our, RootKey::from(*shared.as_bytes())),
-        }
+        Self { state: State::new(our, RootKey::from(*shared.as_bytes())) }
     }
 
     /// Encrypts `plaintext` under associated data `ad` (the receiver's publish key) and moves the sending chain on. Store the
@@ -148,8 +132,7 @@ impl Session {
         if state.sent == MAX_COUNTER {
             return Err(EncryptError::ChainFull);
         }
-        let header = Header::new(state.previous, state.sent, state.our_public)
-            .map_err(|_| EncryptError::ChainFull)?;
+        let header = Header::new(state.previous, state.sent, state.our_public).map_err(|_| EncryptError::ChainFull)?;
         let (next, key) = kdf::chain(chain);
         let block = derive_message_keys(&key).seal(ad, &header, plaintext);
         state.sending = Some(next);
@@ -162,13 +145,7 @@ impl Session {
     ///
     /// # Errors
     /// [`DecryptError`]; in every case this session stays as it is.
-    pub fn decrypt<R>(
-        &self,
-        block: &Block,
-        ad: &[u8; 32],
-        now_ms: u64,
-        rng: &mut R,
-    ) -> Result<Opened, DecryptError>
+    pub fn decrypt<R>(&self, block: &Block, ad: &[u8; 32], now_ms: u64, rng: &mut R) -> Result<Opened, DecryptError>
     where
         R: CryptoRng + ?Sized,
     {
@@ -182,12 +159,7 @@ impl Session {
             next.state.answer(header.dh, rng)?;
         }
         next.state.skipped.evict();
-        Ok(Opened {
-            plaintext,
-            session: next,
-            auth_key: keys.auth_key().clone(),
-            header,
-        })
+        Ok(Opened { plaintext, session: next, auth_key: keys.auth_key().clone(), header })
     }
 
     /// Drops skipped keys older than 30 days, for sessions that receive nothing; [`Session::decrypt`] does it by itself.
@@ -230,19 +202,11 @@ impl State {
     }
 
     /// Moves up to the key of the message with this header, without anything random.
-    fn receive(
-        &mut self,
-        header: &Header,
-        now_ms: u64,
-    ) -> Result<(MessageKey, Turn), DecryptError> {
+    fn receive(&mut self, header: &Header, now_ms: u64) -> Result<(MessageKey, Turn), DecryptError> {
         if let Some(key) = self.skipped.take(header.position()) {
             return Ok((key, Turn::Same));
         }
-        let turn = if self.their_public == Some(header.dh) {
-            Turn::Same
-        } else {
-            Turn::New
-        };
+        let turn = if self.their_public == Some(header.dh) { Turn::Same } else { Turn::New };
         if turn == Turn::New {
             self.skip_to(header.pn, now_ms)?;
             self.follow(header.dh)?;
@@ -250,11 +214,7 @@ impl State {
             return Err(DecryptError::Consumed);
         }
         self.skip_to(header.n, now_ms)?;
-        let (next, key) = kdf::chain(
-            self.receiving
-                .as_ref()
-                .ok_or(DecryptError::NoReceivingChain)?,
-        );
+        let (next, key) = kdf::chain(self.receiving.as_ref().ok_or(DecryptError::NoReceivingChain)?);
         self.receiving = Some(next);
         self.received += 1;
         Ok((key, turn))
@@ -271,14 +231,7 @@ impl State {
         while self.received < until {
             let (next, key) = kdf::chain(chain);
             *chain = next;
-            self.skipped.push(
-                Position {
-                    dh,
-                    n: self.received,
-                },
-                key,
-                now_ms,
-            );
+            self.skipped.push(Position { dh, n: self.received }, key, now_ms);
             self.received += 1;
         }
         Ok(())
@@ -296,11 +249,7 @@ impl State {
     }
 
     /// The sending half: a new key of ours with their new one. Comes last, so that only a proven message makes us draw a key.
-    fn answer<R: CryptoRng + ?Sized>(
-        &mut self,
-        their_public: PublicKey,
-        rng: &mut R,
-    ) -> Result<(), AgreeError> {
+    fn answer<R: CryptoRng + ?Sized>(&mut self, their_public: PublicKey, rng: &mut R) -> Result<(), AgreeError> {
         let our = KeyPair::generate(rng);
         let agreement = agree(our.secret(), &their_public)?;
         let (root, chain) = kdf::root(&self.root, &agreement);

@@ -38,11 +38,7 @@ impl SkippedKeys {
     }
 
     pub(crate) fn push(&mut self, at: Position, key: MessageKey, stored_at_ms: u64) {
-        self.0.push(SkippedKey {
-            at,
-            key,
-            stored_at_ms,
-        });
+        self.0.push(SkippedKey { at, key, stored_at_ms });
     }
 
     /// Removes and returns the key of `at`.
@@ -71,13 +67,7 @@ impl SkippedKeys {
     /// Builds the list anew: removing in place would shift keys and leave the last ones, unwiped, behind the end.
     fn keep(&mut self, keep: impl Fn(usize, &SkippedKey) -> bool) {
         let mut kept = Vec::with_capacity(self.0.len() + HEADROOM);
-        kept.extend(
-            self.0
-                .iter()
-                .enumerate()
-                .filter(|(index, key)| keep(*index, key))
-                .map(|(_, key)| key.clone()),
-        );
+        kept.extend(self.0.iter().enumerate().filter(|(index, key)| keep(*index, key)).map(|(_, key)| key.clone()));
         self.0 = kept;
     }
 }
@@ -96,10 +86,7 @@ mod tests {
     use crate::keys::PublicKey;
 
     fn at(n: u32) -> Position {
-        Position {
-            dh: PublicKey([1; 32]),
-            n,
-        }
+        Position { dh: PublicKey([1; 32]), n }
     }
 
     fn keys(count: u32) -> SkippedKeys {

@@ -49,9 +49,7 @@ impl Session {
         let room = 1 + FIXED_BYTES + self.skipped_len() * SKIPPED_BYTES;
         let mut bytes = Zeroizing::new(vec![0; room]);
         bytes[0] = VERSION;
-        let used = postcard::to_slice(&self.state, &mut bytes[1..])
-            .expect("the buffer holds the largest state")
-            .len();
+        let used = postcard::to_slice(&self.state, &mut bytes[1..]).expect("the buffer holds the largest state").len();
         bytes.truncate(1 + used);
         bytes
     }
@@ -68,8 +66,7 @@ impl Session {
         if *version != VERSION {
             return Err(DecodeError::Version { found: *version });
         }
-        let (state, rest) =
-            postcard::take_from_bytes::<State>(body).map_err(|_| DecodeError::Malformed)?;
+        let (state, rest) = postcard::take_from_bytes::<State>(body).map_err(|_| DecodeError::Malformed)?;
         if !rest.is_empty() {
             return Err(DecodeError::Trailing { count: rest.len() });
         }
@@ -80,39 +77,18 @@ impl Session {
 
 fn check(state: &State) -> Result<(), DecodeError> {
     let sound = [
-        (
-            state.skipped.len() <= MAX_SKIPPED_KEYS,
-            "more skipped keys than a session keeps",
-        ),
-        (
-            state.skipped.positions().all(|at| at.n <= MAX_COUNTER),
-            "a skipped number no header can carry",
-        ),
-        (
-            state.sent <= MAX_COUNTER && state.previous <= MAX_COUNTER,
-            "a sending count no header can carry",
-        ),
-        (
-            state.received <= MAX_COUNTER + 1,
-            "a receiving count no header can reach",
-        ),
+        (state.skipped.len() <= MAX_SKIPPED_KEYS, "more skipped keys than a session keeps"),
+        (state.skipped.positions().all(|at| at.n <= MAX_COUNTER), "a skipped number no header can carry"),
+        (state.sent <= MAX_COUNTER && state.previous <= MAX_COUNTER, "a sending count no header can carry"),
+        (state.received <= MAX_COUNTER + 1, "a receiving count no header can reach"),
         (
             state.their_public.is_some() || (state.sending.is_none() && state.receiving.is_none()),
             "a chain without their key",
         ),
-        (
-            state.receiving.is_some() || state.received == 0,
-            "a receiving count without a chain",
-        ),
-        (
-            state.sending.is_some() || state.sent == 0,
-            "a sending count without a chain",
-        ),
+        (state.receiving.is_some() || state.received == 0, "a receiving count without a chain"),
+        (state.sending.is_some() || state.sent == 0, "a sending count without a chain"),
     ];
-    sound
-        .iter()
-        .find(|(holds, _)| !holds)
-        .map_or(Ok(()), |(_, what)| Err(DecodeError::Inconsistent { what }))
+    sound.iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, what)| Err(DecodeError::Inconsistent { what }))
 }
 
 /// As the bytes of [`Session::encode`], version byte included.

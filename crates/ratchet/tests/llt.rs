@@ -1,9 +1,6 @@
 //! Long-lived tokens against forgers and vandals.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "test code outside of test functions too"
-)]
+#![allow(clippy::unwrap_used, reason = "test code outside of test functions too")]
 
 use proptest::prelude::*;
 use relaymesh_ratchet::SharedSecret;
@@ -71,10 +68,7 @@ fn a_token_of_another_entity_is_refused() {
     let opened = llt::open(&key, &llt::mint(&key, &Eid::from([1; 16]), NOW_S, &[0; 16])).unwrap();
     let (_, jwt) = llt::split_eid(&opened.plaintext).unwrap();
     let presented = format!("{}:{jwt}", Eid::from([2; 16]));
-    assert_eq!(
-        llt::verify(&key, &presented, NOW_S),
-        Err(VerifyError::OtherEntity)
-    );
+    assert_eq!(llt::verify(&key, &presented, NOW_S), Err(VerifyError::OtherEntity));
 }
 
 #[test]
@@ -98,9 +92,6 @@ fn oversized_text_is_refused_unread() {
     let long = "a".repeat(MAX_TOKEN_BYTES + 1);
     assert_eq!(llt::open(&key, &long).err(), Some(OpenError::TooLong));
     assert_eq!(llt::split_eid(&long), Err(SplitError::TooLong));
-    assert_eq!(
-        llt::verify(&key, &long, NOW_S),
-        Err(VerifyError::Split(SplitError::TooLong))
-    );
+    assert_eq!(llt::verify(&key, &long, NOW_S), Err(VerifyError::Split(SplitError::TooLong)));
     assert_eq!(llt::split_eid("no colon"), Err(SplitError::NoColon));
 }

@@ -1,10 +1,7 @@
 //! What a session promises whatever the network does: loss, duplicates, reordering, damage, hostile bytes, full stores.
 //! Where we differ from upstream on purpose, a test is named `differs_…`.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "test code outside of test functions too"
-)]
+#![allow(clippy::unwrap_used, reason = "test code outside of test functions too")]
 
 mod common;
 
@@ -13,8 +10,8 @@ use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 use relaymesh_ratchet::{
-    AgreeError, Block, DecodeError, DecryptError, EncryptError, KeyPair, MAX_SESSION_BYTES,
-    MAX_SKIPPED_KEYS, PublicKey, SKIPPED_KEY_TTL_MS, Session, agree, verify_auth,
+    AgreeError, Block, DecodeError, DecryptError, EncryptError, KeyPair, MAX_SESSION_BYTES, MAX_SKIPPED_KEYS,
+    PublicKey, SKIPPED_KEY_TTL_MS, Session, agree, verify_auth,
 };
 
 const NOW_MS: u64 = 1_750_000_000_000;
@@ -34,13 +31,7 @@ fn ends(seed: u64) -> Ends {
     let shared = agree(ours.secret(), &theirs.public()).unwrap();
     let phone = Session::alice(&shared, ours.public(), &mut rng).unwrap();
     let server = Session::bob(&ours, &shared);
-    Ends {
-        phone,
-        server,
-        server_ad: ours.public().0,
-        phone_ad: theirs.public().0,
-        rng,
-    }
+    Ends { phone, server, server_ad: ours.public().0, phone_ad: theirs.public().0, rng }
 }
 
 impl Ends {
@@ -49,9 +40,7 @@ impl Ends {
     }
 
     fn receive_at(&mut self, block: &Block, now_ms: u64) -> Result<Vec<u8>, DecryptError> {
-        let opened = self
-            .server
-            .decrypt(block, &self.server_ad, now_ms, &mut self.rng)?;
+        let opened = self.server.decrypt(block, &self.server_ad, now_ms, &mut self.rng)?;
         self.server = opened.session;
         Ok(opened.plaintext.to_vec())
     }
@@ -62,18 +51,12 @@ impl Ends {
 
     fn answer(&mut self) {
         let block = self.server.encrypt(b"answer", &self.phone_ad).unwrap();
-        self.phone = self
-            .phone
-            .decrypt(&block, &self.phone_ad, NOW_MS, &mut self.rng)
-            .unwrap()
-            .session;
+        self.phone = self.phone.decrypt(&block, &self.phone_ad, NOW_MS, &mut self.rng).unwrap().session;
     }
 
     /// Sends `skip` messages that stay on the way and delivers the one after them.
     fn jump(&mut self, skip: usize) -> Vec<Block> {
-        let late = (0..skip)
-            .map(|i| self.send(&[u8::try_from(i % 256).unwrap()]))
-            .collect();
+        let late = (0..skip).map(|i| self.send(&[u8::try_from(i % 256).unwrap()])).collect();
         let last = self.send(b"last");
         assert_eq!(self.receive(&last).unwrap(), b"last");
         late
@@ -117,16 +100,12 @@ impl Line {
     ) {
         match event {
             Event::Send => match from.encrypt(&serial.to_le_bytes()[..serial % 9], ad) {
-                Ok(block) => self
-                    .flying
-                    .push((block, serial.to_le_bytes()[..serial % 9].to_vec())),
+                Ok(block) => self.flying.push((block, serial.to_le_bytes()[..serial % 9].to_vec())),
                 Err(error) => assert!(!from.can_send(), "{error}"),
             },
             Event::Deliver(at) if !self.flying.is_empty() => {
                 let (block, text) = self.flying.remove(at.index(self.flying.len()));
-                let opened = to
-                    .decrypt(&block, ad, NOW_MS, rng)
-                    .expect("every first copy opens");
+                let opened = to.decrypt(&block, ad, NOW_MS, rng).expect("every first copy opens");
                 assert_eq!(*opened.plaintext, text);
                 assert!(verify_auth(opened.auth_key.as_bytes(), ad, &block));
                 *to = opened.session;
@@ -138,17 +117,9 @@ impl Line {
             Event::Repeat(at) if !self.arrived.is_empty() => {
                 let before = to.encode();
                 let error = to
-                    .decrypt(
-                        &self.arrived[at.index(self.arrived.len())],
-                        ad,
-                        NOW_MS,
-                        &mut Recorded::nothing(),
-                    )
+                    .decrypt(&self.arrived[at.index(self.arrived.len())], ad, NOW_MS, &mut Recorded::nothing())
                     .unwrap_err();
-                assert!(
-                    matches!(error, DecryptError::Consumed | DecryptError::Unauthentic),
-                    "{error}"
-                );
+                assert!(matches!(error, DecryptError::Consumed | DecryptError::Unauthentic), "{error}");
                 assert_eq!(*before, *to.encode());
             }
             _ => {}
@@ -249,12 +220,9 @@ fn one_message_may_skip_a_hundred_in_the_old_and_in_the_new_chain() {
     ends.answer();
     let new = ends.jump(100);
     assert_eq!(ends.server.skipped_len(), 200);
-    for (block, text) in [
-        (&old[0], b"old".to_vec()),
-        (&old[99], b"old".to_vec()),
-        (&new[0], vec![0]),
-        (&new[99], vec![99]),
-    ] {
+    for (block, text) in
+        [(&old[0], b"old".to_vec()), (&old[99], b"old".to_vec()), (&new[0], vec![0]), (&new[99], vec![99])]
+    {
         assert_eq!(ends.receive(block), Ok(text));
     }
 }
@@ -280,19 +248,9 @@ fn a_hundred_and_one_are_too_many_in_either_chain() {
 fn differs_a_skipped_key_expires_after_thirty_days() {
     let mut ends = ends(6);
     let late = ends.jump(3);
-    assert_eq!(
-        ends.receive_at(&late[0], NOW_MS + SKIPPED_KEY_TTL_MS - 1),
-        Ok(vec![0])
-    );
-    assert_eq!(
-        ends.receive_at(&late[1], NOW_MS + SKIPPED_KEY_TTL_MS),
-        Err(DecryptError::Consumed)
-    );
-    assert_eq!(
-        ends.server.skipped_len(),
-        2,
-        "a failure changes nothing, not even by expiry"
-    );
+    assert_eq!(ends.receive_at(&late[0], NOW_MS + SKIPPED_KEY_TTL_MS - 1), Ok(vec![0]));
+    assert_eq!(ends.receive_at(&late[1], NOW_MS + SKIPPED_KEY_TTL_MS), Err(DecryptError::Consumed));
+    assert_eq!(ends.server.skipped_len(), 2, "a failure changes nothing, not even by expiry");
     ends.server.expire_skipped(NOW_MS + SKIPPED_KEY_TTL_MS);
     assert_eq!(ends.server.skipped_len(), 0);
 }
@@ -311,36 +269,20 @@ fn a_ratchet_key_of_small_order_is_refused() {
     let mut bytes = ends.send(b"text").as_bytes().to_vec();
     bytes[12..44].fill(0);
     let block = Block::parse(&bytes).unwrap();
-    assert_eq!(
-        ends.receive(&block),
-        Err(DecryptError::BadKey(AgreeError::NotContributory))
-    );
+    assert_eq!(ends.receive(&block), Err(DecryptError::BadKey(AgreeError::NotContributory)));
 
-    let shared = agree(
-        KeyPair::from_secret([1; 32]).secret(),
-        &KeyPair::from_secret([2; 32]).public(),
-    )
-    .unwrap();
-    assert_eq!(
-        Session::alice(&shared, PublicKey([0; 32]), &mut ends.rng).err(),
-        Some(AgreeError::NotContributory)
-    );
+    let shared = agree(KeyPair::from_secret([1; 32]).secret(), &KeyPair::from_secret([2; 32]).public()).unwrap();
+    assert_eq!(Session::alice(&shared, PublicKey([0; 32]), &mut ends.rng).err(), Some(AgreeError::NotContributory));
 }
 
 #[test]
 fn the_server_speaks_second_and_the_phone_waits_for_it() {
     let mut ends = ends(9);
-    assert_eq!(
-        ends.server.encrypt(b"x", &ends.phone_ad),
-        Err(EncryptError::NoSendingChain)
-    );
+    assert_eq!(ends.server.encrypt(b"x", &ends.phone_ad), Err(EncryptError::NoSendingChain));
     let mut bytes = ends.send(b"x").as_bytes().to_vec();
     bytes[12..44].copy_from_slice(&ends.server_ad);
     let echo = Block::parse(&bytes).unwrap();
-    let error = ends
-        .phone
-        .decrypt(&echo, &ends.phone_ad, NOW_MS, &mut Recorded::nothing())
-        .unwrap_err();
+    let error = ends.phone.decrypt(&echo, &ends.phone_ad, NOW_MS, &mut Recorded::nothing()).unwrap_err();
     assert_eq!(error, DecryptError::NoReceivingChain);
 }
 
@@ -350,17 +292,11 @@ fn a_full_chain_sends_no_more() {
     let mut state = StateV1::of(&ends.phone);
     state.sent = i32::MAX as u32;
     let mut full = Session::decode(&state.encode()).unwrap();
-    assert_eq!(
-        full.encrypt(b"x", &ends.server_ad),
-        Err(EncryptError::ChainFull)
-    );
+    assert_eq!(full.encrypt(b"x", &ends.server_ad), Err(EncryptError::ChainFull));
     state.sent -= 1;
     let mut last = Session::decode(&state.encode()).unwrap();
     assert!(last.encrypt(b"x", &ends.server_ad).is_ok());
-    assert_eq!(
-        last.encrypt(b"x", &ends.server_ad),
-        Err(EncryptError::ChainFull)
-    );
+    assert_eq!(last.encrypt(b"x", &ends.server_ad), Err(EncryptError::ChainFull));
 }
 
 #[test]
@@ -369,24 +305,11 @@ fn only_a_sound_record_of_this_version_is_decoded() {
     ends.jump(2);
     let bytes = ends.server.encode();
     assert_eq!(Session::decode(&[]).err(), Some(DecodeError::Empty));
-    assert_eq!(
-        Session::decode(&[2]).err(),
-        Some(DecodeError::Version { found: 2 })
-    );
-    assert_eq!(
-        Session::decode(&[&bytes[..], &[0]].concat()).err(),
-        Some(DecodeError::Trailing { count: 1 })
-    );
-    assert_eq!(
-        Session::decode(&vec![1; MAX_SESSION_BYTES + 1]).err(),
-        Some(DecodeError::TooLong)
-    );
+    assert_eq!(Session::decode(&[2]).err(), Some(DecodeError::Version { found: 2 }));
+    assert_eq!(Session::decode(&[&bytes[..], &[0]].concat()).err(), Some(DecodeError::Trailing { count: 1 }));
+    assert_eq!(Session::decode(&vec![1; MAX_SESSION_BYTES + 1]).err(), Some(DecodeError::TooLong));
     for len in 1..bytes.len() {
-        assert_eq!(
-            Session::decode(&bytes[..len]).err(),
-            Some(DecodeError::Malformed),
-            "{len}"
-        );
+        assert_eq!(Session::decode(&bytes[..len]).err(), Some(DecodeError::Malformed), "{len}");
     }
 }
 
@@ -396,12 +319,7 @@ fn a_state_that_cannot_be_is_refused() {
     ends.jump(2);
     let good = StateV1::of(&ends.server);
     assert!(Session::decode(&good.encode()).is_ok());
-    let key = SkippedV1 {
-        dh: [1; 32],
-        n: 0,
-        key: [2; 32],
-        stored_at_ms: 0,
-    };
+    let key = SkippedV1 { dh: [1; 32], n: 0, key: [2; 32], stored_at_ms: 0 };
     let spoil: [fn(&mut StateV1, SkippedV1); 7] = [
         |state, key| state.skipped = vec![key; MAX_SKIPPED_KEYS + 1],
         |state, key| state.skipped = vec![SkippedV1 { n: 1 << 31, ..key }],
@@ -414,13 +332,7 @@ fn a_state_that_cannot_be_is_refused() {
     for (index, spoil) in spoil.iter().enumerate() {
         let mut state = good.clone();
         spoil(&mut state, key.clone());
-        assert!(
-            matches!(
-                Session::decode(&state.encode()),
-                Err(DecodeError::Inconsistent { .. })
-            ),
-            "case {index}"
-        );
+        assert!(matches!(Session::decode(&state.encode()), Err(DecodeError::Inconsistent { .. })), "case {index}");
     }
 }
 
@@ -431,23 +343,13 @@ fn a_session_inside_another_record_keeps_its_version_byte() {
     let stored = postcard::to_stdvec(&(7u8, &ends.server)).unwrap();
     let (_, session) = postcard::from_bytes::<(u8, Session)>(&stored).unwrap();
     assert_eq!(*session.encode(), *ends.server.encode());
-    assert!(
-        stored
-            .windows(ends.server.encode().len())
-            .any(|part| part == &**ends.server.encode())
-    );
+    assert!(stored.windows(ends.server.encode().len()).any(|part| part == &**ends.server.encode()));
 }
 
 #[test]
 fn debug_tells_nothing() {
     let mut ends = ends(14);
     let block = ends.send(b"text");
-    let opened = ends
-        .server
-        .decrypt(&block, &ends.server_ad, NOW_MS, &mut ends.rng)
-        .unwrap();
-    assert_eq!(
-        format!("{:?} {opened:?} {:?}", ends.server, opened.auth_key),
-        "Session Opened AuthKey"
-    );
+    let opened = ends.server.decrypt(&block, &ends.server_ad, NOW_MS, &mut ends.rng).unwrap();
+    assert_eq!(format!("{:?} {opened:?} {:?}", ends.server, opened.auth_key), "Session Opened AuthKey");
 }

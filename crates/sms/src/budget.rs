@@ -66,20 +66,12 @@ impl Budget {
         }
         let day = now_ms / DAY_MS;
         if day > self.spent.day {
-            self.spent = Spent {
-                day,
-                ..Spent::default()
-            };
+            self.spent = Spent { day, ..Spent::default() };
         }
         if self.spent.total >= self.limits.per_day {
             return Err(Exceeded::Day);
         }
-        let used = self
-            .spent
-            .by_country
-            .get(&country)
-            .copied()
-            .unwrap_or_default();
+        let used = self.spent.by_country.get(&country).copied().unwrap_or_default();
         if used >= self.limits.per_country_per_day {
             return Err(Exceeded::CountryDay);
         }
@@ -100,14 +92,7 @@ mod tests {
 
     fn budget(per_day: u32, per_country_per_day: u32, countries: Option<&[&str]>) -> Budget {
         let countries = countries.map(|list| list.iter().map(ToString::to_string).collect());
-        Budget::new(
-            Limits {
-                per_day,
-                per_country_per_day,
-                countries,
-            },
-            Spent::default(),
-        )
+        Budget::new(Limits { per_day, per_country_per_day, countries }, Spent::default())
     }
 
     #[test]
@@ -140,10 +125,7 @@ mod tests {
         let mut before = budget(2, 2, None);
         before.spend(DAY_MS, "CM").unwrap();
         let stored = serde_json::to_string(before.spent()).unwrap();
-        let mut after = Budget::new(
-            before.limits.clone(),
-            serde_json::from_str(&stored).unwrap(),
-        );
+        let mut after = Budget::new(before.limits.clone(), serde_json::from_str(&stored).unwrap());
         assert_eq!(after, before);
         after.spend(DAY_MS, "CM").unwrap();
         assert_eq!(after.spend(DAY_MS, "CM"), Err(Exceeded::Day));

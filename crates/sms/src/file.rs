@@ -35,25 +35,17 @@ impl FilePort {
         options.create(true).append(true);
         #[cfg(unix)]
         options.mode(0o600);
-        Ok(Self {
-            file: Mutex::new(options.open(path).await?),
-        })
+        Ok(Self { file: Mutex::new(options.open(path).await?) })
     }
 
     /// Appends one line and flushes it. A write that fails may have left half a line.
     pub(crate) async fn send(&self, sms: &Sms<'_>) -> Result<Accepted, SendError> {
-        let line = Line {
-            to: sms.to,
-            text: sms.text,
-            at: sms.at_ms,
-        };
-        let mut bytes = serde_json::to_vec(&line)
-            .map_err(|_| SendError::Invalid("the sms cannot be written as json"))?;
+        let line = Line { to: sms.to, text: sms.text, at: sms.at_ms };
+        let mut bytes =
+            serde_json::to_vec(&line).map_err(|_| SendError::Invalid("the sms cannot be written as json"))?;
         bytes.push(b'\n');
         let mut file = self.file.lock().await;
-        file.write_all(&bytes)
-            .await
-            .map_err(|_| SendError::Unknown)?;
+        file.write_all(&bytes).await.map_err(|_| SendError::Unknown)?;
         file.flush().await.map_err(|_| SendError::Unknown)?;
         Ok(Accepted)
     }

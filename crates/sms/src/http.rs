@@ -14,12 +14,7 @@ use crate::template::{ConfigError, Escape, Template};
 use crate::{Accepted, SendError, Sms};
 
 /// Headers that follow from the rest of the request; a second one would make two requests of it.
-const OWN_HEADERS: &[&str] = &[
-    "content-length",
-    "content-type",
-    "host",
-    "transfer-encoding",
-];
+const OWN_HEADERS: &[&str] = &["content-length", "content-type", "host", "transfer-encoding"];
 
 /// One provider.
 ///
@@ -89,9 +84,7 @@ fn success_statuses() -> Vec<u16> {
 impl fmt::Debug for HttpConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Keys stand in URLs of some providers.
-        f.debug_struct("HttpConfig")
-            .field("method", &self.method)
-            .finish_non_exhaustive()
+        f.debug_struct("HttpConfig").field("method", &self.method).finish_non_exhaustive()
     }
 }
 
@@ -124,13 +117,7 @@ impl HttpPort {
             let template = Template::parse("headers", value.expose(), Escape::Header)?;
             headers.push((name.clone(), template));
         }
-        let port = Self {
-            config,
-            url,
-            body,
-            headers,
-            client,
-        };
+        let port = Self { config, url, body, headers, client };
         port.check(escape)?;
         Ok(port)
     }
@@ -146,56 +133,33 @@ impl HttpPort {
         if !(url_to || body_to) || !(url_text || body_text) {
             return Err(ConfigError::Useless);
         }
-        let probe = |to, text, id| Sms {
-            to,
-            text,
-            id,
-            at_ms: 0,
-        };
-        let (one, two) = (
-            probe("+10000001", "a", "b"),
-            probe("+20000002", "x\"y", "z"),
-        );
+        let probe = |to, text, id| Sms { to, text, id, at_ms: 0 };
+        let (one, two) = (probe("+10000001", "a", "b"), probe("+20000002", "x\"y", "z"));
         if self.host(&one)? != self.host(&two)? {
             return Err(ConfigError::Url);
         }
         if escape == Escape::Json && !self.config.body.is_empty() {
             let filled = self.body.fill(&two).ok_or(ConfigError::Body)?;
-            serde_json::from_str::<serde::de::IgnoredAny>(&filled)
-                .map_err(|_| ConfigError::Body)?;
+            serde_json::from_str::<serde::de::IgnoredAny>(&filled).map_err(|_| ConfigError::Body)?;
         }
         Ok(())
     }
 
     fn check_login(&self) -> Result<(), ConfigError> {
-        let HttpConfig {
-            bearer,
-            username,
-            password,
-            ..
-        } = &self.config;
+        let HttpConfig { bearer, username, password, .. } = &self.config;
         let half = username.is_some() != password.is_some();
         let both = bearer.is_some() && username.is_some();
-        if half || both {
-            Err(ConfigError::Login)
-        } else {
-            Ok(())
-        }
+        if half || both { Err(ConfigError::Login) } else { Ok(()) }
     }
 
     fn host(&self, sms: &Sms<'_>) -> Result<Option<String>, ConfigError> {
         let filled = self.url.fill(sms).ok_or(ConfigError::Url)?;
-        let url = self
-            .client
-            .validate(&filled)
-            .map_err(|_| ConfigError::Url)?;
+        let url = self.client.validate(&filled).map_err(|_| ConfigError::Url)?;
         Ok(url.host_str().map(str::to_owned))
     }
 
     pub(crate) async fn send(&self, sms: &Sms<'_>) -> Result<Accepted, SendError> {
-        let request = self
-            .request(sms)
-            .ok_or(SendError::Invalid("the sms does not fit the template"))?;
+        let request = self.request(sms).ok_or(SendError::Invalid("the sms does not fit the template"))?;
         let answer = self.client.send(request).await.map_err(unsent)?;
         self.judge(&answer)
     }
@@ -228,9 +192,7 @@ impl HttpPort {
         match answer.status {
             status if self.config.success_statuses.contains(&status) => Ok(Accepted),
             200..300 | 504 => Err(SendError::Unknown),
-            408 | 425 | 429 | 500..600 => Err(SendError::Retry {
-                retry_after_ms: answer.retry_after_ms,
-            }),
+            408 | 425 | 429 | 500..600 => Err(SendError::Retry { retry_after_ms: answer.retry_after_ms }),
             status => Err(SendError::Refused { status }),
         }
     }
@@ -255,12 +217,8 @@ fn is_header(name: &str, value: &str) -> bool {
 
 fn unsent(error: EgressError) -> SendError {
     match error {
-        EgressError::NotConnected => SendError::Retry {
-            retry_after_ms: None,
-        },
-        EgressError::Url(_) | EgressError::Build => {
-            SendError::Invalid("the request cannot be written as http")
-        }
+        EgressError::NotConnected => SendError::Retry { retry_after_ms: None },
+        EgressError::Url(_) | EgressError::Build => SendError::Invalid("the request cannot be written as http"),
         EgressError::NoAnswer | EgressError::TooLong | EgressError::Redirect => SendError::Unknown,
     }
 }

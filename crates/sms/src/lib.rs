@@ -88,21 +88,16 @@ const TEXT_BYTES_MAX: usize = 6_000;
 
 fn check(sms: &Sms<'_>) -> Result<(), SendError> {
     let digits = sms.to.strip_prefix('+').unwrap_or_default();
-    let number = (7..=15).contains(&digits.len())
-        && digits.bytes().all(|b| b.is_ascii_digit())
-        && !digits.starts_with('0');
+    let number =
+        (7..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
     if !number {
         return Err(SendError::Invalid("the number is not E.164"));
     }
     if sms.text.is_empty() || sms.text.len() > TEXT_BYTES_MAX {
-        return Err(SendError::Invalid(
-            "the text is empty or longer than 6000 bytes",
-        ));
+        return Err(SendError::Invalid("the text is empty or longer than 6000 bytes"));
     }
     if sms.id.len() > 128 || !sms.id.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(SendError::Invalid(
-            "the id is longer than 128 bytes or not ascii",
-        ));
+        return Err(SendError::Invalid("the id is longer than 128 bytes or not ascii"));
     }
     Ok(())
 }

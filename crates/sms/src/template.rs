@@ -69,11 +69,7 @@ pub(crate) struct Template {
 impl Template {
     /// Finds `{to}`, `{to_digits}`, `{text}`, `{id}`. In JSON a brace that is not followed by a
     /// lower-case word and a closing brace is the JSON's own.
-    pub(crate) fn parse(
-        field: &'static str,
-        text: &str,
-        escape: Escape,
-    ) -> Result<Self, ConfigError> {
+    pub(crate) fn parse(field: &'static str, text: &str, escape: Escape) -> Result<Self, ConfigError> {
         let mut pieces = Vec::new();
         let mut fixed = String::new();
         let mut rest = text;
@@ -88,10 +84,7 @@ impl Template {
             let name = name(word).ok_or(ConfigError::Placeholder(field))?;
             pieces.push(Piece::Fixed(std::mem::take(&mut fixed)));
             pieces.push(Piece::Value(name));
-            rest = tail
-                .split_once('}')
-                .map(|(_, after)| after)
-                .unwrap_or_default();
+            rest = tail.split_once('}').map(|(_, after)| after).unwrap_or_default();
         }
         fixed.push_str(rest);
         pieces.push(Piece::Fixed(fixed));
@@ -150,16 +143,11 @@ fn escaped(value: &str, escape: Escape) -> Option<String> {
             let inner = quoted.strip_prefix('"')?.strip_suffix('"')?;
             Some(inner.to_owned())
         }
-        Escape::Percent => Some(
-            url::form_urlencoded::byte_serialize(value.as_bytes())
-                .collect::<String>()
-                .replace('+', "%20"),
-        ),
+        Escape::Percent => {
+            Some(url::form_urlencoded::byte_serialize(value.as_bytes()).collect::<String>().replace('+', "%20"))
+        }
         Escape::Plain => Some(value.to_owned()),
-        Escape::Header => value
-            .bytes()
-            .all(|b| b.is_ascii_graphic())
-            .then(|| value.to_owned()),
+        Escape::Header => value.bytes().all(|b| b.is_ascii_graphic()).then(|| value.to_owned()),
     }
 }
 
@@ -170,21 +158,12 @@ mod tests {
     use super::*;
 
     fn sms(text: &str) -> Sms<'_> {
-        Sms {
-            to: "+237600000000",
-            text,
-            id: "i-1",
-            at_ms: 0,
-        }
+        Sms { to: "+237600000000", text, id: "i-1", at_ms: 0 }
     }
 
     #[test]
     fn placeholders_are_found_and_other_braces_stay() {
-        let template = Template::parse(
-            "body",
-            r#"{"a":{"b":"{text}"},"c":"{to_digits}{id}{}"}"#,
-            Escape::Json,
-        );
+        let template = Template::parse("body", r#"{"a":{"b":"{text}"},"c":"{to_digits}{id}{}"}"#, Escape::Json);
         let filled = template.unwrap().fill(&sms("x\"}\n")).unwrap();
         assert_eq!(filled, r#"{"a":{"b":"x\"}\n"},"c":"237600000000i-1{}"}"#);
         let typo = Template::parse("body", "{txet}", Escape::Json);

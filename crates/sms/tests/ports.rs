@@ -16,12 +16,7 @@ use relaymesh_sms::{Accepted, ConfigError, FilePort, HttpConfig, HttpPort, Port,
 const TEXT: &str = "Zwei \"Zeilen\" & 100 %\n=é{to}+";
 
 fn sms() -> Sms<'static> {
-    Sms {
-        to: "+237600000000",
-        text: TEXT,
-        id: "job-1",
-        at_ms: 1_800_000_000_000,
-    }
+    Sms { to: "+237600000000", text: TEXT, id: "job-1", at_ms: 1_800_000_000_000 }
 }
 
 fn client(allow_private: bool) -> Client {
@@ -54,10 +49,7 @@ async fn take(
     if hang {
         std::future::pending::<()>().await;
     }
-    (
-        StatusCode::from_u16(status).unwrap(),
-        "noise, not json".into(),
-    )
+    (StatusCode::from_u16(status).unwrap(), "noise, not json".into())
 }
 
 async fn provider(status: u16) -> (SocketAddr, Provider) {
@@ -103,24 +95,12 @@ async fn twilio_gets_its_form_and_basic_login() {
     assert_eq!(port(twilio(addr)).send(&sms()).await, Ok(Accepted));
     let seen = seen.lock().unwrap();
     let (method, uri, headers, body) = &seen.requests[0];
-    assert_eq!(
-        (method, uri.path()),
-        (&Method::POST, "/2010-04-01/Accounts/AC1/Messages.json")
-    );
+    assert_eq!((method, uri.path()), (&Method::POST, "/2010-04-01/Accounts/AC1/Messages.json"));
     assert_eq!(headers["authorization"], "Basic QUMxOmh1bnRlcjI=");
     assert_eq!(headers["content-type"], "application/x-www-form-urlencoded");
-    let pairs: Vec<_> = url::form_urlencoded::parse(body.as_bytes())
-        .into_owned()
-        .collect();
-    let expected = [
-        ("To", "+237600000000"),
-        ("From", "+15005550006"),
-        ("Body", TEXT),
-    ];
-    assert_eq!(
-        pairs,
-        expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
-    );
+    let pairs: Vec<_> = url::form_urlencoded::parse(body.as_bytes()).into_owned().collect();
+    let expected = [("To", "+237600000000"), ("From", "+15005550006"), ("Body", TEXT)];
+    assert_eq!(pairs, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
 }
 
 #[tokio::test]
@@ -131,8 +111,7 @@ async fn queuedroid_gets_its_json_and_key() {
     let (_, _, headers, body) = &seen.requests[0];
     assert_eq!(headers["authorization"], "Bearer hunter2");
     let body: serde_json::Value = serde_json::from_str(body).unwrap();
-    let expected =
-        serde_json::json!({"content": TEXT, "exchange_id": "E", "phone_number": "+237600000000"});
+    let expected = serde_json::json!({"content": TEXT, "exchange_id": "E", "phone_number": "+237600000000"});
     assert_eq!(body, expected);
 }
 
@@ -147,13 +126,8 @@ async fn a_gateway_that_takes_all_in_the_url_gets_it_escaped() {
     assert_eq!(port(get).send(&sms()).await, Ok(Accepted));
     let seen = seen.lock().unwrap();
     let (method, uri, headers, _) = &seen.requests[0];
-    assert_eq!(
-        (method, &headers["x-id"]),
-        (&Method::GET, &"job-1".parse().unwrap())
-    );
-    let pairs: Vec<_> = url::form_urlencoded::parse(uri.query().unwrap().as_bytes())
-        .into_owned()
-        .collect();
+    assert_eq!((method, &headers["x-id"]), (&Method::GET, &"job-1".parse().unwrap()));
+    let pairs: Vec<_> = url::form_urlencoded::parse(uri.query().unwrap().as_bytes()).into_owned().collect();
     assert_eq!(pairs[0].1, "237600000000");
     assert_eq!((pairs[1].1.as_str(), pairs.len()), (TEXT, 2));
 }
@@ -162,9 +136,7 @@ async fn a_gateway_that_takes_all_in_the_url_gets_it_escaped() {
 async fn statuses_are_sorted() {
     let (addr, seen) = provider(200).await;
     let port = port(twilio(addr));
-    let retry = Err(SendError::Retry {
-        retry_after_ms: None,
-    });
+    let retry = Err(SendError::Retry { retry_after_ms: None });
     for (status, expected) in [
         (200, Ok(Accepted)),
         (201, Ok(Accepted)),
@@ -188,19 +160,11 @@ async fn a_provider_that_hangs_is_unknown_and_a_closed_one_is_not() {
     let (addr, seen) = provider(200).await;
     seen.lock().unwrap().hang = true;
     let began = Instant::now();
-    assert_eq!(
-        port(queuedroid(addr)).send(&sms()).await,
-        Err(SendError::Unknown)
-    );
+    assert_eq!(port(queuedroid(addr)).send(&sms()).await, Err(SendError::Unknown));
     assert!(began.elapsed() < Duration::from_secs(12));
 
-    let closed = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let nothing_sent = Err(SendError::Retry {
-        retry_after_ms: None,
-    });
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nothing_sent = Err(SendError::Retry { retry_after_ms: None });
     assert_eq!(port(queuedroid(closed)).send(&sms()).await, nothing_sent);
 }
 
@@ -212,60 +176,26 @@ fn configuration_is_checked() {
         change(&mut config);
         HttpPort::new(config, client(true)).unwrap_err()
     };
-    assert_eq!(
-        fails(|c| c.body = "{\"a\":{text},\"b\":\"{to}\"}".into()),
-        ConfigError::Body
-    );
-    assert_eq!(
-        fails(|c| c.body = "{\"a\":\"{txt}\"}".into()),
-        ConfigError::Placeholder("body")
-    );
-    assert_eq!(
-        fails(|c| c.body = "{\"a\":\"{text}\"}".into()),
-        ConfigError::Useless
-    );
-    assert_eq!(
-        fails(|c| c.content_type = "text/html".into()),
-        ConfigError::ContentType
-    );
-    assert_eq!(
-        fails(|c| c.url = "http://{text}.example.org/{to}".into()),
-        ConfigError::Url
-    );
-    assert_eq!(
-        fails(|c| c.url = "ftp://example.org/".into()),
-        ConfigError::Url
-    );
-    assert_eq!(
-        fails(|c| c.success_statuses = vec![404]),
-        ConfigError::Statuses
-    );
+    assert_eq!(fails(|c| c.body = "{\"a\":{text},\"b\":\"{to}\"}".into()), ConfigError::Body);
+    assert_eq!(fails(|c| c.body = "{\"a\":\"{txt}\"}".into()), ConfigError::Placeholder("body"));
+    assert_eq!(fails(|c| c.body = "{\"a\":\"{text}\"}".into()), ConfigError::Useless);
+    assert_eq!(fails(|c| c.content_type = "text/html".into()), ConfigError::ContentType);
+    assert_eq!(fails(|c| c.url = "http://{text}.example.org/{to}".into()), ConfigError::Url);
+    assert_eq!(fails(|c| c.url = "ftp://example.org/".into()), ConfigError::Url);
+    assert_eq!(fails(|c| c.success_statuses = vec![404]), ConfigError::Statuses);
     assert_eq!(fails(|c| c.success_statuses.clear()), ConfigError::Statuses);
     assert_eq!(fails(|c| c.username = Some("x".into())), ConfigError::Login);
-    assert_eq!(
-        fails(|c| drop(c.headers.insert("a b".into(), "x".into()))),
-        ConfigError::Header
-    );
-    assert_eq!(
-        fails(|c| drop(c.headers.insert("Host".into(), "x".into()))),
-        ConfigError::Header
-    );
+    assert_eq!(fails(|c| drop(c.headers.insert("a b".into(), "x".into()))), ConfigError::Header);
+    assert_eq!(fails(|c| drop(c.headers.insert("Host".into(), "x".into()))), ConfigError::Header);
     let strict = HttpPort::new(queuedroid(addr), client(false)).unwrap_err();
-    assert_eq!(
-        strict,
-        ConfigError::Url,
-        "private addresses need allow_private"
-    );
+    assert_eq!(strict, ConfigError::Url, "private addresses need allow_private");
     let typo = serde_json::from_str::<HttpConfig>(r#"{"url":"https://a.org","tokn":"x"}"#);
     assert!(typo.is_err());
 }
 
 #[test]
 fn the_described_providers_are_accepted_by_the_strict_client() {
-    for text in [
-        include_str!("../examples/twilio.toml"),
-        include_str!("../examples/queuedroid.toml"),
-    ] {
+    for text in [include_str!("../examples/twilio.toml"), include_str!("../examples/queuedroid.toml")] {
         let config: HttpConfig = toml::from_str(text).unwrap();
         assert!(HttpPort::new(config, client(false)).is_ok());
     }
@@ -277,32 +207,14 @@ async fn nothing_that_is_no_sms_leaves_and_nothing_tells_a_secret() {
     let port = port(queuedroid(addr));
     let long = "x".repeat(6_001);
     for bad in [
-        Sms {
-            to: "237600000000",
-            ..sms()
-        },
-        Sms {
-            to: "+0237600000",
-            ..sms()
-        },
-        Sms {
-            to: "+23760000000a",
-            ..sms()
-        },
-        Sms {
-            to: "+1234567890123456",
-            ..sms()
-        },
+        Sms { to: "237600000000", ..sms() },
+        Sms { to: "+0237600000", ..sms() },
+        Sms { to: "+23760000000a", ..sms() },
+        Sms { to: "+1234567890123456", ..sms() },
         Sms { to: "", ..sms() },
         Sms { text: "", ..sms() },
-        Sms {
-            text: &long,
-            ..sms()
-        },
-        Sms {
-            id: "a\r\nb",
-            ..sms()
-        },
+        Sms { text: &long, ..sms() },
+        Sms { id: "a\r\nb", ..sms() },
     ] {
         assert!(matches!(port.send(&bad).await, Err(SendError::Invalid(_))));
     }
@@ -327,12 +239,8 @@ async fn the_file_port_appends_one_line_each() {
     }
     let text = std::fs::read_to_string(&path).unwrap();
     assert_eq!(text.lines().count(), 40);
-    let expected =
-        serde_json::json!({"to": "+237600000000", "text": TEXT, "at": 1_800_000_000_000_u64});
+    let expected = serde_json::json!({"to": "+237600000000", "text": TEXT, "at": 1_800_000_000_000_u64});
     for line in text.lines() {
-        assert_eq!(
-            serde_json::from_str::<serde_json::Value>(line).unwrap(),
-            expected
-        );
+        assert_eq!(serde_json::from_str::<serde_json::Value>(line).unwrap(), expected);
     }
 }

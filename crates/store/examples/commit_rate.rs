@@ -54,13 +54,8 @@ fn raw_fsync(path: &Path) -> io::Result<f64> {
 fn store_rate(store: &Store, waiters: u32) -> f64 {
     let start = Instant::now();
     let count: u32 = thread::scope(|scope| {
-        let threads: Vec<_> = (0..waiters)
-            .map(|waiter| scope.spawn(move || acknowledged(store, waiter)))
-            .collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or(0))
-            .sum()
+        let threads: Vec<_> = (0..waiters).map(|waiter| scope.spawn(move || acknowledged(store, waiter))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap_or(0)).sum()
     });
     f64::from(count) / start.elapsed().as_secs_f64()
 }

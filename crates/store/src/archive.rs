@@ -26,13 +26,10 @@ const END: u8 = 0;
 pub(crate) fn export(view: &View<'_>, out: &mut dyn io::Write) -> Result<u64, ExportError> {
     let mut out = BufWriter::new(out);
     out.write_all(MAGIC).map_err(ExportError::Io)?;
-    out.write_all(&FORMAT.to_be_bytes())
-        .map_err(ExportError::Io)?;
+    out.write_all(&FORMAT.to_be_bytes()).map_err(ExportError::Io)?;
     let (mut count, mut last) = (0_u64, None::<Key>);
     loop {
-        let page = view
-            .scan(&[], last.as_deref(), ARCHIVE_PAGE)
-            .map_err(ExportError::Store)?;
+        let page = view.scan(&[], last.as_deref(), ARCHIVE_PAGE).map_err(ExportError::Store)?;
         for (key, record) in &page {
             write_checked(&mut out, &encode_record(key, &record.value))?;
             count += 1;
@@ -62,8 +59,7 @@ fn encode_record(key: &[u8], value: &[u8]) -> Vec<u8> {
 
 fn write_checked(out: &mut impl io::Write, part: &[u8]) -> Result<(), ExportError> {
     out.write_all(part).map_err(ExportError::Io)?;
-    out.write_all(&crc32(part).to_be_bytes())
-        .map_err(ExportError::Io)
+    out.write_all(&crc32(part).to_be_bytes()).map_err(ExportError::Io)
 }
 
 /// Reads the file twice: first to check all of it, then to write.
@@ -71,9 +67,7 @@ pub(crate) fn import<R: io::Read + Seek>(mut input: R, store: &Store) -> Result<
     let start = input.stream_position().map_err(ImportError::Io)?;
     let mut check = Reader::open(&mut input)?;
     while check.next_record()?.is_some() {}
-    input
-        .seek(SeekFrom::Start(start))
-        .map_err(ImportError::Io)?;
+    input.seek(SeekFrom::Start(start)).map_err(ImportError::Io)?;
 
     let mut records = Reader::open(&mut input)?;
     let (mut batch, mut imported) = (Batch::new(), 0_u64);
@@ -105,21 +99,14 @@ struct Reader<R> {
 
 impl<R: io::Read> Reader<R> {
     fn open(input: R) -> Result<Self, ImportError> {
-        let mut reader = Self {
-            input: BufReader::new(input),
-            last: None,
-            count: 0,
-        };
+        let mut reader = Self { input: BufReader::new(input), last: None, count: 0 };
         let magic: [u8; 8] = reader.bytes().map_err(not_a_backup)?;
         let format = u16::from_be_bytes(reader.bytes().map_err(not_a_backup)?);
         if &magic != MAGIC || format == 0 {
             return Err(ImportError::NotABackup);
         }
         if format > FORMAT {
-            return Err(ImportError::NewerFormat {
-                found: format,
-                supported: FORMAT,
-            });
+            return Err(ImportError::NewerFormat { found: format, supported: FORMAT });
         }
         Ok(reader)
     }
@@ -178,19 +165,14 @@ impl<R: io::Read> Reader<R> {
     }
 
     fn fill(&mut self, bytes: &mut [u8]) -> Result<(), ImportError> {
-        self.input
-            .read_exact(bytes)
-            .map_err(|error| match error.kind() {
-                ErrorKind::UnexpectedEof => self.damaged("the file ends too early"),
-                _ => ImportError::Io(error),
-            })
+        self.input.read_exact(bytes).map_err(|error| match error.kind() {
+            ErrorKind::UnexpectedEof => self.damaged("the file ends too early"),
+            _ => ImportError::Io(error),
+        })
     }
 
     fn damaged(&self, why: &'static str) -> ImportError {
-        ImportError::Damaged {
-            record: self.count,
-            why,
-        }
+        ImportError::Damaged { record: self.count, why }
     }
 }
 
@@ -205,9 +187,7 @@ fn not_a_backup(error: ImportError) -> ImportError {
 fn crc32(bytes: &[u8]) -> u32 {
     const POLYNOMIAL: u32 = 0xedb8_8320;
     let crc = bytes.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            (crc >> 1) ^ if crc & 1 == 1 { POLYNOMIAL } else { 0 }
-        })
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ if crc & 1 == 1 { POLYNOMIAL } else { 0 })
     });
     !crc
 }
@@ -251,10 +231,7 @@ mod tests {
         }
         let mut tail = good;
         tail.push(0);
-        assert!(matches!(
-            drain(&tail),
-            Err(ImportError::Damaged { record: 9, .. })
-        ));
+        assert!(matches!(drain(&tail), Err(ImportError::Damaged { record: 9, .. })));
     }
 
     #[test]
@@ -264,10 +241,7 @@ mod tests {
         file[last] ^= 1;
         let store = Store::memory(&MemoryDisk::new(), Discard).unwrap();
         let error = store.import(io::Cursor::new(file)).unwrap_err();
-        assert!(
-            error.to_string().contains("nothing was imported"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("nothing was imported"), "{error}");
         assert_eq!(store.stats().unwrap().records_estimate, 0);
     }
 

@@ -40,9 +40,7 @@ impl EngineError {
     /// Sorts an I/O error of a write or fsync: a full disk leaves the page cache honest.
     pub fn writing(source: &io::Error) -> Self {
         match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Self::Refused(source.to_string())
-            }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Refused(source.to_string()),
             _ => Self::CacheInDoubt(source.to_string()),
         }
     }
@@ -62,12 +60,7 @@ pub(crate) trait Lookup {
 
 /// An ordered map on some disk. Only the writer thread calls `write` and `sync`.
 pub(crate) trait Engine: Lookup + Send + Sync {
-    fn scan(
-        &self,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<(Key, Record)>, EngineError>;
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<(Key, Record)>, EngineError>;
 
     fn meta(&self) -> Result<Meta, EngineError>;
 

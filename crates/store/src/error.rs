@@ -143,9 +143,7 @@ pub enum ImportError {
     #[error("the file is not a store backup: it does not start with the right mark")]
     NotABackup,
     /// A newer binary wrote it.
-    #[error(
-        "the backup has format {found}, this program reads up to {supported}; install a newer version"
-    )]
+    #[error("the backup has format {found}, this program reads up to {supported}; install a newer version")]
     NewerFormat {
         /// Number in the file.
         found: u16,
@@ -153,9 +151,7 @@ pub enum ImportError {
         supported: u16,
     },
     /// Bytes do not add up.
-    #[error(
-        "the backup is damaged at record {record}: {why}; nothing was imported, use another copy"
-    )]
+    #[error("the backup is damaged at record {record}: {why}; nothing was imported, use another copy")]
     Damaged {
         /// Records that were good.
         record: u64,
@@ -169,9 +165,7 @@ pub enum ImportError {
     #[error("cannot read the store")]
     Store(#[source] StoreError),
     /// The target cannot be written.
-    #[error(
-        "the store stopped taking records after {imported}; remove it and import into a new one"
-    )]
+    #[error("the store stopped taking records after {imported}; remove it and import into a new one")]
     Stopped {
         /// Records that are in.
         imported: u64,

@@ -49,11 +49,7 @@ struct Faulty<E: ?Sized> {
 impl<E: Engine + ?Sized> Faulty<E> {
     fn due(&self, kinds: &[Trouble]) -> Option<Trouble> {
         let mut script = self.script.lock().unwrap();
-        let next = script
-            .troubles
-            .front()
-            .copied()
-            .filter(|next| kinds.contains(next))?;
+        let next = script.troubles.front().copied().filter(|next| kinds.contains(next))?;
         script.troubles.pop_front();
         Some(next)
     }
@@ -66,12 +62,7 @@ impl<E: Engine + ?Sized> Lookup for Faulty<E> {
 }
 
 impl<E: Engine + ?Sized> Engine for Faulty<E> {
-    fn scan(
-        &self,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<(Key, Record)>, EngineError> {
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<(Key, Record)>, EngineError> {
         self.inner.scan(prefix, after, limit)
     }
 
@@ -116,18 +107,12 @@ impl Opener for FaultyOpener {
         if script.failing_opens > 0 {
             script.failing_opens -= 1;
             let path = "injected".into();
-            return Err(OpenError::Corrupt {
-                path,
-                detail: "injected".into(),
-            });
+            return Err(OpenError::Corrupt { path, detail: "injected".into() });
         }
         script.opens.push(cache);
         drop(script);
         let inner = self.inner.open(cache)?;
-        Ok(Arc::new(Faulty {
-            script: Arc::clone(&self.script),
-            inner,
-        }))
+        Ok(Arc::new(Faulty { script: Arc::clone(&self.script), inner }))
     }
 }
 
@@ -143,25 +128,14 @@ fn benches() -> [Bench; 2] {
         let dir = tempfile::tempdir().unwrap();
         let inner: Box<dyn Opener> = match kind {
             "memory" => Box::new(MemoryDisk::new()),
-            _ => Box::new(SledOpener {
-                path: dir.path().join("store"),
-                cache_bytes: 1 << 20,
-            }),
+            _ => Box::new(SledOpener { path: dir.path().join("store"), cache_bytes: 1 << 20 }),
         };
         let script = Shared::default();
-        let opener = FaultyOpener {
-            script: Arc::clone(&script),
-            inner,
-        };
+        let opener = FaultyOpener { script: Arc::clone(&script), inner };
         let (sink, done) = channel();
         let config = Config::new(dir.path());
         let store = Store::start(Box::new(opener), &config, Box::new(sink)).unwrap();
-        Bench {
-            store,
-            script,
-            done,
-            _dir: dir,
-        }
+        Bench { store, script, done, _dir: dir }
     })
 }
 
@@ -179,43 +153,22 @@ impl Bench {
     }
 
     fn value(&self, key: &str) -> Option<Vec<u8>> {
-        self.store
-            .get(key.as_bytes())
-            .unwrap()
-            .map(|record| record.value)
+        self.store.get(key.as_bytes()).unwrap().map(|record| record.value)
     }
 }
 
 #[test]
 fn a_failure_fails_the_group_closes_reopens_and_takes_the_commit_back() {
-    for trouble in [
-        Trouble::NoSpace,
-        Trouble::Torn,
-        Trouble::SyncLies,
-        Trouble::Panic,
-    ] {
+    for trouble in [Trouble::NoSpace, Trouble::Torn, Trouble::SyncLies, Trouble::Panic] {
         for bench in benches() {
             let store = &bench.store;
             let long = vec![9; 40_000];
-            assert_eq!(
-                store.apply(Batch::new().put("a", "1").put("b", long.clone())),
-                Outcome::Ok
-            );
+            assert_eq!(store.apply(Batch::new().put("a", "1").put("b", long.clone())), Outcome::Ok);
             bench.trouble(trouble);
-            let bad = Batch::new()
-                .put("a", vec![2; 30_000])
-                .delete("b")
-                .put("c", "2")
-                .put("d", "2");
+            let bad = Batch::new().put("a", vec![2; 30_000]).delete("b").put("c", "2").put("d", "2");
             store.submit(7, bad).unwrap();
             let answer = bench.done.recv_timeout(Duration::from_secs(5)).unwrap();
-            assert_eq!(
-                answer,
-                Completion {
-                    token: 7,
-                    outcome: Outcome::Failed
-                }
-            );
+            assert_eq!(answer, Completion { token: 7, outcome: Outcome::Failed });
             assert_eq!(store.get(b"a"), Err(StoreError::Unavailable));
             assert_eq!(store.scan(b"", None, 9), Err(StoreError::Unavailable));
             assert_eq!(store.stats(), Err(StoreError::Unavailable));
@@ -228,47 +181,24 @@ fn a_failure_fails_the_group_closes_reopens_and_takes_the_commit_back() {
             assert_eq!(store.scan(b"", None, 9).unwrap().len(), 2, "{trouble:?}");
             assert_eq!(store.stats().unwrap().records_estimate, 2);
             assert_eq!(store.get(b"a").unwrap().unwrap().version, Version(1));
-            store
-                .submit(9, Batch::new().expect("a", Version(1)).put("c", "3"))
-                .unwrap();
+            store.submit(9, Batch::new().expect("a", Version(1)).put("c", "3")).unwrap();
             let answer = bench.done.recv_timeout(Duration::from_secs(5)).unwrap();
-            assert_eq!(
-                answer,
-                Completion {
-                    token: 9,
-                    outcome: Outcome::Ok
-                }
-            );
+            assert_eq!(answer, Completion { token: 9, outcome: Outcome::Ok });
             let version = store.get(b"c").unwrap().unwrap().version;
-            assert!(
-                version > Version(2),
-                "the failed commit's number came back: {version:?}"
-            );
-            assert_eq!(
-                bench.done.recv_timeout(Duration::ZERO),
-                Err(RecvTimeoutError::Timeout)
-            );
+            assert!(version > Version(2), "the failed commit's number came back: {version:?}");
+            assert_eq!(bench.done.recv_timeout(Duration::ZERO), Err(RecvTimeoutError::Timeout));
         }
     }
 }
 
 #[test]
 fn a_full_disk_keeps_the_files_and_an_io_error_rewrites_them() {
-    for (trouble, trust) in [
-        (Trouble::NoSpace, CacheTrust::Trusted),
-        (Trouble::SyncLies, CacheTrust::InDoubt),
-    ] {
+    for (trouble, trust) in [(Trouble::NoSpace, CacheTrust::Trusted), (Trouble::SyncLies, CacheTrust::InDoubt)] {
         for bench in benches() {
             bench.trouble(trouble);
-            assert_eq!(
-                bench.store.apply(Batch::new().put("a", "1")),
-                Outcome::Failed
-            );
+            assert_eq!(bench.store.apply(Batch::new().put("a", "1")), Outcome::Failed);
             bench.wait_open();
-            assert_eq!(
-                bench.script.lock().unwrap().opens,
-                [CacheTrust::Trusted, trust]
-            );
+            assert_eq!(bench.script.lock().unwrap().opens, [CacheTrust::Trusted, trust]);
         }
     }
 }
@@ -281,15 +211,9 @@ fn reopening_goes_on_until_it_works() {
         bench.trouble(Trouble::NoSpace);
         // The second trouble meets the attempt to take the first commit back.
         bench.trouble(Trouble::Torn);
-        assert_eq!(
-            bench.store.apply(Batch::new().put("a", "2").put("b", "2")),
-            Outcome::Failed
-        );
+        assert_eq!(bench.store.apply(Batch::new().put("a", "2").put("b", "2")), Outcome::Failed);
         bench.wait_open();
-        assert_eq!(
-            (bench.value("a"), bench.value("b")),
-            (Some(b"1".to_vec()), None)
-        );
+        assert_eq!((bench.value("a"), bench.value("b")), (Some(b"1".to_vec()), None));
         assert_eq!(bench.store.apply(Batch::new().put("b", "3")), Outcome::Ok);
     }
 }
@@ -299,16 +223,10 @@ fn a_broken_store_can_be_closed() {
     for bench in benches() {
         bench.script.lock().unwrap().failing_opens = u32::MAX;
         bench.trouble(Trouble::NoSpace);
-        assert_eq!(
-            bench.store.apply(Batch::new().put("a", "1")),
-            Outcome::Failed
-        );
+        assert_eq!(bench.store.apply(Batch::new().put("a", "1")), Outcome::Failed);
         bench.store.close();
         assert_eq!(bench.store.get(b"a"), Err(StoreError::Closed));
-        assert_eq!(
-            bench.store.submit(1, Batch::new()),
-            Err(SubmitError::Closed)
-        );
+        assert_eq!(bench.store.submit(1, Batch::new()), Err(SubmitError::Closed));
         bench.store.close();
     }
 }
@@ -335,12 +253,7 @@ impl Lookup for SlowSync {
 }
 
 impl Engine for SlowSync {
-    fn scan(
-        &self,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<(Key, Record)>, EngineError> {
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<(Key, Record)>, EngineError> {
         self.inner.scan(prefix, after, limit)
     }
 
@@ -367,25 +280,14 @@ impl Engine for SlowSync {
 fn what_is_not_durable_cannot_be_read() {
     let (entered, wait_entered) = channel();
     let (let_go, leave) = channel();
-    let engine = SlowSync {
-        inner: MemoryDisk::new(),
-        entered,
-        leave: Arc::new(Mutex::new(leave)),
-    };
+    let engine = SlowSync { inner: MemoryDisk::new(), entered, leave: Arc::new(Mutex::new(leave)) };
     let opener = Box::new(SlowOpener(Some(engine)));
     let store = Store::start(opener, &Config::new(""), Box::new(Discard)).unwrap();
     let commit = |token, batch| {
         store.submit(token, batch).unwrap();
         wait_entered.recv().unwrap();
     };
-    let keys = || {
-        store
-            .scan(b"", None, 2)
-            .unwrap()
-            .into_iter()
-            .map(|(k, _)| k)
-            .collect::<Vec<_>>()
-    };
+    let keys = || store.scan(b"", None, 2).unwrap().into_iter().map(|(k, _)| k).collect::<Vec<_>>();
 
     commit(1, Batch::new().put("a", "1").put("b", "1"));
     assert!(keys().is_empty());

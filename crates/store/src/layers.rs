@@ -27,8 +27,7 @@ impl Layers {
 
     pub fn stage(&mut self, changes: &[Change], meta: Meta) {
         for change in changes {
-            self.unsynced
-                .insert(change.key.clone(), change.after.clone());
+            self.unsynced.insert(change.key.clone(), change.after.clone());
         }
         self.unsynced_meta = Some(meta);
     }
@@ -54,25 +53,12 @@ impl Layers {
         self.durable.get(key).cloned()
     }
 
-    pub fn scan_durable(
-        &self,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Vec<(Key, Record)> {
-        in_range(&self.durable, prefix, after)
-            .take(limit)
-            .map(|(key, record)| (key.clone(), record.clone()))
-            .collect()
+    pub fn scan_durable(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<(Key, Record)> {
+        in_range(&self.durable, prefix, after).take(limit).map(|(key, record)| (key.clone(), record.clone())).collect()
     }
 
     /// As `scan_durable`, with the unsynced writes.
-    pub fn scan_applied(
-        &self,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Vec<(Key, Record)> {
+    pub fn scan_applied(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<(Key, Record)> {
         let newer = overlay_range(&self.unsynced, prefix, after);
         let rows = self.scan_durable(prefix, after, limit.saturating_add(newer.len()));
         merge(rows, newer, limit)
@@ -80,11 +66,7 @@ impl Layers {
 
     /// Bytes of keys and values that a crash keeps.
     pub fn bytes(&self) -> u64 {
-        let bytes: usize = self
-            .durable
-            .iter()
-            .map(|(k, r)| k.len() + r.value.len())
-            .sum();
+        let bytes: usize = self.durable.iter().map(|(k, r)| k.len() + r.value.len()).sum();
         bytes as u64
     }
 }
@@ -108,8 +90,7 @@ fn in_range<'a, V>(
         Some(after) if after >= prefix => Excluded(after),
         _ => Included(prefix),
     };
-    map.range::<[u8], _>((start, Unbounded))
-        .take_while(move |(key, _)| key.starts_with(prefix))
+    map.range::<[u8], _>((start, Unbounded)).take_while(move |(key, _)| key.starts_with(prefix))
 }
 
 /// The part of an overlay that a scan must respect.
@@ -118,9 +99,7 @@ pub(crate) fn overlay_range(
     prefix: &[u8],
     after: Option<&[u8]>,
 ) -> BTreeMap<Key, Option<Record>> {
-    in_range(overlay, prefix, after)
-        .map(|(key, record)| (key.clone(), record.clone()))
-        .collect()
+    in_range(overlay, prefix, after).map(|(key, record)| (key.clone(), record.clone())).collect()
 }
 
 /// Lays an overlay over rows in key order. The rows must have been fetched with room for all
@@ -132,11 +111,7 @@ pub(crate) fn merge(
 ) -> Vec<(Key, Record)> {
     if !overlay.is_empty() {
         rows.retain(|(key, _)| !overlay.contains_key(key));
-        rows.extend(
-            overlay
-                .into_iter()
-                .filter_map(|(key, record)| Some((key, record?))),
-        );
+        rows.extend(overlay.into_iter().filter_map(|(key, record)| Some((key, record?))));
         rows.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     }
     rows.truncate(limit);

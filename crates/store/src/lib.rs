@@ -36,7 +36,4 @@ pub use limits::{DATA_FORMAT, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES};
 pub use memory::{Fault, MemorySnapshot, MemoryStore};
 pub use memory_engine::MemoryDisk;
 pub use store::{Config, Stats, Store};
-pub use types::{
-    Batch, Completion, CompletionSink, Discard, Key, Outcome, Precondition, Read, Record, Version,
-    Write,
-};
+pub use types::{Batch, Completion, CompletionSink, Discard, Key, Outcome, Precondition, Read, Record, Version, Write};

@@ -91,10 +91,7 @@ impl MemoryStore {
             return Outcome::Failed;
         }
         let last = self.last.max(self.layers.meta().last);
-        let mut plan = Plan::new(Meta {
-            last,
-            ..self.layers.meta()
-        });
+        let mut plan = Plan::new(Meta { last, ..self.layers.meta() });
         match plan.add(batch, &self.layers) {
             Ok(Outcome::Ok) => {}
             Ok(other) => return other,
@@ -109,11 +106,7 @@ impl MemoryStore {
             return self.fail();
         }
         self.layers.stage(&changes, meta);
-        if self.hold_sync {
-            Outcome::Ok
-        } else {
-            self.sync()
-        }
+        if self.hold_sync { Outcome::Ok } else { self.sync() }
     }
 
     /// Makes everything applied durable.
@@ -170,10 +163,7 @@ impl MemoryStore {
     /// A copy of the present state, faults apart.
     #[must_use]
     pub fn snapshot(&self) -> MemorySnapshot {
-        MemorySnapshot {
-            layers: self.layers.clone(),
-            last: self.last,
-        }
+        MemorySnapshot { layers: self.layers.clone(), last: self.last }
     }
 
     /// Goes back to a copy. The store is open afterwards.
@@ -196,11 +186,7 @@ impl MemoryStore {
     }
 
     fn check_open(&self) -> Result<(), StoreError> {
-        if self.closed {
-            Err(StoreError::Unavailable)
-        } else {
-            Ok(())
-        }
+        if self.closed { Err(StoreError::Unavailable) } else { Ok(()) }
     }
 }
 
@@ -214,12 +200,7 @@ impl Read for MemoryStore {
         keys.iter().map(|key| self.get(key)).collect()
     }
 
-    fn scan(
-        &self,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<(Key, Record)>, StoreError> {
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<(Key, Record)>, StoreError> {
         self.check_open()?;
         Ok(self.layers.scan_durable(prefix, after, limit))
     }
@@ -230,10 +211,7 @@ mod tests {
     use super::*;
 
     fn value(store: &MemoryStore, key: &str) -> Option<Vec<u8>> {
-        store
-            .get(key.as_bytes())
-            .unwrap()
-            .map(|record| record.value)
+        store.get(key.as_bytes()).unwrap().map(|record| record.value)
     }
 
     #[test]
@@ -256,20 +234,13 @@ mod tests {
         store.hold_sync(true);
         store.apply(Batch::new().delete("a").put("b", "2"));
         store.crash();
-        assert_eq!(
-            (value(&store, "a"), value(&store, "b")),
-            (Some(b"1".to_vec()), None)
-        );
+        assert_eq!((value(&store, "a"), value(&store, "b")), (Some(b"1".to_vec()), None));
         assert_eq!(store.records(), 1);
     }
 
     #[test]
     fn each_fault_fails_closes_and_leaves_what_it_says() {
-        for (fault, survives) in [
-            (Fault::Write, false),
-            (Fault::SyncLost, false),
-            (Fault::SyncKept, true),
-        ] {
+        for (fault, survives) in [(Fault::Write, false), (Fault::SyncLost, false), (Fault::SyncKept, true)] {
             let mut store = MemoryStore::new();
             store.apply(Batch::new().put("old", "1"));
             store.fail_next(1, fault);

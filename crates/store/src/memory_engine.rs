@@ -46,12 +46,7 @@ impl Lookup for MemoryDisk {
 }
 
 impl Engine for MemoryDisk {
-    fn scan(
-        &self,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<(Key, Record)>, EngineError> {
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<(Key, Record)>, EngineError> {
         Ok(self.lock().layers.scan_applied(prefix, after, limit))
     }
 
@@ -77,9 +72,7 @@ impl Engine for MemoryDisk {
         }
         match fault {
             None => Ok(()),
-            Some(_) => Err(EngineError::CacheInDoubt(
-                "input/output error (injected)".into(),
-            )),
+            Some(_) => Err(EngineError::CacheInDoubt("input/output error (injected)".into())),
         }
     }
 

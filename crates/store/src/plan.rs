@@ -16,10 +16,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub fn new(meta: Meta) -> Self {
-        Self {
-            changes: BTreeMap::new(),
-            meta,
-        }
+        Self { changes: BTreeMap::new(), meta }
     }
 
     /// Adds a batch if its preconditions hold; a conflict adds nothing.
@@ -34,11 +31,7 @@ impl Plan {
         let mut before = Vec::with_capacity(batch.writes.len());
         for write in &batch.writes {
             let known = self.changes.contains_key(write.key());
-            before.push(if known {
-                None
-            } else {
-                store.lookup(write.key())?
-            });
+            before.push(if known { None } else { store.lookup(write.key())? });
         }
         if !batch.writes.is_empty() {
             self.meta.last = Version(self.meta.last.0.saturating_add(1));
@@ -69,19 +62,10 @@ impl Plan {
 
     fn stage(&mut self, write: Write, before: Option<Record>) {
         let (key, after) = match write {
-            Write::Put { key, value } => (
-                key,
-                Some(Record {
-                    version: self.meta.last,
-                    value,
-                }),
-            ),
+            Write::Put { key, value } => (key, Some(Record { version: self.meta.last, value })),
             Write::Delete { key } => (key, None),
         };
-        let slot = self
-            .changes
-            .entry(key)
-            .or_insert_with(|| (before.clone(), before));
+        let slot = self.changes.entry(key).or_insert_with(|| (before.clone(), before));
         match (&slot.1, &after) {
             (None, Some(_)) => self.meta.records = self.meta.records.saturating_add(1),
             (Some(_), None) => self.meta.records = self.meta.records.saturating_sub(1),

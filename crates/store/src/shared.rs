@@ -72,16 +72,8 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub fn new(engine: Arc<dyn Engine>) -> Self {
-        let state = State {
-            engine: Some(engine),
-            closed: false,
-            hidden: BTreeMap::new(),
-        };
-        Self {
-            state: RwLock::new(state),
-            gate: RwLock::new(Gate::Open),
-            counters: Counters::default(),
-        }
+        let state = State { engine: Some(engine), closed: false, hidden: BTreeMap::new() };
+        Self { state: RwLock::new(state), gate: RwLock::new(Gate::Open), counters: Counters::default() }
     }
 
     pub fn gate(&self) -> RwLockReadGuard<'_, Gate> {
@@ -98,28 +90,19 @@ impl Shared {
         match (&state.engine, state.closed) {
             (_, true) => Err(StoreError::Closed),
             (None, _) => Err(StoreError::Unavailable),
-            (Some(engine), _) => Ok(View {
-                engine: Arc::clone(engine),
-                state,
-            }),
+            (Some(engine), _) => Ok(View { engine: Arc::clone(engine), state }),
         }
     }
 
     /// The engine, for the writer.
     pub fn engine(&self) -> Result<Arc<dyn Engine>, EngineError> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        state
-            .engine
-            .clone()
-            .ok_or_else(|| EngineError::Refused("the engine is closed".into()))
+        state.engine.clone().ok_or_else(|| EngineError::Refused("the engine is closed".into()))
     }
 
     /// Hides a commit that is about to be written.
     pub fn hide(&self, changes: &[Change]) {
-        let hidden = changes
-            .iter()
-            .map(|c| (c.key.clone(), c.before.clone()))
-            .collect();
+        let hidden = changes.iter().map(|c| (c.key.clone(), c.before.clone())).collect();
         self.write().hidden = hidden;
     }
 
@@ -162,18 +145,10 @@ impl View<'_> {
         }
     }
 
-    pub fn scan(
-        &self,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<(Key, Record)>, StoreError> {
+    pub fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<(Key, Record)>, StoreError> {
         let hidden = overlay_range(&self.state.hidden, prefix, after);
         let room = limit.saturating_add(hidden.len());
-        let rows = self
-            .engine
-            .scan(prefix, after, room)
-            .map_err(|error| unreadable(&error))?;
+        let rows = self.engine.scan(prefix, after, room).map_err(|error| unreadable(&error))?;
         Ok(merge(rows, hidden, limit))
     }
 

@@ -4,10 +4,7 @@ use std::fs::File;
 
 use crate::{
     engine::{Change, Engine, EngineError, Lookup, Meta},
-    sled_rows::{
-        META_ROW, chunk_row, data_row, encode_meta, extra_chunks, key_of, parse_head, parse_meta,
-        rows_of,
-    },
+    sled_rows::{META_ROW, chunk_row, data_row, encode_meta, extra_chunks, key_of, parse_head, parse_meta, rows_of},
     types::{Key, Record},
 };
 
@@ -31,10 +28,7 @@ impl SledEngine {
         if value.len() != head.len {
             return Err(torn());
         }
-        Ok(Record {
-            version: head.version,
-            value,
-        })
+        Ok(Record { version: head.version, value })
     }
 }
 
@@ -48,12 +42,7 @@ impl Lookup for SledEngine {
 }
 
 impl Engine for SledEngine {
-    fn scan(
-        &self,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<(Key, Record)>, EngineError> {
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<(Key, Record)>, EngineError> {
         let mut found = Vec::new();
         let mut start = data_row(prefix);
         if let Some(after) = after.filter(|after| *after >= prefix) {

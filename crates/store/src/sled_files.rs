@@ -51,11 +51,7 @@ impl SledOpener {
     fn create(&self) -> Result<(), OpenError> {
         let parent = parent_of(&self.path);
         fs::create_dir_all(&parent).map_err(io_error("create", &parent))?;
-        let draft = parent.join(format!(
-            "{}{}",
-            draft_prefix(&self.path),
-            std::process::id()
-        ));
+        let draft = parent.join(format!("{}{}", draft_prefix(&self.path), std::process::id()));
         if draft.exists() {
             fs::remove_dir_all(&draft).map_err(io_error("remove", &draft))?;
         }
@@ -112,10 +108,9 @@ impl SledOpener {
             .use_compression(false);
         match catch_unwind(AssertUnwindSafe(|| config.open())) {
             Ok(opened) => opened.map_err(|e| sled_error(e, path)),
-            Err(_) => Err(OpenError::Corrupt {
-                path: path.to_owned(),
-                detail: "the engine gave up while reading it".into(),
-            }),
+            Err(_) => {
+                Err(OpenError::Corrupt { path: path.to_owned(), detail: "the engine gave up while reading it".into() })
+            }
         }
     }
 }
@@ -123,18 +118,9 @@ impl SledOpener {
 fn sled_error(error: sled::Error, path: &Path) -> OpenError {
     let path = path.to_owned();
     match error {
-        sled::Error::Io(source) if source.to_string().contains("could not acquire lock") => {
-            OpenError::InUse { path }
-        }
-        sled::Error::Io(source) => OpenError::Io {
-            action: "open the store at",
-            path,
-            source,
-        },
-        other => OpenError::Corrupt {
-            path,
-            detail: other.to_string(),
-        },
+        sled::Error::Io(source) if source.to_string().contains("could not acquire lock") => OpenError::InUse { path },
+        sled::Error::Io(source) => OpenError::Io { action: "open the store at", path, source },
+        other => OpenError::Corrupt { path, detail: other.to_string() },
     }
 }
 
@@ -152,32 +138,21 @@ fn check_format(path: &Path) -> Result<(), OpenError> {
     let text = match fs::read_to_string(&file) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(OpenError::NotAStore {
-                path: path.to_owned(),
-            });
+            return Err(OpenError::NotAStore { path: path.to_owned() });
         }
         Err(source) => return Err(io_error("read", &file)(source)),
     };
     let number = text.trim().strip_prefix(FORMAT_WORD).map(str::trim);
     let Some(found) = number.and_then(|number| number.parse::<u32>().ok()) else {
-        return Err(OpenError::NotAStore {
-            path: path.to_owned(),
-        });
+        return Err(OpenError::NotAStore { path: path.to_owned() });
     };
     let path = path.to_owned();
     if found > DATA_FORMAT {
-        return Err(OpenError::NewerFormat {
-            path,
-            found,
-            supported: DATA_FORMAT,
-        });
+        return Err(OpenError::NewerFormat { path, found, supported: DATA_FORMAT });
     }
     // sled would quietly start an empty one.
     if !path.join(DATA_FILE).exists() {
-        return Err(OpenError::Corrupt {
-            path,
-            detail: "its data file is missing".into(),
-        });
+        return Err(OpenError::Corrupt { path, detail: "its data file is missing".into() });
     }
     Ok(())
 }
@@ -256,9 +231,7 @@ fn parent_of(path: &Path) -> PathBuf {
 }
 
 fn sync_path(path: &Path) -> Result<(), OpenError> {
-    File::open(path)
-        .and_then(|file| file.sync_all())
-        .map_err(io_error("sync", path))
+    File::open(path).and_then(|file| file.sync_all()).map_err(io_error("sync", path))
 }
 
 #[cfg(unix)]
@@ -274,9 +247,5 @@ fn create_private_dir(path: &Path) -> io::Result<()> {
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
     let path = path.to_owned();
-    move |source| OpenError::Io {
-        action,
-        path,
-        source,
-    }
+    move |source| OpenError::Io { action, path, source }
 }

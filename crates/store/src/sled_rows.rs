@@ -57,20 +57,14 @@ pub(crate) struct Head<'a> {
 /// Reads a head row.
 pub(crate) fn parse_head(bytes: &[u8]) -> Result<Head<'_>, EngineError> {
     let damaged = || EngineError::Refused("a record's header is damaged".into());
-    let (header, first) = bytes
-        .split_first_chunk::<HEADER_BYTES>()
-        .ok_or_else(damaged)?;
+    let (header, first) = bytes.split_first_chunk::<HEADER_BYTES>().ok_or_else(damaged)?;
     let [v0, v1, v2, v3, v4, v5, v6, v7, l0, l1, l2, l3] = *header;
     let version = Version(u64::from_be_bytes([v0, v1, v2, v3, v4, v5, v6, v7]));
     let len = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
     if len > MAX_VALUE_BYTES || first.len() != len.min(CHUNK_BYTES) {
         return Err(damaged());
     }
-    Ok(Head {
-        version,
-        len,
-        first,
-    })
+    Ok(Head { version, len, first })
 }
 
 /// Chunks beyond the head of a value with this many bytes.
@@ -80,10 +74,7 @@ pub(crate) fn extra_chunks(len: usize) -> usize {
 
 /// All rows that one change writes (`Some`) and removes (`None`).
 pub(crate) fn rows_of(change: &Change) -> Vec<(Key, Option<Vec<u8>>)> {
-    let old = change
-        .before
-        .as_ref()
-        .map_or(0, |record| extra_chunks(record.value.len()));
+    let old = change.before.as_ref().map_or(0, |record| extra_chunks(record.value.len()));
     let mut rows = Vec::with_capacity(1);
     let new = match &change.after {
         None => {
@@ -123,10 +114,7 @@ pub(crate) fn parse_meta(bytes: &[u8]) -> Result<Meta, EngineError> {
     let parsed = both.and_then(|(last, rest)| {
         let records = <[u8; 8]>::try_from(rest).ok()?;
         let last = Version(u64::from_be_bytes(*last));
-        Some(Meta {
-            last,
-            records: u64::from_be_bytes(records),
-        })
+        Some(Meta { last, records: u64::from_be_bytes(records) })
     });
     parsed.ok_or_else(|| EngineError::Refused("the store's counters are damaged".into()))
 }
@@ -149,12 +137,7 @@ mod tests {
 
     #[test]
     fn a_shorter_value_removes_the_chunks_of_the_longer_one() {
-        let record = |len| {
-            Some(Record {
-                version: Version(1),
-                value: vec![7; len],
-            })
-        };
+        let record = |len| Some(Record { version: Version(1), value: vec![7; len] });
         let cases = [
             (None, record(0), 1, 0),
             (None, record(CHUNK_BYTES), 1, 0),
@@ -165,11 +148,7 @@ mod tests {
             (record(2 * CHUNK_BYTES), record(3 * CHUNK_BYTES), 3, 0),
         ];
         for (before, after, puts, removes) in cases {
-            let rows = rows_of(&Change {
-                key: b"k".to_vec(),
-                before,
-                after,
-            });
+            let rows = rows_of(&Change { key: b"k".to_vec(), before, after });
             let put = rows.iter().filter(|(_, value)| value.is_some()).count();
             assert_eq!((put, rows.len() - put), (puts, removes));
         }

@@ -88,10 +88,7 @@ impl Store {
     /// # Errors
     /// See [`OpenError`]; nothing is left running.
     pub fn open(config: Config, sink: impl CompletionSink + 'static) -> Result<Self, OpenError> {
-        let opener = SledOpener {
-            path: config.path.clone(),
-            cache_bytes: config.cache_bytes,
-        };
+        let opener = SledOpener { path: config.path.clone(), cache_bytes: config.cache_bytes };
         Self::start(Box::new(opener), &config, Box::new(sink))
     }
 
@@ -99,10 +96,7 @@ impl Store {
     ///
     /// # Errors
     /// [`OpenError::Thread`] only.
-    pub fn memory(
-        disk: &MemoryDisk,
-        sink: impl CompletionSink + 'static,
-    ) -> Result<Self, OpenError> {
+    pub fn memory(disk: &MemoryDisk, sink: impl CompletionSink + 'static) -> Result<Self, OpenError> {
         Self::start(Box::new(disk.clone()), &Config::new(""), Box::new(sink))
     }
 
@@ -112,18 +106,14 @@ impl Store {
         sink: Box<dyn CompletionSink>,
     ) -> Result<Self, OpenError> {
         let engine = opener.open(CacheTrust::Trusted)?;
-        let meta = engine.meta().map_err(|error| OpenError::Corrupt {
-            path: config.path.clone(),
-            detail: error.to_string(),
-        })?;
+        let meta = engine
+            .meta()
+            .map_err(|error| OpenError::Corrupt { path: config.path.clone(), detail: error.to_string() })?;
         let shared = Arc::new(Shared::new(engine));
         shared.counters.records.store(meta.records, Relaxed);
         let (jobs, queue) = sync_channel(config.queue.max(1));
         let writer = Writer::new(Arc::clone(&shared), queue, opener, sink, meta, config);
-        thread::Builder::new()
-            .name("store-writer".into())
-            .spawn(move || writer.run())
-            .map_err(OpenError::Thread)?;
+        thread::Builder::new().name("store-writer".into()).spawn(move || writer.run()).map_err(OpenError::Thread)?;
         Ok(Self { shared, jobs })
     }
 
@@ -157,11 +147,7 @@ impl Store {
             return Outcome::Failed;
         }
         let (reply, outcome) = sync_channel(1);
-        if self
-            .jobs
-            .send(Job::Commit(Reply::Caller(reply), batch))
-            .is_err()
-        {
+        if self.jobs.send(Job::Commit(Reply::Caller(reply), batch)).is_err() {
             return Outcome::Failed;
         }
         outcome.recv().unwrap_or(Outcome::Failed)
@@ -209,11 +195,7 @@ impl Store {
     /// # Errors
     /// See [`ImportError`].
     pub fn import<R: io::Read + io::Seek>(&self, input: R) -> Result<u64, ImportError> {
-        if !self
-            .scan(&[], None, 1)
-            .map_err(ImportError::Store)?
-            .is_empty()
-        {
+        if !self.scan(&[], None, 1).map_err(ImportError::Store)?.is_empty() {
             return Err(ImportError::NotEmpty);
         }
         archive::import(input, self)
@@ -230,12 +212,7 @@ impl Read for Store {
         keys.iter().map(|key| view.get(key)).collect()
     }
 
-    fn scan(
-        &self,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<(Key, Record)>, StoreError> {
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<(Key, Record)>, StoreError> {
         self.shared.view()?.scan(prefix, after, limit)
     }
 }

@@ -230,12 +230,7 @@ pub trait Read {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] while the store is closed.
-    fn scan(
-        &self,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<(Key, Record)>, StoreError>;
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<(Key, Record)>, StoreError>;
 }
 
 #[cfg(test)]
@@ -257,21 +252,14 @@ mod tests {
         for (batch, good) in cases {
             assert_eq!(batch.validate().is_ok(), good, "{batch:?}");
         }
-        let many = (0..17u8).fold(Batch::new(), |batch, n| {
-            batch.put(vec![n], vec![0; MAX_VALUE_BYTES])
-        });
+        let many = (0..17u8).fold(Batch::new(), |batch, n| batch.put(vec![n], vec![0; MAX_VALUE_BYTES]));
         assert!(matches!(many.validate(), Err(BatchError::Batch { .. })));
     }
 
     #[test]
     fn debug_shows_no_content() {
-        let batch = Batch::new()
-            .put("secret-key", "secret-value")
-            .expect("secret-key", Version(3));
-        let record = Record {
-            version: Version(1),
-            value: b"secret-value".to_vec(),
-        };
+        let batch = Batch::new().put("secret-key", "secret-value").expect("secret-key", Version(3));
+        let record = Record { version: Version(1), value: b"secret-value".to_vec() };
         assert!(!format!("{batch:?} {record:?}").contains("secret"));
         assert!(!format!("{record:?}").contains("115"));
     }

@@ -104,12 +104,7 @@ impl Writer {
             }
             Err(error) => {
                 self.fail(&error);
-                self.answer(
-                    replies
-                        .into_iter()
-                        .map(|reply| (reply, Outcome::Failed))
-                        .collect(),
-                );
+                self.answer(replies.into_iter().map(|reply| (reply, Outcome::Failed)).collect());
                 if ended.is_none() {
                     self.recover()?;
                 }
@@ -127,10 +122,7 @@ impl Writer {
         let mut started = None;
         while replies.len() < self.max_batch && bytes < MAX_GROUP_BYTES {
             let job = match started {
-                None => self
-                    .queue
-                    .recv()
-                    .map_err(|_| RecvTimeoutError::Disconnected),
+                None => self.queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(since) => self.next_in_group(replies.len(), since),
             };
             match job {
@@ -163,10 +155,7 @@ impl Writer {
     fn commit(&mut self, batches: Vec<Batch>) -> Result<Vec<Outcome>, EngineError> {
         let engine = self.shared.engine()?;
         let mut plan = Plan::new(self.meta);
-        let outcomes = batches
-            .into_iter()
-            .map(|batch| plan.add(batch, &*engine))
-            .collect::<Result<Vec<_>, _>>()?;
+        let outcomes = batches.into_iter().map(|batch| plan.add(batch, &*engine)).collect::<Result<Vec<_>, _>>()?;
         let (changes, meta) = plan.into_parts();
         // Numbers of a commit that fails are burnt, so that no version is ever given out twice.
         self.meta.last = meta.last;
@@ -180,10 +169,7 @@ impl Writer {
         self.in_flight.clear();
         self.meta = meta;
         self.shared.show();
-        let written = outcomes
-            .iter()
-            .filter(|outcome| **outcome == Outcome::Ok)
-            .count();
+        let written = outcomes.iter().filter(|outcome| **outcome == Outcome::Ok).count();
         self.shared.counters.committed(meta, written);
         Ok(outcomes)
     }
@@ -219,9 +205,7 @@ impl Writer {
         let engine = self.shared.take_engine(Gate::Broken);
         // sled waits in its drop for a thread that may have died; that must not stop us. If no
         // thread can be made, the closure and the engine in it are dropped here.
-        let dropping = thread::Builder::new()
-            .name("store-drop".into())
-            .spawn(move || drop(engine));
+        let dropping = thread::Builder::new().name("store-drop".into()).spawn(move || drop(engine));
         drop(dropping);
     }
 
@@ -262,25 +246,15 @@ impl Writer {
     }
 
     fn reopen(&mut self) -> Result<(), String> {
-        let engine = self
-            .opener
-            .open(self.cache)
-            .map_err(|error| chain(&error))?;
+        let engine = self.opener.open(self.cache).map_err(|error| chain(&error))?;
         self.cache = CacheTrust::Trusted;
         let stored = engine.meta().map_err(|error| error.to_string())?;
         self.meta.last = self.meta.last.max(stored.last);
         if !self.in_flight.is_empty() {
             // Written even if the old values seem to be there: a torn commit may have left parts.
-            let back = self
-                .in_flight
-                .iter()
-                .cloned()
-                .map(reversed)
-                .collect::<Vec<_>>();
+            let back = self.in_flight.iter().cloned().map(reversed).collect::<Vec<_>>();
             let undone = engine.write(&back, self.meta).and_then(|()| engine.sync());
-            undone
-                .inspect_err(|error| self.doubt(error))
-                .map_err(|error| error.to_string())?;
+            undone.inspect_err(|error| self.doubt(error)).map_err(|error| error.to_string())?;
             self.in_flight.clear();
         }
         self.shared.put_engine(engine);
@@ -289,11 +263,7 @@ impl Writer {
 }
 
 fn reversed(change: Change) -> Change {
-    Change {
-        key: change.key,
-        before: change.after,
-        after: change.before,
-    }
+    Change { key: change.key, before: change.after, after: change.before }
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

@@ -13,8 +13,8 @@ use std::{
 
 use common::Bed;
 use relaymesh_store::{
-    Batch, Completion, Config, Discard, ImportError, MAX_KEY_BYTES, MAX_VALUE_BYTES, MemoryDisk,
-    Outcome, Read as _, Store, StoreError, SubmitError, Version,
+    Batch, Completion, Config, Discard, ImportError, MAX_KEY_BYTES, MAX_VALUE_BYTES, MemoryDisk, Outcome, Read as _,
+    Store, StoreError, SubmitError, Version,
 };
 
 /// Runs a test on each engine.
@@ -24,19 +24,12 @@ fn both(test: impl Fn(&Bed)) {
 }
 
 fn value(store: &Store, key: &str) -> Option<Vec<u8>> {
-    store
-        .get(key.as_bytes())
-        .unwrap()
-        .map(|record| record.value)
+    store.get(key.as_bytes()).unwrap().map(|record| record.value)
 }
 
 fn keys(store: &Store, prefix: &str, after: Option<&str>, limit: usize) -> Vec<String> {
-    let rows = store
-        .scan(prefix.as_bytes(), after.map(str::as_bytes), limit)
-        .unwrap();
-    rows.into_iter()
-        .map(|(key, _)| String::from_utf8(key).unwrap())
-        .collect()
+    let rows = store.scan(prefix.as_bytes(), after.map(str::as_bytes), limit).unwrap();
+    rows.into_iter().map(|(key, _)| String::from_utf8(key).unwrap()).collect()
 }
 
 #[test]
@@ -48,23 +41,14 @@ fn put_get_replace_delete() {
         assert_eq!(value(&store, "a"), Some(b"1".to_vec()));
         assert_eq!(store.apply(Batch::new().put("a", "")), Outcome::Ok);
         assert_eq!(value(&store, "a"), Some(vec![]));
-        assert_eq!(
-            store.apply(Batch::new().delete("a").delete("never")),
-            Outcome::Ok
-        );
+        assert_eq!(store.apply(Batch::new().delete("a").delete("never")), Outcome::Ok);
         assert_eq!(store.get(b"a").unwrap(), None);
         // Of two writes to one key the later counts.
-        assert_eq!(
-            store.apply(Batch::new().put("a", "1").put("a", "2")),
-            Outcome::Ok
-        );
+        assert_eq!(store.apply(Batch::new().put("a", "1").put("a", "2")), Outcome::Ok);
         assert_eq!(value(&store, "a"), Some(b"2".to_vec()));
         let keys = [b"a".to_vec(), b"b".to_vec(), b"a".to_vec()];
         let many = store.get_many(&keys).unwrap();
-        assert_eq!(
-            many.iter().map(Option::is_some).collect::<Vec<_>>(),
-            [true, false, true]
-        );
+        assert_eq!(many.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true]);
     });
 }
 
@@ -72,37 +56,18 @@ fn put_get_replace_delete() {
 fn long_values_survive_every_change_of_length() {
     both(|bed| {
         let mut store = bed.open(Discard);
-        let sizes = [
-            0,
-            5120,
-            5121,
-            10_240,
-            10_241,
-            MAX_VALUE_BYTES,
-            1,
-            60_000,
-            5119,
-        ];
+        let sizes = [0, 5120, 5121, 10_240, 10_241, MAX_VALUE_BYTES, 1, 60_000, 5119];
         for (n, size) in (0_u8..).zip(sizes) {
             let long: Vec<u8> = (0..size).map(|i| (i % 251) as u8 ^ n).collect();
-            assert_eq!(
-                store.apply(Batch::new().put("k", long.clone()).put("l", "x")),
-                Outcome::Ok
-            );
+            assert_eq!(store.apply(Batch::new().put("k", long.clone()).put("l", "x")), Outcome::Ok);
             assert_eq!(value(&store, "k"), Some(long.clone()), "{size}");
             store = bed.reopen(store, Discard);
             assert_eq!(value(&store, "k"), Some(long), "{size}");
             assert_eq!(keys(&store, "", None, 9), ["k", "l"]);
         }
-        assert_eq!(
-            store.apply(Batch::new().put("k", vec![0; MAX_VALUE_BYTES + 1])),
-            Outcome::Failed
-        );
+        assert_eq!(store.apply(Batch::new().put("k", vec![0; MAX_VALUE_BYTES + 1])), Outcome::Failed);
         let too_long = Batch::new().put("k", vec![0; MAX_VALUE_BYTES + 1]);
-        assert!(matches!(
-            store.submit(1, too_long),
-            Err(SubmitError::Invalid(_))
-        ));
+        assert!(matches!(store.submit(1, too_long), Err(SubmitError::Invalid(_))));
     });
 }
 
@@ -111,9 +76,7 @@ fn scans_are_ordered_bounded_and_paged() {
     both(|bed| {
         let store = bed.open(Discard);
         let names = ["b/2", "a/9", "b/10", "b/1", "b", "c/1", "b0", "b/"];
-        let batch = names
-            .iter()
-            .fold(Batch::new(), |batch, name| batch.put(*name, *name));
+        let batch = names.iter().fold(Batch::new(), |batch, name| batch.put(*name, *name));
         assert_eq!(store.apply(batch), Outcome::Ok);
         let all = ["a/9", "b", "b/", "b/1", "b/10", "b/2", "b0", "c/1"];
         assert_eq!(keys(&store, "", None, 99), all);
@@ -139,10 +102,7 @@ fn scans_are_ordered_bounded_and_paged() {
 fn a_key_of_high_bytes_stays_in_its_prefix() {
     both(|bed| {
         let store = bed.open(Discard);
-        let batch = Batch::new()
-            .put(vec![0xff], "1")
-            .put(vec![0xff, 0xff], "2")
-            .put(vec![0], "0");
+        let batch = Batch::new().put(vec![0xff], "1").put(vec![0xff, 0xff], "2").put(vec![0], "0");
         assert_eq!(store.apply(batch), Outcome::Ok);
         assert_eq!(store.scan(&[0xff], None, 9).unwrap().len(), 2);
         assert_eq!(store.scan(&[0xff], Some(&[0xff]), 9).unwrap().len(), 1);
@@ -154,39 +114,20 @@ fn a_key_of_high_bytes_stays_in_its_prefix() {
 fn preconditions_hold_or_nothing_happens() {
     both(|bed| {
         let store = bed.open(Discard);
-        let create = || {
-            Batch::new()
-                .expect("a", Version::ABSENT)
-                .put("a", "1")
-                .put("b", "1")
-        };
+        let create = || Batch::new().expect("a", Version::ABSENT).put("a", "1").put("b", "1");
         assert_eq!(store.apply(create()), Outcome::Ok);
         let before = store.scan(b"", None, 9).unwrap();
         assert_eq!(store.apply(create()), Outcome::Conflict);
         let version = store.get(b"a").unwrap().unwrap().version;
-        let stale = Batch::new()
-            .expect("a", version)
-            .expect("b", Version(version.0 + 1));
-        assert_eq!(
-            store.apply(stale.put("a", "2").delete("b").put("c", "2")),
-            Outcome::Conflict
-        );
-        assert_eq!(
-            store.apply(Batch::new().expect("no", Version(1)).put("c", "2")),
-            Outcome::Conflict
-        );
+        let stale = Batch::new().expect("a", version).expect("b", Version(version.0 + 1));
+        assert_eq!(store.apply(stale.put("a", "2").delete("b").put("c", "2")), Outcome::Conflict);
+        assert_eq!(store.apply(Batch::new().expect("no", Version(1)).put("c", "2")), Outcome::Conflict);
         assert_eq!(store.scan(b"", None, 9).unwrap(), before);
         assert_eq!(store.stats().unwrap().records_estimate, 2);
-        let good = Batch::new()
-            .expect("a", version)
-            .expect("c", Version::ABSENT)
-            .put("a", "2");
+        let good = Batch::new().expect("a", version).expect("c", Version::ABSENT).put("a", "2");
         assert_eq!(store.apply(good), Outcome::Ok);
         assert!(store.get(b"a").unwrap().unwrap().version > version);
-        assert_eq!(
-            store.apply(Batch::new().expect("a", Version(0))),
-            Outcome::Conflict
-        );
+        assert_eq!(store.apply(Batch::new().expect("a", Version(0))), Outcome::Conflict);
     });
 }
 
@@ -198,10 +139,7 @@ fn versions_are_never_given_out_twice() {
         for round in 0..6 {
             assert_eq!(store.apply(Batch::new().put("a", "x")), Outcome::Ok);
             let version = store.get(b"a").unwrap().unwrap().version;
-            assert!(
-                version > Version::ABSENT && seen.insert(version),
-                "{round}: {version:?}"
-            );
+            assert!(version > Version::ABSENT && seen.insert(version), "{round}: {version:?}");
             assert_eq!(store.apply(Batch::new().delete("a")), Outcome::Ok);
             if round % 2 == 1 {
                 store = bed.reopen(store, Discard);
@@ -215,9 +153,7 @@ fn reopening_keeps_everything() {
     both(|bed| {
         let store = bed.open(Discard);
         for n in 0..200_u32 {
-            let batch = Batch::new()
-                .put(n.to_be_bytes(), n.to_string())
-                .delete((n / 2).to_be_bytes());
+            let batch = Batch::new().put(n.to_be_bytes(), n.to_string()).delete((n / 2).to_be_bytes());
             assert_eq!(store.apply(batch), Outcome::Ok);
         }
         let (before, stats) = (store.scan(b"", None, 999).unwrap(), store.stats().unwrap());
@@ -225,10 +161,7 @@ fn reopening_keeps_everything() {
         assert!(stats.bytes_on_disk > 0 && stats.commits >= 1 && stats.fsyncs == stats.commits);
         let store = bed.reopen(store, Discard);
         assert_eq!(store.scan(b"", None, 999).unwrap(), before);
-        assert_eq!(
-            store.stats().unwrap().records_estimate,
-            stats.records_estimate
-        );
+        assert_eq!(store.stats().unwrap().records_estimate, stats.records_estimate);
     });
 }
 
@@ -252,17 +185,12 @@ fn completions_come_once_in_order_and_know_the_group() {
         let store = bed.open(sink);
         // Each batch but the first builds on the version that the one before makes.
         for token in 0..500_u64 {
-            let batch = Batch::new()
-                .expect("head", Version(token))
-                .put("head", token.to_be_bytes());
+            let batch = Batch::new().expect("head", Version(token)).put("head", token.to_be_bytes());
             submit_patiently(&store, token, batch);
         }
         store.close();
         let all: Vec<_> = done.iter().collect();
-        let wanted = (0..500).map(|token| Completion {
-            token,
-            outcome: Outcome::Ok,
-        });
+        let wanted = (0..500).map(|token| Completion { token, outcome: Outcome::Ok });
         assert!(all.into_iter().eq(wanted));
     });
 }
@@ -311,10 +239,7 @@ fn check_winners(done: &Receiver<Completion>, threads: u64, each: u64) {
             Outcome::Failed => panic!("{token} failed"),
         }
     }
-    assert_eq!(
-        (seen.len() as u64, won.len() as u64),
-        (threads * each, each)
-    );
+    assert_eq!((seen.len() as u64, won.len() as u64), (threads * each, each));
 }
 
 #[test]
@@ -326,21 +251,14 @@ fn waiting_callers_share_an_fsync() {
                 let store = &store;
                 scope.spawn(move || {
                     for n in 0..20_u8 {
-                        assert_eq!(
-                            store.apply(Batch::new().put(vec![thread, n], "x")),
-                            Outcome::Ok
-                        );
+                        assert_eq!(store.apply(Batch::new().put(vec![thread, n], "x")), Outcome::Ok);
                     }
                 });
             }
         });
         let stats = store.stats().unwrap();
         assert_eq!(stats.batches, 640);
-        assert!(
-            stats.commits < 320,
-            "{} commits for 640 batches",
-            stats.commits
-        );
+        assert!(stats.commits < 320, "{} commits for 640 batches", stats.commits);
     });
 }
 
@@ -349,14 +267,8 @@ fn a_backup_moves_to_the_other_engine() {
     both(|bed| {
         let store = bed.open(Discard);
         for n in 0..700_u32 {
-            let size = if n % 100 == 0 {
-                90_000
-            } else {
-                n as usize % 300
-            };
-            store
-                .submit(0, Batch::new().put(n.to_be_bytes(), vec![n as u8; size]))
-                .unwrap();
+            let size = if n % 100 == 0 { 90_000 } else { n as usize % 300 };
+            store.submit(0, Batch::new().put(n.to_be_bytes(), vec![n as u8; size])).unwrap();
         }
         assert_eq!(store.apply(Batch::new()), Outcome::Ok);
         let mut file = Vec::new();
@@ -369,22 +281,15 @@ fn a_backup_moves_to_the_other_engine() {
         assert_eq!(other.import(Cursor::new(&file)).unwrap(), 700);
         let values = |store: &Store| {
             let rows = store.scan(b"", None, 999).unwrap();
-            rows.into_iter()
-                .map(|(key, record)| (key, record.value))
-                .collect::<Vec<_>>()
+            rows.into_iter().map(|(key, record)| (key, record.value)).collect::<Vec<_>>()
         };
         assert_eq!(values(&store), values(&other));
         let mut again = Vec::new();
         assert_eq!(other.export(&mut again).unwrap(), 700);
         assert!(file == again, "the backup of the copy differs");
+        assert!(matches!(other.import(Cursor::new(&file)), Err(ImportError::NotEmpty)));
         assert!(matches!(
-            other.import(Cursor::new(&file)),
-            Err(ImportError::NotEmpty)
-        ));
-        assert!(matches!(
-            Store::memory(&MemoryDisk::new(), Discard)
-                .unwrap()
-                .import(Cursor::new("garbage, long enough")),
+            Store::memory(&MemoryDisk::new(), Discard).unwrap().import(Cursor::new("garbage, long enough")),
             Err(ImportError::NotABackup)
         ));
     });
@@ -394,10 +299,7 @@ fn a_backup_moves_to_the_other_engine() {
 fn a_full_queue_says_so_and_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (sink, done) = channel();
-    let config = Config {
-        queue: 2,
-        ..Config::new(dir.path().join("store"))
-    };
+    let config = Config { queue: 2, ..Config::new(dir.path().join("store")) };
     let store = Store::open(config, sink).unwrap();
     let mut taken = Vec::new();
     for token in 0..2000 {
@@ -423,11 +325,7 @@ fn no_value_reaches_a_side_file() {
         let size = (chance >> 8) as usize % if n % 50 == 0 { MAX_VALUE_BYTES } else { 5200 };
         let mut key = vec![b'k'; MAX_KEY_BYTES];
         key[MAX_KEY_BYTES - 1] = (chance >> 24) as u8;
-        let batch = if n % 3 == 0 {
-            Batch::new().delete(key)
-        } else {
-            Batch::new().put(key, vec![1; size])
-        };
+        let batch = if n % 3 == 0 { Batch::new().delete(key) } else { Batch::new().put(key, vec![1; size]) };
         submit_patiently(&store, 0, batch);
     }
     let index = (0..600_u32).fold(Batch::new(), |batch, n| {

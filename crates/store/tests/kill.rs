@@ -53,8 +53,7 @@ fn killed_stores_keep_every_acknowledged_pair() {
 }
 
 fn run_parent() {
-    let cycles =
-        env::var(CYCLES).map_or(DEFAULT_CYCLES, |n| n.parse().expect("a number of cycles"));
+    let cycles = env::var(CYCLES).map_or(DEFAULT_CYCLES, |n| n.parse().expect("a number of cycles"));
     let mut dir = tempfile::tempdir().unwrap();
     let mut chance = 0x9e37_79b9_7f4a_7c15_u64;
     let (mut grown, mut pairs) = (0, 0);
@@ -75,32 +74,19 @@ fn run_parent() {
         }
         thread::sleep(Duration::from_millis(15 + chance % 121));
         child.kill().unwrap();
-        assert!(
-            !child.wait().unwrap().success(),
-            "the child ended before it was killed"
-        );
+        assert!(!child.wait().unwrap().success(), "the child ended before it was killed");
         let status = start("check", dir.path()).wait().unwrap();
-        assert!(
-            status.success(),
-            "cycle {cycle}: the check failed, see above"
-        );
+        assert!(status.success(), "cycle {cycle}: the check failed, see above");
         grown += u32::from(acknowledged(dir.path()) > before);
     }
-    assert!(
-        grown >= cycles / 2,
-        "only {grown} of {cycles} children came to write"
-    );
+    assert!(grown >= cycles / 2, "only {grown} of {cycles} children came to write");
     pairs += acknowledged(dir.path());
     eprintln!("{cycles} kills, {pairs} acknowledged pairs");
 }
 
 fn start(role: &str, dir: &Path) -> Child {
     Command::new(env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "killed_stores_keep_every_acknowledged_pair",
-            "--nocapture",
-        ])
+        .args(["--exact", "killed_stores_keep_every_acknowledged_pair", "--nocapture"])
         .env(ROLE, role)
         .env(DIR, dir)
         .stdout(Stdio::null())
@@ -129,18 +115,12 @@ fn write(dir: &Path) {
     let (sink, done) = channel();
     let store = Store::open(Config::new(dir.join("store")), sink).unwrap();
     let acks = dir.join("acks");
-    let mut acks = fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(acks)
-        .unwrap();
+    let mut acks = fs::OpenOptions::new().append(true).create(true).open(acks).unwrap();
     let mut next = acknowledged(dir);
     let mut confirmed = next;
     loop {
         while next < confirmed + UNDER_WAY {
-            let batch = pair(next)
-                .into_iter()
-                .fold(Batch::new(), |b, (key, value)| b.put(key, value));
+            let batch = pair(next).into_iter().fold(Batch::new(), |b, (key, value)| b.put(key, value));
             match store.submit(next, batch) {
                 Ok(()) => next += 1,
                 Err(SubmitError::Full) => break,
@@ -164,27 +144,17 @@ fn check(dir: &Path) {
         let found = wanted.clone().map(|(key, _)| store.get(&key).unwrap());
         match found {
             [Some(left), Some(right)] => {
-                assert!(
-                    left.value == wanted[0].1 && right.value == wanted[1].1,
-                    "pair {n} differs"
-                );
+                assert!(left.value == wanted[0].1 && right.value == wanted[1].1, "pair {n} differs");
                 assert_eq!(left.version, right.version, "pair {n} is of two commits");
             }
             [None, None] => {
-                assert!(
-                    n >= acknowledged,
-                    "pair {n} of {acknowledged} acknowledged is lost"
-                );
+                assert!(n >= acknowledged, "pair {n} of {acknowledged} acknowledged is lost");
                 break;
             }
             _ => panic!("pair {n} is torn"),
         }
         n += 1;
     }
-    assert_eq!(
-        store.stats().unwrap().records_estimate,
-        2 * n,
-        "records beyond pair {n}"
-    );
+    assert_eq!(store.stats().unwrap().records_estimate, 2 * n, "records beyond pair {n}");
     store.close();
 }

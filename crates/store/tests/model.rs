@@ -28,10 +28,7 @@ enum Event {
 
 /// Few keys, so that they meet; some are prefixes of others.
 fn key(n: u8) -> Vec<u8> {
-    vec![b'k'; usize::from(n % 3) + 1]
-        .into_iter()
-        .chain([n / 3])
-        .collect()
+    vec![b'k'; usize::from(n % 3) + 1].into_iter().chain([n / 3]).collect()
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -85,10 +82,7 @@ fn build(model: &mut Model, last: &mut u64, steps: &[Step], salt: u8) -> (Batch,
 
 fn expected_scan(model: &Model, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<Vec<u8>> {
     let keys = model.keys().filter(|key| key.starts_with(prefix));
-    keys.filter(|key| after.is_none_or(|after| key.as_slice() > after))
-        .take(limit)
-        .cloned()
-        .collect()
+    keys.filter(|key| after.is_none_or(|after| key.as_slice() > after)).take(limit).cloned().collect()
 }
 
 fn check_scan(store: &dyn Read, model: &Model, prefix: &[u8], after: Option<&[u8]>, limit: usize) {

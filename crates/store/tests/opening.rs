@@ -37,15 +37,10 @@ fn a_newer_format_is_refused_with_both_numbers() {
     let newer = DATA_FORMAT + 6;
     fs::write(path.join("FORMAT"), format!("relaymesh-store {newer}\n")).unwrap();
     let error = open(&path).unwrap_err();
-    assert!(
-        matches!(error, OpenError::NewerFormat { found, supported, .. }
-        if found == newer && supported == DATA_FORMAT)
-    );
+    assert!(matches!(error, OpenError::NewerFormat { found, supported, .. }
+        if found == newer && supported == DATA_FORMAT));
     let text = error.to_string();
-    assert!(
-        text.contains(&newer.to_string()) && text.contains(&DATA_FORMAT.to_string()),
-        "{text}"
-    );
+    assert!(text.contains(&newer.to_string()) && text.contains(&DATA_FORMAT.to_string()), "{text}");
 }
 
 #[test]
@@ -56,10 +51,7 @@ fn foreign_directories_are_left_alone() {
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     for content in ["", "something else", "relaymesh-store x"] {
         fs::write(dir.path().join("FORMAT"), content).unwrap();
-        assert!(
-            matches!(open(dir.path()), Err(OpenError::NotAStore { .. })),
-            "{content}"
-        );
+        assert!(matches!(open(dir.path()), Err(OpenError::NotAStore { .. })), "{content}");
     }
     let file = dir.path().join("letter.txt");
     assert!(matches!(open(&file), Err(OpenError::Io { .. })));
@@ -82,10 +74,7 @@ fn the_draft_of_a_killed_creation_goes_away() {
     fs::create_dir(&draft).unwrap();
     fs::write(draft.join("db"), "half").unwrap();
     make(&dir.path().join("store"));
-    let names: Vec<_> = fs::read_dir(dir.path())
-        .unwrap()
-        .map(|e| e.unwrap().file_name())
-        .collect();
+    let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(names, ["store"]);
 }
 
@@ -108,10 +97,7 @@ fn damage_is_named_with_what_to_do() {
     fs::write(path.join("snap.FFFFFFFFFFFFFFFF"), "not a snapshot at all").unwrap();
     let error = open(&path).unwrap_err();
     assert!(matches!(error, OpenError::Corrupt { .. }), "{error:?}");
-    assert!(
-        error.to_string().contains("import the last backup"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("import the last backup"), "{error}");
 
     let path = dir.path().join("other");
     make(&path);
@@ -126,8 +112,5 @@ fn only_the_owner_may_look_inside() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
     make(&path);
-    assert_eq!(
-        fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-        0o700
-    );
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
 }

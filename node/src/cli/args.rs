@@ -42,6 +42,8 @@ pub enum Command {
     Run,
     /// Run several nodes on this machine and watch messages survive.
     Demo(crate::demo::DemoArgs),
+    /// Measure this machine against the budgets.
+    Bench(crate::bench::BenchArgs),
     /// How the running node is.
     Status,
     /// One message's way through the mesh, without its content.

@@ -51,6 +51,7 @@ fn dispatch(cli: Cli) -> Result<(), ExitError> {
         Command::Init(args) => init::run(&global, args),
         Command::Run => run::run(&global),
         Command::Demo(args) => run::demo(&global, args),
+        Command::Bench(args) => run::bench(&global, args),
         Command::Status => ask::status(&global),
         Command::Trace { message } => ask::trace(&global, message),
         Command::Doctor => ask::doctor(&global),

@@ -28,3 +28,12 @@ fn runtime() -> Result<tokio::runtime::Runtime, ExitError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.map_err(|e| ExitError::failed(format!("the system gives no resources ({e})"), "close other programs"))
 }
+
+/// `bench`: measures this machine against the budgets.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub fn bench(global: &Global, mut args: crate::bench::BenchArgs) -> Result<(), ExitError> {
+    args.json |= global.json;
+    runtime()?.block_on(crate::bench::run(args)).map_err(|e| ExitError::failed(e.to_string(), "check the pipe"))
+}

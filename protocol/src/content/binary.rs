@@ -30,27 +30,11 @@ use Field::{Access, Bcc, Body, Cc, From, Refresh, Subject, To};
 use Width::{U8, U16};
 
 /// 12 bytes of lengths; one struct for all services.
-pub(super) const V1: [(Field, Width); 8] = [
-    (From, U8),
-    (To, U16),
-    (Cc, U16),
-    (Bcc, U16),
-    (Subject, U8),
-    (Body, U16),
-    (Access, U8),
-    (Refresh, U8),
-];
+pub(super) const V1: [(Field, Width); 8] =
+    [(From, U8), (To, U16), (Cc, U16), (Bcc, U16), (Subject, U8), (Body, U16), (Access, U8), (Refresh, U8)];
 /// 14 bytes of lengths; one struct for all services.
-pub(super) const V2: [(Field, Width); 8] = [
-    (From, U8),
-    (To, U16),
-    (Cc, U16),
-    (Bcc, U16),
-    (Subject, U8),
-    (Body, U16),
-    (Access, U16),
-    (Refresh, U16),
-];
+pub(super) const V2: [(Field, Width); 8] =
+    [(From, U8), (To, U16), (Cc, U16), (Bcc, U16), (Subject, U8), (Body, U16), (Access, U16), (Refresh, U16)];
 const V3_TEXT: [(Field, Width); 4] = [(From, U8), (Body, U16), (Access, U16), (Refresh, U16)];
 const V3_MESSAGE: [(Field, Width); 3] = [(From, U8), (To, U16), (Body, U16)];
 const V3_TEST: [(Field, Width); 1] = [(From, U8)];
@@ -92,11 +76,7 @@ impl Field {
     }
 }
 
-pub(super) fn parse(
-    layout: &Layout,
-    service: ServiceType,
-    bytes: &[u8],
-) -> Result<PlatformContent, ContentError> {
+pub(super) fn parse(layout: &Layout, service: ServiceType, bytes: &[u8]) -> Result<PlatformContent, ContentError> {
     let mut reader = Reader::new(bytes);
     let mut lengths = [0_usize; FIELDS.len()];
     for &(field, width) in layout {
@@ -109,16 +89,10 @@ pub(super) fn parse(
     for field in FIELDS {
         let len = lengths[field as usize];
         if len > 0 && !field.belongs_to(service) {
-            return Err(ContentError::Unexpected {
-                service,
-                field: field.name(),
-                len,
-            });
+            return Err(ContentError::Unexpected { service, field: field.name(), len });
         }
         let value = reader.take(len, field.name())?;
-        values[field as usize] = str::from_utf8(value).map_err(|_| ContentError::NotUtf8 {
-            field: field.name(),
-        })?;
+        values[field as usize] = str::from_utf8(value).map_err(|_| ContentError::NotUtf8 { field: field.name() })?;
     }
     match reader.left() {
         0 => Ok(build(service, values)),
@@ -132,14 +106,7 @@ fn build(service: ServiceType, values: [&str; FIELDS.len()]) -> PlatformContent 
     let from = account(from);
     let [to, cc, bcc, subject, body] = [to, cc, bcc, subject, body].map(str::to_owned);
     let content = match service {
-        ServiceType::Email => Content::Email {
-            from,
-            to,
-            cc,
-            bcc,
-            subject,
-            body,
-        },
+        ServiceType::Email => Content::Email { from, to, cc, bcc, subject, body },
         ServiceType::Text => Content::Text { from, body },
         ServiceType::Message => Content::Message { from, to, body },
         ServiceType::Test => Content::Test { id: from },
@@ -169,31 +136,15 @@ fn values(whole: &PlatformContent) -> [&str; FIELDS.len()] {
         None => ("", ""),
     };
     match &whole.content {
-        Content::Email {
-            from,
-            to,
-            cc,
-            bcc,
-            subject,
-            body,
-        } => [from, to, cc, bcc, subject, body, access, refresh],
+        Content::Email { from, to, cc, bcc, subject, body } => [from, to, cc, bcc, subject, body, access, refresh],
         Content::Text { from, body } => [from, "", "", "", "", body, access, refresh],
         Content::Message { from, to, body } => [from, to, "", "", "", body, access, refresh],
         Content::Test { id } => [id, "", "", "", "", "", access, refresh],
     }
 }
 
-fn push_length(
-    bytes: &mut Vec<u8>,
-    field: Field,
-    width: Width,
-    len: usize,
-) -> Result<(), EncodeError> {
-    let too_long = |max: usize| EncodeError::TooLong {
-        field: field.name(),
-        len,
-        max,
-    };
+fn push_length(bytes: &mut Vec<u8>, field: Field, width: Width, len: usize) -> Result<(), EncodeError> {
+    let too_long = |max: usize| EncodeError::TooLong { field: field.name(), len, max };
     match width {
         U8 => bytes.push(u8::try_from(len).map_err(|_| too_long(u8::MAX.into()))?),
         U16 => {

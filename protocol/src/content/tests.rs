@@ -2,18 +2,9 @@ use proptest::prelude::*;
 
 use super::*;
 
-const VERSIONS: [PlatformVersion; 4] = [
-    PlatformVersion::V0,
-    PlatformVersion::V1,
-    PlatformVersion::V2,
-    PlatformVersion::V3,
-];
-const SERVICES: [ServiceType; 4] = [
-    ServiceType::Email,
-    ServiceType::Text,
-    ServiceType::Message,
-    ServiceType::Test,
-];
+const VERSIONS: [PlatformVersion; 4] =
+    [PlatformVersion::V0, PlatformVersion::V1, PlatformVersion::V2, PlatformVersion::V3];
+const SERVICES: [ServiceType; 4] = [ServiceType::Email, ServiceType::Text, ServiceType::Message, ServiceType::Test];
 const ACCESS: &str = "ya29.access-token-0123456789";
 const REFRESH: &str = "1//refresh-token-0123456789";
 
@@ -22,13 +13,7 @@ fn tokens() -> Option<Tokens> {
 }
 
 fn post(body: &str, tokens: Option<Tokens>) -> PlatformContent {
-    PlatformContent {
-        content: Content::Text {
-            from: "@ada".to_owned(),
-            body: body.to_owned(),
-        },
-        tokens,
-    }
+    PlatformContent { content: Content::Text { from: "@ada".to_owned(), body: body.to_owned() }, tokens }
 }
 
 fn read_v0_post(text: &str) -> PlatformContent {
@@ -37,20 +22,8 @@ fn read_v0_post(text: &str) -> PlatformContent {
 
 #[test]
 fn a_text_body_keeps_its_colons() {
-    for body in [
-        "10:30",
-        "a:b:c:d",
-        "see http://example.org:8080/ at 10:30:00",
-        "::",
-        "x:",
-        "ends: :",
-        "",
-    ] {
-        assert_eq!(
-            read_v0_post(&format!("@ada:{body}")),
-            post(body, None),
-            "{body:?}"
-        );
+    for body in ["10:30", "a:b:c:d", "see http://example.org:8080/ at 10:30:00", "::", "x:", "ends: :", ""] {
+        assert_eq!(read_v0_post(&format!("@ada:{body}")), post(body, None), "{body:?}");
     }
 }
 
@@ -71,47 +44,20 @@ fn what_would_read_back_as_something_else_is_not_written() {
     assert_eq!(post(&body, None).encode(v0), Err(EncodeError::Ambiguous));
     let short = Tokens::both("a".to_owned(), "b".to_owned());
     assert_eq!(post("a", short).encode(v0), Err(EncodeError::Ambiguous));
-    let content = Content::Text {
-        from: "did:plc:1".to_owned(),
-        body: String::new(),
-    };
-    let whole = PlatformContent {
-        content,
-        tokens: None,
-    };
-    assert_eq!(
-        whole.encode(v0),
-        Err(EncodeError::Colon { field: "account" })
-    );
-    let content = Content::Test {
-        id: "1\n2".to_owned(),
-    };
-    let whole = PlatformContent {
-        content,
-        tokens: None,
-    };
-    assert_eq!(
-        whole.encode(PlatformVersion::V2),
-        Err(EncodeError::LineBreak { field: "account" })
-    );
+    let content = Content::Text { from: "did:plc:1".to_owned(), body: String::new() };
+    let whole = PlatformContent { content, tokens: None };
+    assert_eq!(whole.encode(v0), Err(EncodeError::Colon { field: "account" }));
+    let content = Content::Test { id: "1\n2".to_owned() };
+    let whole = PlatformContent { content, tokens: None };
+    assert_eq!(whole.encode(PlatformVersion::V2), Err(EncodeError::LineBreak { field: "account" }));
 }
 
 #[test]
 fn too_few_parts_are_an_error() {
-    let parse =
-        |service, text: &str| PlatformContent::parse(PlatformVersion::V0, service, text.as_bytes());
-    assert_eq!(
-        parse(ServiceType::Email, "a:b:c:d:e"),
-        Err(ContentError::Parts { have: 5, need: 6 })
-    );
-    assert_eq!(
-        parse(ServiceType::Text, "a"),
-        Err(ContentError::Parts { have: 1, need: 2 })
-    );
-    assert_eq!(
-        parse(ServiceType::Message, "a:b"),
-        Err(ContentError::Parts { have: 2, need: 3 })
-    );
+    let parse = |service, text: &str| PlatformContent::parse(PlatformVersion::V0, service, text.as_bytes());
+    assert_eq!(parse(ServiceType::Email, "a:b:c:d:e"), Err(ContentError::Parts { have: 5, need: 6 }));
+    assert_eq!(parse(ServiceType::Text, "a"), Err(ContentError::Parts { have: 1, need: 2 }));
+    assert_eq!(parse(ServiceType::Message, "a:b"), Err(ContentError::Parts { have: 2, need: 3 }));
 }
 
 #[test]
@@ -138,38 +84,21 @@ fn a_mail_is_not_read_as_a_post() {
         subject: "s".to_owned(),
         body: "b".to_owned(),
     };
-    let bytes = PlatformContent {
-        content: mail,
-        tokens: None,
-    }
-    .encode(PlatformVersion::V2)
-    .unwrap();
+    let bytes = PlatformContent { content: mail, tokens: None }.encode(PlatformVersion::V2).unwrap();
     let service = ServiceType::Text;
     assert_eq!(
         PlatformContent::parse(PlatformVersion::V2, service, &bytes),
-        Err(ContentError::Unexpected {
-            service,
-            field: "to",
-            len: 7
-        })
+        Err(ContentError::Unexpected { service, field: "to", len: 7 })
     );
 }
 
 #[test]
 fn every_cut_and_every_extra_byte_is_an_error() {
-    for version in [
-        PlatformVersion::V1,
-        PlatformVersion::V2,
-        PlatformVersion::V3,
-    ] {
+    for version in [PlatformVersion::V1, PlatformVersion::V2, PlatformVersion::V3] {
         let whole = post("body", tokens()).encode(version).unwrap();
         for len in 0..whole.len() {
-            let error =
-                PlatformContent::parse(version, ServiceType::Text, &whole[..len]).unwrap_err();
-            assert!(
-                matches!(error, ContentError::Truncated(_)),
-                "{version:?} cut to {len}: {error}"
-            );
+            let error = PlatformContent::parse(version, ServiceType::Text, &whole[..len]).unwrap_err();
+            assert!(matches!(error, ContentError::Truncated(_)), "{version:?} cut to {len}: {error}");
         }
         let mut long = whole;
         long.extend([b'x', b'y']);
@@ -188,28 +117,14 @@ fn a_subject_over_255_bytes_is_refused_not_wrapped() {
         subject: "s".repeat(256),
         body: String::new(),
     };
-    let encoded = PlatformContent {
-        content: mail,
-        tokens: None,
-    }
-    .encode(PlatformVersion::V2);
-    assert_eq!(
-        encoded,
-        Err(EncodeError::TooLong {
-            field: "subject",
-            len: 256,
-            max: 255
-        })
-    );
+    let encoded = PlatformContent { content: mail, tokens: None }.encode(PlatformVersion::V2);
+    assert_eq!(encoded, Err(EncodeError::TooLong { field: "subject", len: 256, max: 255 }));
 }
 
 #[test]
 fn images_split_off_the_front() {
     assert_eq!(split_image(b"imgtext", 3), Ok((&b"img"[..], &b"text"[..])));
-    assert_eq!(
-        split_image(b"img", 4),
-        Err(ContentError::Image { image: 4, have: 3 })
-    );
+    assert_eq!(split_image(b"img", 4), Err(ContentError::Image { image: 4, have: 3 }));
 }
 
 #[test]
@@ -224,16 +139,8 @@ fn any_content() -> impl Strategy<Value = Content> {
     let field = || "[a-zé@,. ]{0,12}";
     let body = || "[a-z:é\n ]{0,40}";
     prop_oneof![
-        (field(), field(), field(), field(), field(), body()).prop_map(
-            |(from, to, cc, bcc, subject, body)| Content::Email {
-                from,
-                to,
-                cc,
-                bcc,
-                subject,
-                body
-            }
-        ),
+        (field(), field(), field(), field(), field(), body())
+            .prop_map(|(from, to, cc, bcc, subject, body)| Content::Email { from, to, cc, bcc, subject, body }),
         (field(), body()).prop_map(|(from, body)| Content::Text { from, body }),
         (field(), field(), body()).prop_map(|(from, to, body)| Content::Message { from, to, body }),
         "[0-9]{0,9}".prop_map(|id| Content::Test { id }),

@@ -12,68 +12,32 @@ const EMAIL_PARTS: usize = 6;
 const TEXT_PARTS: usize = 2;
 const MESSAGE_PARTS: usize = 3;
 
-pub(super) fn parse(
-    service: ServiceType,
-    plaintext: &[u8],
-) -> Result<PlatformContent, ContentError> {
+pub(super) fn parse(service: ServiceType, plaintext: &[u8]) -> Result<PlatformContent, ContentError> {
     let text = str::from_utf8(plaintext).map_err(|_| ContentError::NotUtf8 { field: "content" })?;
     match service {
         ServiceType::Email => {
             let [from, to, cc, bcc, subject, rest] = parts::<EMAIL_PARTS>(text)?;
             let (body, tokens) = body_and_tokens(rest);
             let [to, cc, bcc, subject] = [to, cc, bcc, subject].map(str::to_owned);
-            Ok(PlatformContent {
-                content: Content::Email {
-                    from: account(from),
-                    to,
-                    cc,
-                    bcc,
-                    subject,
-                    body,
-                },
-                tokens,
-            })
+            Ok(PlatformContent { content: Content::Email { from: account(from), to, cc, bcc, subject, body }, tokens })
         }
         ServiceType::Text => {
             let [from, rest] = parts::<TEXT_PARTS>(text)?;
             let (body, tokens) = body_and_tokens(rest);
-            Ok(PlatformContent {
-                content: Content::Text {
-                    from: account(from),
-                    body,
-                },
-                tokens,
-            })
+            Ok(PlatformContent { content: Content::Text { from: account(from), body }, tokens })
         }
         ServiceType::Message => {
             let [from, to, body] = parts::<MESSAGE_PARTS>(text)?;
-            let content = Content::Message {
-                from: account(from),
-                to: to.to_owned(),
-                body: body.to_owned(),
-            };
-            Ok(PlatformContent {
-                content,
-                tokens: None,
-            })
+            let content = Content::Message { from: account(from), to: to.to_owned(), body: body.to_owned() };
+            Ok(PlatformContent { content, tokens: None })
         }
-        ServiceType::Test => Ok(PlatformContent {
-            content: Content::Test { id: account(text) },
-            tokens: None,
-        }),
+        ServiceType::Test => Ok(PlatformContent { content: Content::Test { id: account(text) }, tokens: None }),
     }
 }
 
 pub(super) fn encode(whole: &PlatformContent) -> Result<Vec<u8>, EncodeError> {
     let mut text = match &whole.content {
-        Content::Email {
-            from,
-            to,
-            cc,
-            bcc,
-            subject,
-            body,
-        } => {
+        Content::Email { from, to, cc, bcc, subject, body } => {
             let names = ["account", "to", "cc", "bcc", "subject"];
             join(names.into_iter().zip([from, to, cc, bcc, subject]), body)?
         }
@@ -82,10 +46,7 @@ pub(super) fn encode(whole: &PlatformContent) -> Result<Vec<u8>, EncodeError> {
         Content::Test { id } => id.clone(),
     };
     if let Some(tokens) = &whole.tokens {
-        if matches!(
-            whole.content,
-            Content::Message { .. } | Content::Test { .. }
-        ) {
+        if matches!(whole.content, Content::Message { .. } | Content::Test { .. }) {
             return Err(EncodeError::NoField { field: "tokens" });
         }
         for part in [&tokens.access, &tokens.refresh] {
@@ -108,23 +69,15 @@ fn parts<const N: usize>(text: &str) -> Result<[&str; N], ContentError> {
         *slot = part;
         have += 1;
     }
-    if have == N {
-        Ok(parts)
-    } else {
-        Err(ContentError::Parts { have, need: N })
-    }
+    if have == N { Ok(parts) } else { Err(ContentError::Parts { have, need: N }) }
 }
 
 fn body_and_tokens(rest: &str) -> (String, Option<Tokens>) {
     let mut from_end = rest.rsplitn(3, ':');
-    if let (Some(refresh), Some(access), Some(body)) =
-        (from_end.next(), from_end.next(), from_end.next())
+    if let (Some(refresh), Some(access), Some(body)) = (from_end.next(), from_end.next(), from_end.next())
         && [access, refresh].into_iter().all(looks_like_token)
     {
-        let tokens = Tokens {
-            access: access.to_owned(),
-            refresh: refresh.to_owned(),
-        };
+        let tokens = Tokens { access: access.to_owned(), refresh: refresh.to_owned() };
         return (body.to_owned(), Some(tokens));
     }
     (rest.to_owned(), None)
@@ -134,10 +87,7 @@ fn looks_like_token(part: &str) -> bool {
     part.len() >= TOKEN_CHARS_MIN && part.bytes().all(|b| b.is_ascii_graphic())
 }
 
-fn join<'a>(
-    fields: impl IntoIterator<Item = (&'static str, &'a String)>,
-    body: &str,
-) -> Result<String, EncodeError> {
+fn join<'a>(fields: impl IntoIterator<Item = (&'static str, &'a String)>, body: &str) -> Result<String, EncodeError> {
     let mut text = String::new();
     for (field, value) in fields {
         if value.contains(':') {

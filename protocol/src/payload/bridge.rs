@@ -56,9 +56,7 @@ impl BridgeVersion {
     }
 
     fn from_marker(marker: u8) -> Option<Self> {
-        [Self::V1, Self::V2, Self::V3]
-            .into_iter()
-            .find(|v| v.marker() == marker)
+        [Self::V1, Self::V2, Self::V3].into_iter().find(|v| v.marker() == marker)
     }
 }
 
@@ -71,10 +69,8 @@ impl BridgePayload {
     pub fn parse(bytes: &[u8]) -> Result<Self, PayloadError> {
         let mut reader = Reader::new(bytes);
         let marker = reader.u8("bridge version")?;
-        let version = BridgeVersion::from_marker(marker).ok_or(PayloadError::UnknownVersion {
-            kind: "bridge",
-            version: marker,
-        })?;
+        let version = BridgeVersion::from_marker(marker)
+            .ok_or(PayloadError::UnknownVersion { kind: "bridge", version: marker })?;
         let with_key = match reader.u8("bridge switch")? {
             SWITCH_KEY_EXCHANGE => true,
             SWITCH_PAYLOAD_ONLY => false,
@@ -85,20 +81,10 @@ impl BridgePayload {
         }
         let block_len = reader.u16("block length")?.into();
         let letter = reader.u8("bridge letter")?;
-        let key_exchange = if with_key {
-            Some(read_key_exchange(&mut reader)?)
-        } else {
-            None
-        };
+        let key_exchange = if with_key { Some(read_key_exchange(&mut reader)?) } else { None };
         let block = read_block(&mut reader, block_len)?;
         let language = read_language(reader)?;
-        Ok(Self {
-            version,
-            key_exchange,
-            letter,
-            block,
-            language,
-        })
+        Ok(Self { version, key_exchange, letter, block, language })
     }
 
     /// The payload's bytes without the leading 0; [`BridgePayload::parse`] reads them back.
@@ -111,15 +97,7 @@ impl BridgePayload {
         let mut bytes = Vec::with_capacity(self.block.len() + KEY_BYTES + 9);
         match &self.key_exchange {
             Some(key) => {
-                bytes.extend([
-                    marker,
-                    SWITCH_KEY_EXCHANGE,
-                    KEY_BYTES as u8,
-                    low,
-                    high,
-                    self.letter,
-                    key.kid,
-                ]);
+                bytes.extend([marker, SWITCH_KEY_EXCHANGE, KEY_BYTES as u8, low, high, self.letter, key.kid]);
                 bytes.extend(key.client_public);
             }
             None => bytes.extend([marker, SWITCH_PAYLOAD_ONLY, low, high, self.letter]),
@@ -154,18 +132,11 @@ fn expect_key_length(len: u8) -> Result<(), PayloadError> {
     if usize::from(len) == KEY_BYTES {
         return Ok(());
     }
-    Err(PayloadError::FieldLength {
-        field: "client key",
-        len: len.into(),
-        expected: "32",
-    })
+    Err(PayloadError::FieldLength { field: "client key", len: len.into(), expected: "32" })
 }
 
 fn read_key_exchange(reader: &mut Reader<'_>) -> Result<KeyExchange, PayloadError> {
-    Ok(KeyExchange {
-        kid: reader.u8("key id")?,
-        client_public: reader.array("client key")?,
-    })
+    Ok(KeyExchange { kid: reader.u8("key id")?, client_public: reader.array("client key")? })
 }
 
 #[cfg(test)]
@@ -176,34 +147,18 @@ mod tests {
     use super::*;
 
     fn any_payload() -> impl Strategy<Value = BridgePayload> {
-        let version = prop::sample::select(vec![
-            BridgeVersion::V1,
-            BridgeVersion::V2,
-            BridgeVersion::V3,
-        ]);
+        let version = prop::sample::select(vec![BridgeVersion::V1, BridgeVersion::V2, BridgeVersion::V3]);
         let key = prop::option::of((any::<u8>(), any::<[u8; 32]>()))
             .prop_map(|key| key.map(|(kid, client_public)| KeyExchange { kid, client_public }));
         let language = prop::option::of(Just(Language::FR));
-        (version, key, any::<u8>(), 1..40usize, language).prop_map(
-            |(version, key_exchange, letter, k, language)| BridgePayload {
-                version,
-                key_exchange,
-                letter,
-                block: sample_block(k, letter),
-                language,
-            },
-        )
+        (version, key, any::<u8>(), 1..40usize, language).prop_map(|(version, key_exchange, letter, k, language)| {
+            BridgePayload { version, key_exchange, letter, block: sample_block(k, letter), language }
+        })
     }
 
     #[test]
     fn every_cut_is_an_error_but_the_missing_language() {
-        for key_exchange in [
-            None,
-            Some(KeyExchange {
-                kid: 3,
-                client_public: [5; 32],
-            }),
-        ] {
+        for key_exchange in [None, Some(KeyExchange { kid: 3, client_public: [5; 32] })] {
             let payload = BridgePayload {
                 version: BridgeVersion::V2,
                 key_exchange,
@@ -213,18 +168,11 @@ mod tests {
             };
             let whole = payload.encode().unwrap();
             for len in 0..whole.len() {
-                assert_eq!(
-                    BridgePayload::parse(&whole[..len]).is_ok(),
-                    len == whole.len() - 2,
-                    "cut to {len}"
-                );
+                assert_eq!(BridgePayload::parse(&whole[..len]).is_ok(), len == whole.len() - 2, "cut to {len}");
             }
             let mut long = whole;
             long.push(0);
-            assert_eq!(
-                BridgePayload::parse(&long),
-                Err(PayloadError::TooMuch { extra: 1 })
-            );
+            assert_eq!(BridgePayload::parse(&long), Err(PayloadError::TooMuch { extra: 1 }));
         }
     }
 
@@ -233,14 +181,8 @@ mod tests {
         let error = |bytes: &[u8]| BridgePayload::parse(bytes).unwrap_err().to_string();
         assert_eq!(error(&[4, 0]), "bridge payload version 4 is unknown");
         assert_eq!(error(&[2, 2]), "bridge switch 2 is unknown; 0 and 1 are");
-        assert_eq!(
-            error(&[2, 0, 31]),
-            "client key is 31 bytes long, expected 32"
-        );
-        assert_eq!(
-            error(&[10, 1, 92]),
-            "block length is cut off: 2 bytes expected, 1 left"
-        );
+        assert_eq!(error(&[2, 0, 31]), "client key is 31 bytes long, expected 32");
+        assert_eq!(error(&[10, 1, 92]), "block length is cut off: 2 bytes expected, 1 left");
     }
 
     proptest! {

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::{
-    BLOCK_OVERHEAD_BYTES, EncodeError, PAYLOAD_BYTES_MAX, PayloadError, block_len_u16, check_block,
-    looks_like_payload, read_block, read_language,
+    BLOCK_OVERHEAD_BYTES, EncodeError, PAYLOAD_BYTES_MAX, PayloadError, block_len_u16, check_block, looks_like_payload,
+    read_block, read_language,
 };
 use crate::ids::{DeviceId, Language};
 use crate::wire::Reader;
@@ -53,9 +53,7 @@ impl PlatformVersion {
     }
 
     fn from_byte(byte: u8) -> Option<Self> {
-        [Self::V1, Self::V2, Self::V3]
-            .into_iter()
-            .find(|v| v.byte() == Some(byte))
+        [Self::V1, Self::V2, Self::V3].into_iter().find(|v| v.byte() == Some(byte))
     }
 }
 
@@ -81,13 +79,7 @@ impl PlatformPayload {
         let block = read_block(&mut reader, block_len)?;
         let device_id = device_id(reader.take(device_id_len, "device id")?)?;
         let language = read_language(reader)?;
-        Ok(Self {
-            version,
-            shortcode,
-            block,
-            device_id,
-            language,
-        })
+        Ok(Self { version, shortcode, block, device_id, language })
     }
 
     /// The payload's bytes; [`PlatformPayload::parse`] reads them back.
@@ -100,11 +92,7 @@ impl PlatformPayload {
             None => self.v0_header()?,
             Some(version) => {
                 let [low, high] = block_len_u16(&self.block)?.to_le_bytes();
-                let device_id_len = if device_id.is_empty() {
-                    0
-                } else {
-                    DEVICE_ID_BYTES as u8
-                };
+                let device_id_len = if device_id.is_empty() { 0 } else { DEVICE_ID_BYTES as u8 };
                 vec![version, low, high, device_id_len, self.shortcode]
             }
         };
@@ -123,15 +111,11 @@ impl PlatformPayload {
         check_block(&self.block)?;
         let max = PAYLOAD_BYTES_MAX - V0_HEADER_BYTES - DEVICE_ID_BYTES;
         let len = self.block.len();
-        let announced =
-            i32::try_from(len)
-                .ok()
-                .filter(|_| len <= max)
-                .ok_or(EncodeError::TooLong {
-                    field: "ciphertext block",
-                    len,
-                    max,
-                })?;
+        let announced = i32::try_from(len).ok().filter(|_| len <= max).ok_or(EncodeError::TooLong {
+            field: "ciphertext block",
+            len,
+            max,
+        })?;
         let mut bytes = announced.to_le_bytes().to_vec();
         bytes.push(self.shortcode);
         Ok(bytes)
@@ -165,30 +149,20 @@ fn parse_v0(bytes: &[u8], block_len: usize) -> Result<PlatformPayload, PayloadEr
     let shortcode = reader.u8("shortcode")?;
     let block = read_block(&mut reader, block_len)?;
     let device_id = device_id(reader.rest())?;
-    Ok(PlatformPayload {
-        version: PlatformVersion::V0,
-        shortcode,
-        block,
-        device_id,
-        language: None,
-    })
+    Ok(PlatformPayload { version: PlatformVersion::V0, shortcode, block, device_id, language: None })
 }
 
 /// A version 0 payload whose end was lost looks like an unknown version; say what it is.
 fn unknown_version(bytes: &[u8], version: u8) -> PayloadError {
     if looks_like_payload(bytes)
-        && let Some(len) = v0_block_len(bytes)
-            .filter(|len| (BLOCK_OVERHEAD_BYTES..PAYLOAD_BYTES_MAX).contains(len))
+        && let Some(len) = v0_block_len(bytes).filter(|len| (BLOCK_OVERHEAD_BYTES..PAYLOAD_BYTES_MAX).contains(len))
     {
         let mut reader = Reader::new(bytes.get(V0_HEADER_BYTES..).unwrap_or_default());
         if let Err(cut) = reader.take(len, "ciphertext block") {
             return cut.into();
         }
     }
-    PayloadError::UnknownVersion {
-        kind: "platform",
-        version,
-    }
+    PayloadError::UnknownVersion { kind: "platform", version }
 }
 
 fn device_id(bytes: &[u8]) -> Result<Option<DeviceId>, PayloadError> {

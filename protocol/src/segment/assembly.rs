@@ -104,8 +104,7 @@ enum Pick {
     InStep,
 }
 
-const PICKS: [Pick; ASSEMBLIES_MAX / CANDIDATES_MAX] =
-    [Pick::Nearest, Pick::InStep, Pick::Newest, Pick::Oldest];
+const PICKS: [Pick; ASSEMBLIES_MAX / CANDIDATES_MAX] = [Pick::Nearest, Pick::InStep, Pick::Newest, Pick::Oldest];
 /// Android's pause after each segment, in milliseconds.
 const SENDING_PAUSE_MS: u64 = 5000;
 
@@ -118,11 +117,7 @@ impl Set {
             Part::First(head) => Some(head),
             Part::Later(_) => None,
         };
-        let new = Candidate {
-            at: now,
-            head,
-            chunk: segment.chunk,
-        };
+        let new = Candidate { at: now, head, chunk: segment.chunk };
         if !new.is_sound(number) {
             return Progress::Rejected(Reason::Unsound);
         }
@@ -158,16 +153,11 @@ impl Set {
             return Progress::Complete(whole);
         }
         let Some(first) = self.heads().next() else {
-            return Progress::Held {
-                have: self.parts.len(),
-                total: None,
-            };
+            return Progress::Held { have: self.parts.len(), total: None };
         };
         let total = first.head.map(|head| head.total);
         let numbers = 1..total.unwrap_or(u8::MAX);
-        let have = 1 + numbers
-            .filter(|&n| self.eligible(n, first).next().is_some())
-            .count();
+        let have = 1 + numbers.filter(|&n| self.eligible(n, first).next().is_some()).count();
         Progress::Held { have, total }
     }
 
@@ -217,22 +207,13 @@ impl Set {
         self.parts.iter().flat_map(move |(&number, candidates)| {
             candidates.iter().map(move |c| {
                 let part = c.head.map_or(Part::Later(number), Part::First);
-                (
-                    c.at,
-                    Segment {
-                        session,
-                        part,
-                        chunk: c.chunk.clone(),
-                    },
-                )
+                (c.at, Segment { session, part, chunk: c.chunk.clone() })
             })
         })
     }
 
     fn holds(&self, number: u8, new: &Candidate) -> bool {
-        self.parts
-            .get(&number)
-            .is_some_and(|held| held.iter().any(|c| c.same(new)))
+        self.parts.get(&number).is_some_and(|held| held.iter().any(|c| c.same(new)))
     }
 
     /// Of equal ones, the time of the first counts.
@@ -254,11 +235,7 @@ impl Set {
         }
         let mut surplus = self.letters().saturating_sub(SET_LETTERS_MAX);
         while surplus > 0 {
-            let oldest = self
-                .parts
-                .iter()
-                .filter_map(|(&n, held)| held.first().map(|c| (c, n)))
-                .min();
+            let oldest = self.parts.iter().filter_map(|(&n, held)| held.first().map(|c| (c, n))).min();
             let Some(number) = oldest.map(|(_, n)| n) else {
                 return;
             };
@@ -274,22 +251,10 @@ impl Set {
     }
 
     /// Chunks of a number that can belong to a first segment, oldest first.
-    fn eligible<'a>(
-        &'a self,
-        number: u8,
-        first: &'a Candidate,
-    ) -> impl DoubleEndedIterator<Item = &'a Candidate> {
+    fn eligible<'a>(&'a self, number: u8, first: &'a Candidate) -> impl DoubleEndedIterator<Item = &'a Candidate> {
         let reused = self.parts.get(&0).is_some_and(|heads| heads.len() > 1);
-        let from = if reused {
-            first.at.before(REUSE_WINDOW)
-        } else {
-            Timestamp(0)
-        };
-        self.parts
-            .get(&number)
-            .into_iter()
-            .flatten()
-            .filter(move |c| c.at >= from)
+        let from = if reused { first.at.before(REUSE_WINDOW) } else { Timestamp(0) };
+        self.parts.get(&number).into_iter().flatten().filter(move |c| c.at >= from)
     }
 
     fn assemble(&self, first: &Candidate, pick: Pick) -> Option<Assembly> {
@@ -297,10 +262,7 @@ impl Set {
         let mut text = first.chunk.clone();
         for number in 1..head.total {
             let mut eligible = self.eligible(number, first);
-            let sent = first
-                .at
-                .0
-                .saturating_add(SENDING_PAUSE_MS * u64::from(number));
+            let sent = first.at.0.saturating_add(SENDING_PAUSE_MS * u64::from(number));
             let chosen = match pick {
                 Pick::Nearest => eligible.min_by_key(|c| c.at.0.abs_diff(first.at.0)),
                 Pick::InStep => eligible.min_by_key(|c| c.at.0.abs_diff(sent)),
@@ -313,11 +275,7 @@ impl Set {
                 None => return None,
             }
         }
-        Some(Assembly {
-            text,
-            image_len: head.image_len,
-            text_len: head.text_len,
-        })
+        Some(Assembly { text, image_len: head.image_len, text_len: head.text_len })
     }
 }
 

@@ -3,32 +3,17 @@ use proptest::prelude::*;
 use super::*;
 
 fn first(total: u8) -> Segment {
-    let head = Head {
-        total,
-        image_len: 513,
-        text_len: 7,
-    };
-    Segment {
-        session: 3,
-        part: Part::First(head),
-        chunk: "QUJD".to_owned(),
-    }
+    let head = Head { total, image_len: 513, text_len: 7 };
+    Segment { session: 3, part: Part::First(head), chunk: "QUJD".to_owned() }
 }
 
 #[test]
 fn headers_are_12_and_4_characters() {
     let text = first(9).encode();
     assert_eq!((text.len(), text.find('=')), (16, Some(11)));
-    let later = Segment {
-        session: 3,
-        part: Part::Later(8),
-        chunk: "QUJD".to_owned(),
-    };
+    let later = Segment { session: 3, part: Part::Later(8), chunk: "QUJD".to_owned() };
     assert_eq!(later.encode(), "BAMIQUJD");
-    assert_eq!(
-        Segment::parse("BAMI QUJ\nD\r\n "),
-        Err(SegmentError::NoSegment)
-    );
+    assert_eq!(Segment::parse("BAMI QUJ\nD\r\n "), Err(SegmentError::NoSegment));
     assert_eq!(Segment::parse("BAMIQUJ\nD\r\n "), Ok(later));
     assert_eq!(Segment::parse(&text.replace('=', "=\n")), Ok(first(9)));
     assert_eq!(Segment::parse(&text.replace('=', "")), Ok(first(9)));
@@ -36,34 +21,14 @@ fn headers_are_12_and_4_characters() {
 
 #[test]
 fn damaged_segments_are_named() {
-    assert_eq!(
-        Segment::parse("BAMAAA"),
-        Err(SegmentError::Header { letters: 6 })
-    );
-    assert_eq!(
-        Segment::parse(&first(0).encode()),
-        Err(SegmentError::NoTotal)
-    );
+    assert_eq!(Segment::parse("BAMAAA"), Err(SegmentError::Header { letters: 6 }));
+    assert_eq!(Segment::parse(&first(0).encode()), Err(SegmentError::NoTotal));
     assert_eq!(Segment::parse("BAMAAgAAAAA="), Err(SegmentError::NoChunk));
     let letters = CHUNK_LETTERS_MAX + 1;
     let long = format!("BAMI{}", "A".repeat(letters));
-    assert_eq!(
-        Segment::parse(&long),
-        Err(SegmentError::ChunkTooLong { number: 8, letters })
-    );
-    for text in [
-        "",
-        "BAM",
-        "BALI",
-        "AAMI",
-        "BAMI, dear",
-        "BALI is a fine island",
-    ] {
-        assert_eq!(
-            Segment::parse(text),
-            Err(SegmentError::NoSegment),
-            "{text:?}"
-        );
+    assert_eq!(Segment::parse(&long), Err(SegmentError::ChunkTooLong { number: 8, letters }));
+    for text in ["", "BAM", "BALI", "AAMI", "BAMI, dear", "BALI is a fine island"] {
+        assert_eq!(Segment::parse(text), Err(SegmentError::NoSegment), "{text:?}");
     }
 }
 
@@ -78,10 +43,7 @@ fn a_blank_from_a_hop_does_no_harm() {
 fn at_most_255_segments() {
     let most = "A".repeat(SEGMENTS_MAX * CHUNK_CHARS);
     assert_eq!(split(&most, 1, 0, 0).unwrap().len(), 255);
-    assert_eq!(
-        split(&(most + "A"), 1, 0, 0),
-        Err(SplitError::TooLong { segments: 256 })
-    );
+    assert_eq!(split(&(most + "A"), 1, 0, 0), Err(SplitError::TooLong { segments: 256 }));
     assert_eq!(split("\n", 1, 0, 0), Err(SplitError::Empty));
 }
 

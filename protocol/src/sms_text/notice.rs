@@ -76,21 +76,9 @@ impl Notice {
     pub fn text(&self, language: Language) -> String {
         let marker = marker(language);
         match self {
-            Self::Published {
-                platform,
-                at,
-                number,
-            } => outcome(language, Outcome::Published, platform, *at, *number),
-            Self::Failed {
-                platform,
-                at,
-                number,
-            } => outcome(language, Outcome::Failed, platform, *at, *number),
-            Self::Uncertain {
-                platform,
-                at,
-                number,
-            } => {
+            Self::Published { platform, at, number } => outcome(language, Outcome::Published, platform, *at, *number),
+            Self::Failed { platform, at, number } => outcome(language, Outcome::Failed, platform, *at, *number),
+            Self::Uncertain { platform, at, number } => {
                 let (platform, at) = (name(platform), utc(*at));
                 if language == Language::FR {
                     format!(
@@ -102,20 +90,12 @@ impl Notice {
                     )
                 }
             }
-            Self::TokenRefreshed {
-                platform,
-                at,
-                number,
-                token,
-            } => {
+            Self::TokenRefreshed { platform, at, number, token } => {
                 let text = outcome(language, Outcome::Published, platform, *at, *number);
                 format!("{text}\n\n{}\n{}", paste(language), token.0)
             }
             // Auto-fill looks for exactly this text, in every language.
-            Self::Otp(code) => format!(
-                "Your SMSWithoutBorders-Auth verification code is: {}",
-                code.0
-            ),
+            Self::Otp(code) => format!("Your SMSWithoutBorders-Auth verification code is: {}", code.0),
             _ if language == Language::FR => self.french(),
             _ => self.english(),
         }
@@ -123,39 +103,70 @@ impl Notice {
 
     fn english(&self) -> String {
         match self {
-            Self::Damaged => "RelaySMS: A message from you came damaged and was not published. Please send it again.".to_owned(),
+            Self::Damaged => {
+                "RelaySMS: A message from you came damaged and was not published. Please send it again.".to_owned()
+            }
             Self::Expired { sent } => {
-                format!("RelaySMS: We cannot tell whether your message of {} was published. Please check before you send it again.", utc(*sent))
+                format!(
+                    "RelaySMS: We cannot tell whether your message of {} was published. Please check before you send it again.",
+                    utc(*sent)
+                )
             }
             Self::ImageIncomplete { have, total } => {
-                format!("RelaySMS: {} of your image message came to us. We cannot tell whether it was published. Please check.", parts(*have, *total, "of", "part(s)"))
+                format!(
+                    "RelaySMS: {} of your image message came to us. We cannot tell whether it was published. Please check.",
+                    parts(*have, *total, "of", "part(s)")
+                )
             }
-            Self::LoginAgain => "RelaySMS: Your messages can no longer be read. Please log in again in the app.".to_owned(),
+            Self::LoginAgain => {
+                "RelaySMS: Your messages can no longer be read. Please log in again in the app.".to_owned()
+            }
             Self::BridgeStarted { alias } => {
-                format!("RelaySMS: Your number now sends and receives mail as {}. Not you, or no longer wanted? Reply STOP", alias_name(alias))
+                format!(
+                    "RelaySMS: Your number now sends and receives mail as {}. Not you, or no longer wanted? Reply STOP",
+                    alias_name(alias)
+                )
             }
-            Self::Published { .. } | Self::Failed { .. } | Self::Uncertain { .. } | Self::TokenRefreshed { .. } | Self::Otp(_) => {
-                self.text(Language::EN)
-            }
+            Self::Published { .. }
+            | Self::Failed { .. }
+            | Self::Uncertain { .. }
+            | Self::TokenRefreshed { .. }
+            | Self::Otp(_) => self.text(Language::EN),
         }
     }
 
     fn french(&self) -> String {
         match self {
-            Self::Damaged => "RelaySMS : Un message de vous est arrivé altéré et n'a pas été publié. Veuillez le renvoyer.".to_owned(),
+            Self::Damaged => {
+                "RelaySMS : Un message de vous est arrivé altéré et n'a pas été publié. Veuillez le renvoyer."
+                    .to_owned()
+            }
             Self::Expired { sent } => {
-                format!("RelaySMS : Nous ignorons si votre message du {} a été publié. Vérifiez avant de le renvoyer.", utc(*sent))
+                format!(
+                    "RelaySMS : Nous ignorons si votre message du {} a été publié. Vérifiez avant de le renvoyer.",
+                    utc(*sent)
+                )
             }
             Self::ImageIncomplete { have, total } => {
-                format!("RelaySMS : {} de votre image arrivées chez nous. Nous ignorons si le message a été publié. Veuillez vérifier.", parts(*have, *total, "sur", "partie(s)"))
+                format!(
+                    "RelaySMS : {} de votre image arrivées chez nous. Nous ignorons si le message a été publié. Veuillez vérifier.",
+                    parts(*have, *total, "sur", "partie(s)")
+                )
             }
-            Self::LoginAgain => "RelaySMS : Vos messages ne sont plus lisibles. Reconnectez-vous dans l'application.".to_owned(),
+            Self::LoginAgain => {
+                "RelaySMS : Vos messages ne sont plus lisibles. Reconnectez-vous dans l'application.".to_owned()
+            }
             Self::BridgeStarted { alias } => {
-                format!("RelaySMS : Votre numéro écrit et lit désormais des mails: {}. Pas vous, ou plus voulu? Répondez STOP", alias_name(alias))
+                format!(
+                    "RelaySMS : Votre numéro écrit et lit désormais des mails: {}. Pas vous, ou plus voulu? Répondez STOP",
+                    alias_name(alias)
+                )
             }
-            Self::Published { .. } | Self::Failed { .. } | Self::Uncertain { .. } | Self::TokenRefreshed { .. } | Self::Otp(_) => {
-                self.text(Language::FR)
-            }
+            Self::Published { .. }
+            | Self::Failed { .. }
+            | Self::Uncertain { .. }
+            | Self::TokenRefreshed { .. }
+            | Self::Otp(_) => self.text(Language::FR),
         }
     }
 }
@@ -166,13 +177,7 @@ enum Outcome {
     Failed,
 }
 
-fn outcome(
-    language: Language,
-    outcome: Outcome,
-    platform: &str,
-    at: Timestamp,
-    number: u32,
-) -> String {
+fn outcome(language: Language, outcome: Outcome, platform: &str, at: Timestamp, number: u32) -> String {
     let (marker, platform, at) = (marker(language), name(platform), utc(at));
     let french = language == Language::FR;
     let status = match outcome {
@@ -197,10 +202,7 @@ fn paste(language: Language) -> &'static str {
 }
 
 fn parts(have: u8, total: Option<u8>, of: &str, unit: &str) -> String {
-    total.map_or_else(
-        || format!("{have} {unit}"),
-        |total| format!("{have} {of} {total} {unit}"),
-    )
+    total.map_or_else(|| format!("{have} {unit}"), |total| format!("{have} {of} {total} {unit}"))
 }
 
 /// A domain may be longer than a platform's name, and an address cut short is none.

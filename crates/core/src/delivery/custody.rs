@@ -12,7 +12,7 @@ use super::letters::{HOPS_MAX, carry, taken};
 use super::{Change, Offer, Rows};
 use crate::input::{LinkError, ReplyTo};
 use crate::node::Node;
-use crate::record::{Stored, delete_row, get_node, key, restore_row, put_node};
+use crate::record::{Stored, delete_row, get_node, key, put_node, restore_row};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 
@@ -55,11 +55,7 @@ impl Stored for Row {}
 
 impl Row {
     fn copy(&self) -> Copy {
-        Copy {
-            from: self.from,
-            bytes: self.envelope.len(),
-            budget: self.budget,
-        }
+        Copy { from: self.from, bytes: self.envelope.len(), budget: self.budget }
     }
 }
 
@@ -158,11 +154,8 @@ pub(super) fn spread_targets(node: &Node, recipient: &NodeId, not: &[NodeId], co
 pub(crate) fn on_custody(node: &Node, tx: &mut Tx<'_>, recipient: NodeId) -> Run {
     let Some(copies) = node.delivery.copies.get(&recipient) else { return Ok(()) };
     let now = tx.now();
-    let under_way = |id: &EnvelopeId| {
-        node.delivery.offers.contains_key(&(recipient, *id))
-    };
-    let due: Vec<EnvelopeId> =
-        copies.keys().filter(|id| !under_way(id)).take(OFFERS_PER_RUN).copied().collect();
+    let under_way = |id: &EnvelopeId| node.delivery.offers.contains_key(&(recipient, *id));
+    let due: Vec<EnvelopeId> = copies.keys().filter(|id| !under_way(id)).take(OFFERS_PER_RUN).copied().collect();
     tx.prefetch(due.iter().map(|id| key::custody(&recipient, id)))?;
     for id in due {
         let copy_key = key::custody(&recipient, &id);

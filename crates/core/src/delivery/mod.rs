@@ -59,15 +59,9 @@ pub(crate) enum Offer {
     /// A leg's, to a custodian.
     Spray,
     /// A letter of our own (a receipt, a question): stored if it finds no way.
-    Letter {
-        recipient: NodeId,
-        envelope: Vec<u8>,
-        expires: Timestamp,
-    },
+    Letter { recipient: NodeId, envelope: Vec<u8>, expires: Timestamp },
     /// A custody copy, on to its recipient or to another custodian.
-    Copy {
-        recipient: NodeId,
-    },
+    Copy { recipient: NodeId },
 }
 
 /// How delivery's memory changes.

@@ -13,8 +13,8 @@ use super::{Change, letters};
 use crate::command::MessageOutcome;
 use crate::egress;
 use crate::ingress;
-use crate::locator;
 use crate::input::Follow;
+use crate::locator;
 use crate::node::Node;
 use crate::record::{get_node, key, put_node};
 use crate::timer::Timer;
@@ -103,14 +103,7 @@ pub(crate) fn on_receipt(node: &Node, tx: &mut Tx<'_>, from: NodeId, receipt: &R
     }
 }
 
-fn accepted(
-    node: &Node,
-    tx: &mut Tx<'_>,
-    from: NodeId,
-    message: MessageId,
-    auth_key: &[u8; 32],
-    ad: &[u8; 32],
-) -> Run {
+fn accepted(node: &Node, tx: &mut Tx<'_>, from: NodeId, message: MessageId, auth_key: &[u8; 32], ad: &[u8; 32]) -> Run {
     let Some(held) = node.delivery.held.get(&message) else { return Ok(()) };
     let Some(mut outbox) = get_node::<Outbox>(node, tx, &key::outbox(&message))? else { return Ok(()) };
     if outbox.stage != Stage::Held {

@@ -16,7 +16,7 @@ use crate::egress;
 use crate::input::Follow;
 use crate::locator::{self, Candidate, Lookup};
 use crate::node::Node;
-use crate::record::{delete_row, get_node, key, restore_row, put_node};
+use crate::record::{delete_row, get_node, key, put_node, restore_row};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 

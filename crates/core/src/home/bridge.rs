@@ -2,8 +2,8 @@
 
 use relaymesh_protocol::bridge_content::BridgeContent;
 use relaymesh_protocol::content::{Content, PlatformContent, ServiceType, split_image};
-use relaymesh_protocol::payload::{BridgePayload, Payload, PlatformPayload};
 use relaymesh_protocol::ids::Language;
+use relaymesh_protocol::payload::{BridgePayload, Payload, PlatformPayload};
 use relaymesh_protocol::platform::Platform;
 use relaymesh_protocol::sms_text::Notice;
 
@@ -139,8 +139,8 @@ fn plan_bridge(
     let domain = node.config().bridge_domain.as_ref().ok_or(Misfit::Platform)?;
     let number = incoming.number.as_ref().ok_or(Misfit::Account)?;
     let image_len = usize::from(incoming.image.unwrap_or(0));
-    let (mail, image) = BridgeContent::parse_with_image(payload.version, plaintext, image_len)
-        .map_err(|_| Misfit::Content)?;
+    let (mail, image) =
+        BridgeContent::parse_with_image(payload.version, plaintext, image_len).map_err(|_| Misfit::Content)?;
     let receivers = [&mail.to, &mail.cc, &mail.bcc];
     let count: usize = receivers.iter().map(|list| list.split(',').filter(|a| !a.trim().is_empty()).count()).sum();
     if count == 0 || count > RECIPIENTS_MAX {

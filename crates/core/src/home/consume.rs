@@ -71,15 +71,8 @@ fn take(node: &Node, tx: &mut Tx<'_>, from: NodeId, submission: &Submission, num
     let route = submission.route.clone();
     match &submission.cargo {
         Cargo::Whole { payload, image } => {
-            let incoming = Incoming {
-                from,
-                message: submission.message,
-                payload,
-                image: *image,
-                route,
-                number,
-                submission,
-            };
+            let incoming =
+                Incoming { from, message: submission.message, payload, image: *image, route, number, submission };
             consume(node, tx, &incoming)
         }
         Cargo::Parts(set) => assemble(node, tx, from, submission, number, set),
@@ -272,7 +265,8 @@ fn opened_by(
     if !known {
         bridge::register(node, tx, incoming, &mut entity, payload.language())?;
     }
-    let advanced = Session { ratchet: opened.session.to_vec(), ad: session.ad, client: session.client, kid: session.kid };
+    let advanced =
+        Session { ratchet: opened.session.to_vec(), ad: session.ad, client: session.client, kid: session.kid };
     entity.put(node, tx, slot.0, &slot.1, &advanced)?;
     if slot.0 == BRIDGE {
         sessions::used(node, tx, &mut entity, &slot.1)?;

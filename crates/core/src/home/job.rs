@@ -121,9 +121,7 @@ impl JobContent {
                 body: body.clone().into(),
                 image: private(image),
             },
-            Self::Message { to, text } => {
-                PublishContent::Message { to: to.clone().into(), text: text.clone().into() }
-            }
+            Self::Message { to, text } => PublishContent::Message { to: to.clone().into(), text: text.clone().into() },
         })
     }
 }

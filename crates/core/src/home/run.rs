@@ -270,11 +270,8 @@ fn refreshed(
 ) -> Run {
     match result {
         Ok(json) => {
-            let token = Token {
-                platform: job.platform.clone(),
-                account: job.account.clone(),
-                json: json.reveal().to_owned(),
-            };
+            let token =
+                Token { platform: job.platform.clone(), account: job.account.clone(), json: json.reveal().to_owned() };
             entity.put(node, tx, TOKEN, &token_key(&job.platform, &job.account), &token)?;
             tx.follow(Follow::RunJob(*message));
             Ok(())

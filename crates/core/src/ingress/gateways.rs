@@ -10,7 +10,7 @@ use crate::command::{Code, Door, GatewayRow, OperatorCommand, OperatorReply, Pri
 use crate::input::ReplyTo;
 use crate::limit::Bucket;
 use crate::node::Node;
-use crate::record::{Scope, Stored, delete_row, key, restore_row, put_node};
+use crate::record::{Scope, Stored, delete_row, key, put_node, restore_row};
 use crate::tx::{Run, Tx};
 
 /// SMS that one gateway client may bring at once: a phone that comes back on line after a cut.
@@ -167,7 +167,8 @@ fn add(
 
 fn remove(node: &Node, tx: &mut Tx<'_>, name: &str) -> Run<OperatorReply> {
     let found = node.ingress.gateways().find(|(_, gateway)| gateway.name == name).map(|(id, _)| *id);
-    let id = found.ok_or_else(|| Refusal::new(Code::NotFound, "no gateway client of that name; see `relaymesh gateway list`"))?;
+    let id = found
+        .ok_or_else(|| Refusal::new(Code::NotFound, "no gateway client of that name; see `relaymesh gateway list`"))?;
     delete_row(tx, key::gateway(&id))?;
     tx.then(Change::GatewayGone(id));
     Ok(OperatorReply::Done { message: "removed; its URL answers 404 from now on".to_owned() })

@@ -160,7 +160,9 @@ fn sender(text: &Private, gateway: Option<&Gateway>) -> Result<E164, Refusal> {
 /// What a payload is routed by.
 fn lookup(payload: &Payload, sender: Option<&E164>) -> Result<Lookup, Refusal> {
     let number = || {
-        sender.cloned().ok_or_else(|| Refusal::new(Code::InvalidArgument, "a payload without device ID needs its sender"))
+        sender
+            .cloned()
+            .ok_or_else(|| Refusal::new(Code::InvalidArgument, "a payload without device ID needs its sender"))
     };
     Ok(match (payload, payload.device_id()) {
         (Payload::Bridge(bridge), _) => {

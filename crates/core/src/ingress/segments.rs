@@ -5,20 +5,20 @@ use std::time::Duration;
 
 use relaymesh_protocol::detect::parse_text;
 use relaymesh_protocol::ids::{E164, Language, MessageId, Timestamp};
-use relaymesh_protocol::sms_text::Notice;
 use relaymesh_protocol::segment::Segment;
 use relaymesh_protocol::segment::assembly::{Progress, SEGMENT_TTL, Set};
+use relaymesh_protocol::sms_text::Notice;
 use serde::{Deserialize, Serialize};
 
 use super::{Origin, gateways, take_message};
+use crate::batch::Key;
 use crate::command::{Code, Door, Refusal, Reply, Submitted};
 use crate::delivery::{self, Cargo, Outbox, Stage};
 use crate::egress;
 use crate::input::ReplyTo;
 use crate::locator::Lookup;
 use crate::node::Node;
-use crate::batch::Key;
-use crate::record::{Stored, delete_row, get_node, key, restore_row, put_node};
+use crate::record::{Stored, delete_row, get_node, key, put_node, restore_row};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 
@@ -52,15 +52,9 @@ fn place(node: &Node, sender: &E164, session: u8) -> [u8; 16] {
 }
 
 /// Takes one segment: durable, then answered; the last one makes a message.
-pub(super) fn take(
-    node: &Node,
-    tx: &mut Tx<'_>,
-    reply: ReplyTo,
-    door: Door,
-    origin: &Origin,
-    segment: Segment,
-) -> Run {
-    let sender = origin.sender.clone().ok_or_else(|| Refusal::new(Code::InvalidArgument, "a segment needs its sender"))?;
+pub(super) fn take(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, door: Door, origin: &Origin, segment: Segment) -> Run {
+    let sender =
+        origin.sender.clone().ok_or_else(|| Refusal::new(Code::InvalidArgument, "a segment needs its sender"))?;
     let (session, now) = (segment.session, tx.now());
     let hash = place(node, &sender, session);
     let mut row = get_node::<Row>(node, tx, &key::segments(&hash))?.unwrap_or_else(|| Row {

@@ -11,7 +11,7 @@ use super::{Change, NumberKind};
 use crate::batch::Key;
 use crate::membership::Member;
 use crate::node::Node;
-use crate::record::{Stored, key, restore_row, put_node};
+use crate::record::{Stored, key, put_node, restore_row};
 use crate::tx::{Run, Tx};
 
 /// A tag is asked for again after this.

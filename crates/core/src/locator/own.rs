@@ -15,7 +15,7 @@ use crate::batch::Key;
 use crate::node::Node;
 use crate::record::index;
 use crate::record::vault::{ACCOUNT, Account};
-use crate::record::{Entity, Scope, Stored, get_node, key, restore_row, put_node};
+use crate::record::{Entity, Scope, Stored, get_node, key, put_node, restore_row};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 

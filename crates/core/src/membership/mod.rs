@@ -222,7 +222,8 @@ impl State {
     /// # Errors
     /// When none or more than one is named so.
     pub fn find_instance(&self, text: &str) -> Result<InstanceId, Refusal> {
-        let named = self.facts.instances().map(|instance| (instance.id, instance.name.as_str(), instance.id.to_string()));
+        let named =
+            self.facts.instances().map(|instance| (instance.id, instance.name.as_str(), instance.id.to_string()));
         peers::find("instance", text, named)
     }
 
@@ -342,7 +343,8 @@ fn take<'b>(node: &Node, tx: &mut Tx<'_>, facts: impl Iterator<Item = &'b [u8]>)
 impl State {
     /// Spares the signature check for what is held already.
     fn has_bytes(&self, bytes: &[u8]) -> bool {
-        let known = Held::stored(bytes).and_then(|held| self.facts.get(&held.fact.subject()).map(|known| known.bytes == bytes));
+        let known =
+            Held::stored(bytes).and_then(|held| self.facts.get(&held.fact.subject()).map(|known| known.bytes == bytes));
         known.unwrap_or(false)
     }
 }
@@ -363,7 +365,8 @@ fn put_facts(node: &Node, tx: &mut Tx<'_>, facts: Vec<Held>) -> Run {
 
 /// Sends facts to every connected member at once; who is not connected hears of them by comparing.
 fn push(node: &Node, tx: &mut Tx<'_>, facts: &[Held], not: Option<NodeId>) {
-    let peers: Vec<NodeId> = node.membership.connected.iter().filter(|peer| node.membership.is_member(peer)).copied().collect();
+    let peers: Vec<NodeId> =
+        node.membership.connected.iter().filter(|peer| node.membership.is_member(peer)).copied().collect();
     for peer in peers.into_iter().filter(|peer| Some(*peer) != not).take(gossip::PUSH_PEERS_MAX) {
         let facts = facts.iter().map(|held| ByteBuf::from(held.bytes.clone())).collect();
         gossip::ask(tx, peer, gossip::What::Push { rest: Vec::new() }, Request::Facts(facts));

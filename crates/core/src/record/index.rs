@@ -3,8 +3,8 @@
 use relaymesh_protocol::ids::EntityId;
 use serde::{Deserialize, Serialize};
 
-use super::sealed::{Scope, Stored, get_node, put_node};
 use super::key;
+use super::sealed::{Scope, Stored, get_node, put_node};
 use crate::node::Node;
 use crate::tx::{Run, Tx};
 

@@ -240,7 +240,14 @@ impl Entity {
     ///
     /// # Errors
     /// When the entity is busy.
-    pub fn seal_apart<T: Stored>(&mut self, node: &Node, tx: &mut Tx<'_>, table: u8, record: &[u8], value: &T) -> Run<Vec<u8>> {
+    pub fn seal_apart<T: Stored>(
+        &mut self,
+        node: &Node,
+        tx: &mut Tx<'_>,
+        table: u8,
+        record: &[u8],
+        value: &T,
+    ) -> Run<Vec<u8>> {
         self.count(tx)?;
         let table_key = node.crypto().table_key(&self.key, table);
         let aad = RecordAad { shard: node.id(), table, entity: self.id, record, counter: self.head.counter };

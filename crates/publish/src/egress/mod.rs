@@ -60,10 +60,7 @@ struct Rules {
 
 impl From<Config> for Rules {
     fn from(config: Config) -> Self {
-        Self {
-            any_port: config.allow_private,
-            private_addresses: config.allow_private,
-        }
+        Self { any_port: config.allow_private, private_addresses: config.allow_private }
     }
 }
 
@@ -138,11 +135,7 @@ impl Client {
             return Err(SetupError::NoProvider);
         }
         let follow = Policy::custom(move |attempt| follow(attempt, rules));
-        Ok(Self {
-            rules,
-            reads: build(rules, &lookup, follow)?,
-            changes: build(rules, &lookup, Policy::none())?,
-        })
+        Ok(Self { rules, reads: build(rules, &lookup, follow)?, changes: build(rules, &lookup, Policy::none())? })
     }
 
     /// Parses a URL and checks that this client would open it.
@@ -153,26 +146,15 @@ impl Client {
     /// Sends one request. Dropping the future closes the connection; the request may have arrived.
     pub async fn send(&self, request: Request) -> Result<Answer, EgressError> {
         let url = self.validate(&request.url)?;
-        let client = if request.follow {
-            &self.reads
-        } else {
-            &self.changes
-        };
+        let client = if request.follow { &self.reads } else { &self.changes };
         let ready = write(client, url, request)?;
         let response = ready.send().await.map_err(|error| classify(&error))?;
         Ok(read(response).await)
     }
 }
 
-fn build(
-    rules: Rules,
-    lookup: &Arc<dyn Lookup>,
-    redirects: Policy,
-) -> Result<reqwest::Client, SetupError> {
-    let guarded = resolve::Guarded {
-        lookup: Arc::clone(lookup),
-        rules,
-    };
+fn build(rules: Rules, lookup: &Arc<dyn Lookup>, redirects: Policy) -> Result<reqwest::Client, SetupError> {
+    let guarded = resolve::Guarded { lookup: Arc::clone(lookup), rules };
     reqwest::Client::builder()
         .user_agent(USER_AGENT)
         .no_proxy()
@@ -198,11 +180,7 @@ fn follow(attempt: Attempt<'_>, rules: Rules) -> reqwest::redirect::Action {
     }
 }
 
-fn write(
-    client: &reqwest::Client,
-    url: Url,
-    request: Request,
-) -> Result<reqwest::RequestBuilder, EgressError> {
+fn write(client: &reqwest::Client, url: Url, request: Request) -> Result<reqwest::RequestBuilder, EgressError> {
     let mut ready = match request.method {
         Method::Get => client.get(url),
         Method::Post => client.post(url),
@@ -220,9 +198,7 @@ fn write(
 
 fn form(part: FilePart) -> Result<multipart::Form, EgressError> {
     let file = multipart::Part::bytes(part.data).file_name(part.filename);
-    let file = file
-        .mime_str(&part.mimetype)
-        .map_err(|_| EgressError::Build)?;
+    let file = file.mime_str(&part.mimetype).map_err(|_| EgressError::Build)?;
     Ok(multipart::Form::new().part(part.field, file))
 }
 
@@ -246,12 +222,7 @@ async fn read(mut response: Response) -> Answer {
     let retry_after_ms = retry_after_ms(header("retry-after"));
     let status = response.status().as_u16();
     let body = read_body(&mut response).await;
-    Answer {
-        status,
-        content_type,
-        retry_after_ms,
-        body,
-    }
+    Answer { status, content_type, retry_after_ms, body }
 }
 
 async fn read_body(response: &mut Response) -> Result<Zeroizing<Vec<u8>>, EgressError> {

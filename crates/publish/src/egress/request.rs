@@ -62,13 +62,7 @@ impl Request {
     /// A request without headers and body.
     pub fn new(method: Method, url: impl Into<String>) -> Self {
         let follow = method == Method::Get;
-        Self {
-            method,
-            url: url.into(),
-            headers: Vec::new(),
-            body: Body::Empty,
-            follow,
-        }
+        Self { method, url: url.into(), headers: Vec::new(), body: Body::Empty, follow }
     }
 
     /// Takes a redirect as the answer even of a `GET`: for one that changes something.
@@ -89,8 +83,7 @@ impl Request {
 
     /// Adds a header. One that HTTP does not allow makes `send` fail before anything is sent.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.headers
-            .push((name.into(), Zeroizing::new(value.into())));
+        self.headers.push((name.into(), Zeroizing::new(value.into())));
         self
     }
 
@@ -102,10 +95,7 @@ impl Request {
     /// `Authorization: Basic …`
     pub fn basic(self, user: &str, password: &str) -> Self {
         let pair = Zeroizing::new(format!("{user}:{password}"));
-        self.header(
-            "authorization",
-            format!("Basic {}", STANDARD.encode(pair.as_bytes())),
-        )
+        self.header("authorization", format!("Basic {}", STANDARD.encode(pair.as_bytes())))
     }
 
     /// A body of a declared content type.
@@ -124,10 +114,7 @@ impl Request {
     pub fn form(self, fields: &[(&str, &str)]) -> Self {
         let mut encoder = url::form_urlencoded::Serializer::new(String::new());
         encoder.extend_pairs(fields);
-        self.body(
-            "application/x-www-form-urlencoded",
-            encoder.finish().into_bytes(),
-        )
+        self.body("application/x-www-form-urlencoded", encoder.finish().into_bytes())
     }
 
     /// A multipart body with one file.
@@ -178,11 +165,7 @@ pub(super) fn retry_after_ms(header: Option<&str>) -> Option<u64> {
 /// The media type without its parameters.
 pub(super) fn media_type(header: Option<&str>) -> String {
     let text = header.unwrap_or_default();
-    text.split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase()
+    text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 #[cfg(test)]
@@ -192,10 +175,7 @@ mod tests {
     #[test]
     fn retry_after_reads_seconds_and_is_capped() {
         assert_eq!(retry_after_ms(Some(" 3 ")), Some(3000));
-        assert_eq!(
-            retry_after_ms(Some("99999999999999999")),
-            Some(RETRY_AFTER_MAX_MS)
-        );
+        assert_eq!(retry_after_ms(Some("99999999999999999")), Some(RETRY_AFTER_MAX_MS));
         assert_eq!(retry_after_ms(Some("Wed, 21 Oct 2026 07:28:00 GMT")), None);
         assert_eq!(retry_after_ms(None), None);
     }

@@ -13,13 +13,8 @@ use tokio::net::TcpListener;
 use super::resolve::keep_allowed;
 use super::*;
 
-const STRICT: Rules = Rules {
-    any_port: false,
-    private_addresses: false,
-};
-const LOCAL: Config = Config {
-    allow_private: true,
-};
+const STRICT: Rules = Rules { any_port: false, private_addresses: false };
+const LOCAL: Config = Config { allow_private: true };
 
 fn provider() {
     // A second installation fails, which is as good.
@@ -45,16 +40,11 @@ const FRIENDLY: &[&str] = &[
 
 #[test]
 fn hostile_urls_are_refused() {
-    let lines = HOSTILE
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with("# "));
+    let lines = HOSTILE.lines().filter(|line| !line.is_empty() && !line.starts_with("# "));
     let mut opened = Vec::new();
     let mut count = 0;
     for line in lines {
-        let text = line
-            .replace("\\t", "\t")
-            .replace("\\n", "\n")
-            .replace("\\0", "\0");
+        let text = line.replace("\\t", "\t").replace("\\n", "\n").replace("\\0", "\0");
         count += 1;
         if target::check(&text, STRICT).is_ok() {
             opened.push(line);
@@ -76,14 +66,8 @@ fn local_mode_opens_local_servers_but_no_other_scheme_and_no_user_info() {
     let local = LOCAL.into();
     assert!(target::check("http://127.0.0.1:8080/x", local).is_ok());
     assert!(target::check("http://localhost:1/x", local).is_ok());
-    assert_eq!(
-        target::check("file:///etc/passwd", local),
-        Err(UrlError::Scheme)
-    );
-    assert_eq!(
-        target::check("http://a:b@127.0.0.1/", local),
-        Err(UrlError::UserInfo)
-    );
+    assert_eq!(target::check("file:///etc/passwd", local), Err(UrlError::Scheme));
+    assert_eq!(target::check("http://a:b@127.0.0.1/", local), Err(UrlError::UserInfo));
 }
 
 proptest! {
@@ -125,10 +109,8 @@ struct Rebinding {
 impl Lookup for Rebinding {
     fn lookup(&self, _host: &str) -> Looking {
         let global: IpAddr = self.global.parse().unwrap();
-        let inside: Vec<IpAddr> = ["127.0.0.1", "::1", "::ffff:127.0.0.1", "0.0.0.0"]
-            .iter()
-            .map(|text| text.parse().unwrap())
-            .collect();
+        let inside: Vec<IpAddr> =
+            ["127.0.0.1", "::1", "::ffff:127.0.0.1", "0.0.0.0"].iter().map(|text| text.parse().unwrap()).collect();
         let mut both = inside.clone();
         both.push(global);
         let answers = [inside.clone(), vec![global], inside, both];
@@ -167,9 +149,7 @@ fn ok_answer(body: &str) -> String {
 }
 
 fn redirect_to(url: &str) -> String {
-    format!(
-        "HTTP/1.1 302 Found\r\nlocation: {url}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-    )
+    format!("HTTP/1.1 302 Found\r\nlocation: {url}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
 }
 
 #[tokio::test]
@@ -177,17 +157,9 @@ async fn a_rebinding_resolver_never_leads_to_a_local_address() {
     provider();
     let (address, connections) = server(ok_answer("inside")).await;
     // Any port, so that the listener could be reached; the address filter is all that protects it.
-    let rules = Rules {
-        any_port: true,
-        private_addresses: false,
-    };
+    let rules = Rules { any_port: true, private_addresses: false };
     // 192.0.9.1 is global by number and dropped or unreachable from a test machine.
-    let lookup = || {
-        Arc::new(Rebinding {
-            asked: AtomicUsize::new(0),
-            global: "192.0.9.1",
-        })
-    };
+    let lookup = || Arc::new(Rebinding { asked: AtomicUsize::new(0), global: "192.0.9.1" });
     let client = Client::with_rules(rules, lookup()).unwrap();
     let url = format!("http://rebind.example.org:{}/", address.port());
     let tries = (0..8).map(|_| {
@@ -195,18 +167,12 @@ async fn a_rebinding_resolver_never_leads_to_a_local_address() {
         tokio::spawn(async move { client.send(Request::get(url)).await })
     });
     for handle in tries.collect::<Vec<_>>() {
-        assert_eq!(
-            handle.await.unwrap().unwrap_err(),
-            EgressError::NotConnected
-        );
+        assert_eq!(handle.await.unwrap().unwrap_err(), EgressError::NotConnected);
     }
     assert_eq!(connections.load(Ordering::SeqCst), 0);
 
     // The same resolver without the filter reaches it: the test can fail.
-    let open = Rules {
-        any_port: true,
-        private_addresses: true,
-    };
+    let open = Rules { any_port: true, private_addresses: true };
     let client = Client::with_rules(open, lookup()).unwrap();
     assert_eq!(client.send(Request::get(url)).await.unwrap().status, 200);
     assert_eq!(connections.load(Ordering::SeqCst), 1);
@@ -217,30 +183,19 @@ async fn a_redirect_to_the_inside_is_not_followed() {
     provider();
     let (inside, connections) = server(ok_answer("inside")).await;
     let to = |host: &str| format!("http://{host}:{}/", inside.port());
-    let targets = [
-        to("127.0.0.1"),
-        to("[::1]"),
-        to("2130706433"),
-        "file:///etc/passwd".into(),
-    ];
+    let targets = [to("127.0.0.1"), to("[::1]"), to("2130706433"), "file:///etc/passwd".into()];
     for target in targets {
         let (outside, _) = server(redirect_to(&target)).await;
         // The first hop is reached through the resolver; the redirect rules are the strict ones.
         let follow = Policy::custom(|attempt| follow(attempt, STRICT));
-        let lookup: Arc<dyn Lookup> = Arc::new(Rebinding {
-            asked: AtomicUsize::new(0),
-            global: "192.0.9.1",
-        });
+        let lookup: Arc<dyn Lookup> = Arc::new(Rebinding { asked: AtomicUsize::new(0), global: "192.0.9.1" });
         let mut client = Client::new(LOCAL).unwrap();
         client.reads = build(LOCAL.into(), &lookup, follow).unwrap();
         let url = format!("http://out.example.org:{}/", outside.port());
         // What is no http address at all is not even tried: the redirect itself is the answer.
         match client.send(Request::get(url)).await {
             Err(error) => assert_eq!(error, EgressError::Redirect, "{target}"),
-            Ok(answer) => assert_eq!(
-                (answer.status, target.as_str()),
-                (302, "file:///etc/passwd")
-            ),
+            Ok(answer) => assert_eq!((answer.status, target.as_str()), (302, "file:///etc/passwd")),
         }
     }
     assert_eq!(connections.load(Ordering::SeqCst), 0);
@@ -257,10 +212,7 @@ async fn reads_follow_two_redirects_and_changes_follow_none() {
     let get = |address| client.send(Request::get(format!("http://{address}/")));
     assert_eq!(get(first).await.unwrap().body.unwrap().as_slice(), b"end");
     assert_eq!(get(zeroth).await.unwrap_err(), EgressError::Redirect);
-    let posted = client
-        .send(Request::post(format!("http://{second}/")))
-        .await
-        .unwrap();
+    let posted = client.send(Request::post(format!("http://{second}/"))).await.unwrap();
     assert_eq!(posted.status, 302);
     let once = Request::get(format!("http://{second}/")).no_redirects();
     assert_eq!(client.send(once).await.unwrap().status, 302);
@@ -274,36 +226,20 @@ async fn a_flood_is_cut_at_the_limit() {
     let (floods, _) = server(ok_answer(&format!("{exact}y"))).await;
     let client = Client::new(LOCAL).unwrap();
     let get = |address| client.send(Request::get(format!("http://{address}/")));
-    assert_eq!(
-        get(fits).await.unwrap().body.unwrap().len(),
-        ANSWER_BYTES_MAX
-    );
-    assert_eq!(
-        get(floods).await.unwrap().body.unwrap_err(),
-        EgressError::TooLong
-    );
+    assert_eq!(get(fits).await.unwrap().body.unwrap().len(), ANSWER_BYTES_MAX);
+    assert_eq!(get(floods).await.unwrap().body.unwrap_err(), EgressError::TooLong);
 }
 
 #[tokio::test]
 async fn not_connected_and_no_answer_are_told_apart() {
     provider();
     let client = Client::new(LOCAL).unwrap();
-    let closed = TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let error = client
-        .send(Request::post(format!("http://{closed}/")))
-        .await
-        .unwrap_err();
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let error = client.send(Request::post(format!("http://{closed}/"))).await.unwrap_err();
     assert!(error == EgressError::NotConnected && error.nothing_sent());
 
     let (cuts, _) = server(String::new()).await;
-    let error = client
-        .send(Request::post(format!("http://{cuts}/")))
-        .await
-        .unwrap_err();
+    let error = client.send(Request::post(format!("http://{cuts}/"))).await.unwrap_err();
     assert!(error == EgressError::NoAnswer && !error.nothing_sent());
 }
 
@@ -318,10 +254,7 @@ async fn a_name_without_addresses_and_a_resolver_that_hangs_mean_not_connected()
     provider();
     let client = Client::with_lookup(Config::default(), Arc::new(Hanging)).unwrap();
     let began = Instant::now();
-    let error = client
-        .send(Request::get("https://example.org/"))
-        .await
-        .unwrap_err();
+    let error = client.send(Request::get("https://example.org/")).await.unwrap_err();
     assert_eq!(error, EgressError::NotConnected);
     assert!(began.elapsed() < Duration::from_secs(7));
 }

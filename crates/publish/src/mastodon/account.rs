@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 use super::{Mastodon, SCOPES};
 use crate::egress::{Answer, Request};
 use crate::oauth::{
-    Account, Authorization, AuthorizationQuery, Exchange, Fresh, OAuthError, STATE_BYTES_MAX,
-    Token, challenge, refused, unanswered,
+    Account, Authorization, AuthorizationQuery, Exchange, Fresh, OAuthError, STATE_BYTES_MAX, Token, challenge,
+    refused, unanswered,
 };
 
 /// Longest account name that we take from an instance, in bytes; Mastodon's own limit is 30.
@@ -31,16 +31,10 @@ struct Credentials {
 
 impl Mastodon {
     /// The consent page, with a fresh verifier and, if the app brought none, a fresh state.
-    pub fn authorization_url(
-        &self,
-        query: &AuthorizationQuery<'_>,
-    ) -> Result<Authorization, OAuthError> {
+    pub fn authorization_url(&self, query: &AuthorizationQuery<'_>) -> Result<Authorization, OAuthError> {
         self.check_redirect(query.redirect_url)?;
         let fresh = Fresh::from_random(query.random);
-        let state = query
-            .state
-            .filter(|state| !state.is_empty())
-            .unwrap_or(&fresh.state);
+        let state = query.state.filter(|state| !state.is_empty()).unwrap_or(&fresh.state);
         if state.len() > STATE_BYTES_MAX {
             return Err(OAuthError::Invalid("state is longer than 1024 bytes"));
         }
@@ -79,16 +73,10 @@ impl Mastodon {
         let token_json = token.to_json();
         check_scopes(&token)?;
         match self.userinfo(&token_json).await {
-            Ok(identifier) => Ok(Account {
-                identifier,
-                token_json,
-            }),
+            Ok(identifier) => Ok(Account { identifier, token_json }),
             Err(error) => {
                 if self.revoke(&token_json).await.is_err() {
-                    tracing::warn!(
-                        platform = "mastodon",
-                        "a token without a name was not revoked"
-                    );
+                    tracing::warn!(platform = "mastodon", "a token without a name was not revoked");
                 }
                 Err(error)
             }
@@ -96,11 +84,7 @@ impl Mastodon {
     }
 
     /// A rotated token, where the instance gives refresh tokens at all (Mastodon itself does not).
-    pub async fn refresh(
-        &self,
-        token_json: &str,
-        now_s: u64,
-    ) -> Result<Zeroizing<String>, OAuthError> {
+    pub async fn refresh(&self, token_json: &str, now_s: u64) -> Result<Zeroizing<String>, OAuthError> {
         let old = parse(token_json)?;
         let refresh = old.refresh().ok_or(OAuthError::NotOffered)?;
         let fields = [("grant_type", "refresh_token"), ("refresh_token", refresh)];
@@ -124,11 +108,7 @@ impl Mastodon {
             let request = Request::post(self.url("/oauth/revoke")).form(&[token, hint, id, secret]);
             answer = self.client.send(request).await.map_err(unanswered)?;
         }
-        if answer.is_success() {
-            Ok(())
-        } else {
-            Err(refused(&answer))
-        }
+        if answer.is_success() { Ok(()) } else { Err(refused(&answer)) }
     }
 
     /// `name@instance`. Asks the OpenID endpoint first, then the client API, which is all that
@@ -138,23 +118,16 @@ impl Mastodon {
         let access = token.access().unwrap_or_default();
         if let Ok(answer) = self.get("/oauth/userinfo", access).await
             && answer.is_success()
-            && let Some(name) = answer
-                .json::<UserInfo>()
-                .and_then(|i| name(&i.preferred_username))
+            && let Some(name) = answer.json::<UserInfo>().and_then(|i| name(&i.preferred_username))
         {
             return Ok(self.identifier(&name));
         }
-        let answer = self
-            .get("/api/v1/accounts/verify_credentials", access)
-            .await?;
+        let answer = self.get("/api/v1/accounts/verify_credentials", access).await?;
         if !answer.is_success() {
             return Err(refused(&answer));
         }
         let credentials = answer.json::<Credentials>().ok_or(OAuthError::Unknown)?;
-        let given = credentials
-            .username
-            .or(credentials.acct)
-            .unwrap_or_default();
+        let given = credentials.username.or(credentials.acct).unwrap_or_default();
         let name = name(&given).ok_or(OAuthError::Unknown)?;
         Ok(self.identifier(&name))
     }
@@ -178,17 +151,10 @@ impl Mastodon {
     }
 
     fn check_redirect(&self, redirect_url: &str) -> Result<(), OAuthError> {
-        if self
-            .config
-            .redirect_urls
-            .iter()
-            .any(|known| known == redirect_url)
-        {
+        if self.config.redirect_urls.iter().any(|known| known == redirect_url) {
             return Ok(());
         }
-        Err(OAuthError::Invalid(
-            "redirect_url is not one of the platform's redirect_urls",
-        ))
+        Err(OAuthError::Invalid("redirect_url is not one of the platform's redirect_urls"))
     }
 }
 
@@ -202,11 +168,7 @@ fn check_scopes(token: &Token) -> Result<(), OAuthError> {
         return Ok(());
     };
     let has = |scope: &str| granted.contains(&scope) || granted.contains(&"write");
-    if has("write:statuses") && has("write:media") {
-        Ok(())
-    } else {
-        Err(OAuthError::Scopes)
-    }
+    if has("write:statuses") && has("write:media") { Ok(()) } else { Err(OAuthError::Scopes) }
 }
 
 /// The local part of an account name, if it is one: it becomes part of texts that are split at

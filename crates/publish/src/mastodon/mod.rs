@@ -75,9 +75,7 @@ impl Config {
 
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("mastodon::Config")
-            .field("base_url", &self.base_url)
-            .finish_non_exhaustive()
+        f.debug_struct("mastodon::Config").field("base_url", &self.base_url).finish_non_exhaustive()
     }
 }
 
@@ -123,12 +121,7 @@ impl Mastodon {
             return Err(ConfigError::NoClient);
         }
         let base = url[..Position::BeforePath].to_owned();
-        Ok(Self {
-            config,
-            base,
-            instance: instance(&url),
-            client,
-        })
+        Ok(Self { config, base, instance: instance(&url), client })
     }
 
     /// How the apps list it.
@@ -165,9 +158,7 @@ impl Mastodon {
 
     fn as_client(&self, path: &str, fields: &[(&str, &str)]) -> Request {
         let secret = self.config.client_secret.expose();
-        Request::post(self.url(path))
-            .basic(&self.config.client_id, secret)
-            .form(fields)
+        Request::post(self.url(path)).basic(&self.config.client_id, secret).form(fields)
     }
 }
 
@@ -187,26 +178,13 @@ mod tests {
 
     #[test]
     fn configuration_is_checked() {
-        let make = |base, private| {
-            Mastodon::new(Config::new(base, "id", "secret"), client(private)).map(|m| m.instance)
-        };
-        assert_eq!(
-            make("https://mastodon.social", false).unwrap(),
-            "mastodon.social"
-        );
-        assert_eq!(
-            make("https://mastodon.social:443/", false).unwrap(),
-            "mastodon.social"
-        );
+        let make =
+            |base, private| Mastodon::new(Config::new(base, "id", "secret"), client(private)).map(|m| m.instance);
+        assert_eq!(make("https://mastodon.social", false).unwrap(), "mastodon.social");
+        assert_eq!(make("https://mastodon.social:443/", false).unwrap(), "mastodon.social");
         assert_eq!(make("http://127.0.0.1:81", true).unwrap(), "127.0.0.1:81");
-        assert_eq!(
-            make("https://a.example.org/x", true).unwrap_err(),
-            ConfigError::Path
-        );
-        assert!(matches!(
-            make("http://a.org", false),
-            Err(ConfigError::BaseUrl(_))
-        ));
+        assert_eq!(make("https://a.example.org/x", true).unwrap_err(), ConfigError::Path);
+        assert!(matches!(make("http://a.org", false), Err(ConfigError::BaseUrl(_))));
         let empty = Mastodon::new(Config::new("https://a.org", "", "s"), client(false));
         assert_eq!(empty.unwrap_err(), ConfigError::NoClient);
     }

@@ -40,18 +40,10 @@ impl Mastodon {
         let token = self.check(request)?;
         let access = token.access().unwrap_or_default();
         let uploading = self.upload_all(&request.media, access);
-        let too_slow = SendError::Retry {
-            why: Class::Media,
-            retry_after_ms: None,
-        };
-        let media_ids = tokio::time::timeout(UPLOADS_TIMEOUT, uploading)
-            .await
-            .map_err(|_| too_slow)??;
-        let status = NewStatus {
-            status: &request.text,
-            in_reply_to_id: request.in_reply_to.as_deref(),
-            media_ids: &media_ids,
-        };
+        let too_slow = SendError::Retry { why: Class::Media, retry_after_ms: None };
+        let media_ids = tokio::time::timeout(UPLOADS_TIMEOUT, uploading).await.map_err(|_| too_slow)??;
+        let status =
+            NewStatus { status: &request.text, in_reply_to_id: request.in_reply_to.as_deref(), media_ids: &media_ids };
         let post = Request::post(self.url("/api/v1/statuses"))
             .bearer(access)
             .header("idempotency-key", request.idempotency_key.as_str())
@@ -76,14 +68,9 @@ impl Mastodon {
 
     /// The token is only ever shown to the instance that issued it.
     fn check(&self, request: &PartRequest) -> Result<Token, SendError> {
-        let instance = request
-            .account
-            .rsplit_once('@')
-            .map(|(_, instance)| instance);
+        let instance = request.account.rsplit_once('@').map(|(_, instance)| instance);
         if instance != Some(self.instance.as_str()) {
-            return Err(SendError::Invalid(
-                "the account belongs to another instance",
-            ));
+            return Err(SendError::Invalid("the account belongs to another instance"));
         }
         if request.media.len() > MEDIA_MAX {
             return Err(SendError::Invalid("more than four files in one part"));
@@ -93,13 +80,10 @@ impl Mastodon {
         }
         let key = request.idempotency_key.as_str();
         if !(1..=KEY_BYTES_MAX).contains(&key.len()) || !key.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(SendError::Invalid(
-                "the idempotency key is empty, too long or not ascii",
-            ));
+            return Err(SendError::Invalid("the idempotency key is empty, too long or not ascii"));
         }
-        Token::parse(&request.token_json).ok_or(SendError::Invalid(
-            "the stored token is damaged; connect the account again",
-        ))
+        Token::parse(&request.token_json)
+            .ok_or(SendError::Invalid("the stored token is damaged; connect the account again"))
     }
 
     async fn upload_all(&self, files: &[Media], access: &str) -> Result<Vec<String>, SendError> {
@@ -117,9 +101,7 @@ impl Mastodon {
             mimetype: media.mimetype.clone(),
             data: media.data.clone(),
         };
-        let request = Request::post(self.url("/api/v2/media"))
-            .bearer(access)
-            .file(part);
+        let request = Request::post(self.url("/api/v2/media")).bearer(access).file(part);
         let answer = self.client.send(request).await.map_err(before_post)?;
         let id = media_answer(&answer)?;
         if answer.status == 202 {
@@ -140,10 +122,7 @@ impl Mastodon {
                 _ => return Err(not_posted(refusal(&answer))),
             }
         }
-        Err(SendError::Retry {
-            why: Class::Media,
-            retry_after_ms: None,
-        })
+        Err(SendError::Retry { why: Class::Media, retry_after_ms: None })
     }
 }
 
@@ -153,10 +132,7 @@ fn media_answer(answer: &Answer) -> Result<String, SendError> {
         return Err(not_posted(refusal(answer)));
     }
     let id = answer.json::<Made>().and_then(|made| id_text(&made.id));
-    id.ok_or(SendError::Retry {
-        why: Class::Media,
-        retry_after_ms: None,
-    })
+    id.ok_or(SendError::Retry { why: Class::Media, retry_after_ms: None })
 }
 
 /// Servers write ids as strings; some write numbers.
@@ -167,9 +143,7 @@ fn id_text(id: &Value) -> Option<String> {
         _ => return None,
     };
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':');
-    let sound = (1..=256).contains(&text.len())
-        && text.bytes().all(allowed)
-        && !text.bytes().all(|b| b == b'.');
+    let sound = (1..=256).contains(&text.len()) && text.bytes().all(allowed) && !text.bytes().all(|b| b == b'.');
     sound.then_some(text)
 }
 
@@ -182,35 +156,22 @@ fn posted(result: Result<Answer, EgressError>) -> Result<Sent, SendError> {
     }
     let made = answer.json::<Made>().ok_or(SendError::Unknown)?;
     let remote_id = id_text(&made.id).ok_or(SendError::Unknown)?;
-    Ok(Sent::Posted {
-        remote_id,
-        url: made.url,
-    })
+    Ok(Sent::Posted { remote_id, url: made.url })
 }
 
 fn refusal(answer: &Answer) -> SendError {
     match retry_class(answer.status) {
-        Some(why) => SendError::Retry {
-            why,
-            retry_after_ms: answer.retry_after_ms,
-        },
+        Some(why) => SendError::Retry { why, retry_after_ms: answer.retry_after_ms },
         None if answer.status == 504 => SendError::Unknown,
         None if answer.status == 401 => SendError::Unauthorized,
-        None => SendError::Refused {
-            status: answer.status,
-        },
+        None => SendError::Refused { status: answer.status },
     }
 }
 
 fn unsent(error: EgressError) -> SendError {
     match error {
-        EgressError::NotConnected => SendError::Retry {
-            why: Class::Connect,
-            retry_after_ms: None,
-        },
-        EgressError::Url(_) | EgressError::Build => {
-            SendError::Invalid("the request cannot be written as http")
-        }
+        EgressError::NotConnected => SendError::Retry { why: Class::Connect, retry_after_ms: None },
+        EgressError::Url(_) | EgressError::Build => SendError::Invalid("the request cannot be written as http"),
         EgressError::NoAnswer | EgressError::TooLong | EgressError::Redirect => SendError::Unknown,
     }
 }
@@ -222,10 +183,7 @@ fn before_post(error: EgressError) -> SendError {
 
 fn not_posted(error: SendError) -> SendError {
     match error {
-        SendError::Unknown => SendError::Retry {
-            why: Class::Media,
-            retry_after_ms: None,
-        },
+        SendError::Unknown => SendError::Retry { why: Class::Media, retry_after_ms: None },
         other => other,
     }
 }

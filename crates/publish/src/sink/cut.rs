@@ -45,13 +45,7 @@ impl Listener for CutListener {
         let (stream, addr) = Listener::accept(&mut self.0).await;
         // Small answers must not wait for the peer's acknowledgement; without it all still works.
         let _ = stream.set_nodelay(true);
-        (
-            CutStream {
-                stream,
-                cutter: Cutter::default(),
-            },
-            addr,
-        )
+        (CutStream { stream, cutter: Cutter::default() }, addr)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -65,21 +59,13 @@ pub(super) struct CutStream {
 }
 
 impl AsyncRead for CutStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for CutStream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.cutter.check()?;
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }

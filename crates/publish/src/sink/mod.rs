@@ -97,16 +97,10 @@ impl Sink {
         let router = routes::router(Arc::clone(&shared));
         let service = router.into_make_service_with_connect_info::<Cutter>();
         let until = Arc::clone(&shared);
-        let server = axum::serve(CutListener(listener), service)
-            .with_graceful_shutdown(async move { until.closed().await });
+        let server =
+            axum::serve(CutListener(listener), service).with_graceful_shutdown(async move { until.closed().await });
         let task = tokio::spawn(async move { server.await });
-        Ok(SinkHandle {
-            url: format!("http://{addr}"),
-            addr,
-            shared,
-            close,
-            task,
-        })
+        Ok(SinkHandle { url: format!("http://{addr}"), addr, shared, close, task })
     }
 }
 
@@ -148,10 +142,7 @@ impl SinkHandle {
     pub fn approve(&self, authorization_url: &str, account: &str) -> Option<String> {
         let url = url::Url::parse(authorization_url).ok()?;
         let query = url.query_pairs().into_owned().collect();
-        self.shared
-            .state()
-            .authorize(&query, account, now_ms())
-            .ok()
+        self.shared.state().authorize(&query, account, now_ms()).ok()
     }
 
     /// The posts kept so far, oldest first.
@@ -166,11 +157,7 @@ impl SinkHandle {
 
     /// From now on each of the next `times` requests meets `fault`.
     pub fn fault(&self, fault: Fault, times: u32) {
-        let mut slot = self
-            .shared
-            .fault
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.shared.fault.lock().unwrap_or_else(PoisonError::into_inner);
         *slot = (times > 0).then_some((fault, times));
     }
 
@@ -199,10 +186,7 @@ impl SinkHandle {
     pub async fn shutdown(self) {
         self.close.send_replace(true);
         let mut task = self.task;
-        if tokio::time::timeout(SHUTDOWN_WAIT, &mut task)
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(SHUTDOWN_WAIT, &mut task).await.is_err() {
             task.abort();
         }
     }
@@ -210,8 +194,6 @@ impl SinkHandle {
 
 /// Milliseconds since the Unix epoch.
 fn now_ms() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -38,18 +38,13 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/oauth/userinfo", get(userinfo))
         .route("/oauth/revoke", post(revoke))
         .route("/api/v1/apps", post(apps))
-        .route(
-            "/api/v1/accounts/verify_credentials",
-            get(verify_credentials),
-        )
+        .route("/api/v1/accounts/verify_credentials", get(verify_credentials))
         .route("/api/v1/statuses", post(statuses))
         .route("/api/v2/media", post(media))
         .route("/api/v1/media/{id}", get(media_state))
         .layer(from_fn_with_state(Arc::clone(&shared), faulty));
     let listing = Router::new().route("/posts", get(listing));
-    api.merge(listing)
-        .layer(DefaultBodyLimit::max(UPLOAD_BYTES_MAX))
-        .with_state(shared)
+    api.merge(listing).layer(DefaultBodyLimit::max(UPLOAD_BYTES_MAX)).with_state(shared)
 }
 
 async fn faulty(
@@ -60,10 +55,7 @@ async fn faulty(
 ) -> Response {
     match shared.take_fault() {
         None => next.run(request).await,
-        Some(Fault::Status {
-            code,
-            retry_after_s,
-        }) => refusal(code, retry_after_s),
+        Some(Fault::Status { code, retry_after_s }) => refusal(code, retry_after_s),
         Some(Fault::Hang) => {
             shared.closed().await;
             StatusCode::SERVICE_UNAVAILABLE.into_response()
@@ -93,9 +85,7 @@ fn refusal(code: u16, retry_after_s: Option<u64>) -> Response {
     let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (status, Json(json!({ "error": "as told" }))).into_response();
     if let Some(seconds) = retry_after_s {
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, seconds.into());
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
     response
 }
@@ -106,16 +96,12 @@ fn error(status: StatusCode, text: &str) -> Response {
 
 /// The fields of a form or JSON body; anything else gives none.
 fn fields(headers: &HeaderMap, body: &[u8]) -> Map<String, Value> {
-    let declared = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
+    let declared = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if declared.is_some_and(|text| text.starts_with("application/json")) {
         return serde_json::from_slice(body).unwrap_or_default();
     }
     let pairs = url::form_urlencoded::parse(body);
-    pairs
-        .map(|(name, value)| (name.into_owned(), Value::String(value.into_owned())))
-        .collect()
+    pairs.map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))).collect()
 }
 
 fn texts(fields: Map<String, Value>) -> Fields {
@@ -151,10 +137,7 @@ fn authorize(shared: &Shared, query: &Fields) -> Response {
     let account = query.get("login").map_or(DEFAULT_ACCOUNT, String::as_str);
     let named = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     if !(1..=30).contains(&account.len()) || !account.bytes().all(named) {
-        return error(
-            StatusCode::BAD_REQUEST,
-            "login must be 1 to 30 letters, digits or _",
-        );
+        return error(StatusCode::BAD_REQUEST, "login must be 1 to 30 letters, digits or _");
     }
     let result = shared.state().authorize(query, account, now_ms());
     match result {
@@ -168,20 +151,13 @@ fn authorize(shared: &Shared, query: &Fields) -> Response {
 fn client(shared: &Shared, headers: &HeaderMap, form: &Fields) -> Option<String> {
     let (id, secret) = match basic(headers) {
         Some(pair) => pair,
-        None => (
-            form.get("client_id")?.clone(),
-            form.get("client_secret")?.clone(),
-        ),
+        None => (form.get("client_id")?.clone(), form.get("client_secret")?.clone()),
     };
     shared.state().is_client(&id, &secret).then_some(id)
 }
 
 fn basic(headers: &HeaderMap) -> Option<(String, String)> {
-    let value = headers
-        .get(header::AUTHORIZATION)?
-        .to_str()
-        .ok()?
-        .strip_prefix("Basic ")?;
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Basic ")?;
     let pair = String::from_utf8(STANDARD.decode(value).ok()?).ok()?;
     let (id, secret) = pair.split_once(':')?;
     Some((id.to_owned(), secret.to_owned()))
@@ -204,25 +180,15 @@ async fn revoke(State(shared): Server, headers: HeaderMap, body: Bytes) -> Respo
     if client(&shared, &headers, &form).is_none() {
         return error(StatusCode::FORBIDDEN, "unauthorized_client");
     }
-    shared
-        .state()
-        .revoke(form.get("token").map(String::as_str).unwrap_or_default());
+    shared.state().revoke(form.get("token").map(String::as_str).unwrap_or_default());
     Json(json!({})).into_response()
 }
 
 fn account(shared: &Shared, headers: &HeaderMap) -> Result<String, Box<Response>> {
-    let value = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
-    let token = value
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .unwrap_or_default();
+    let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = value.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
     let state = shared.state();
-    let status = if state.userinfo_hidden {
-        StatusCode::UNPROCESSABLE_ENTITY
-    } else {
-        StatusCode::UNAUTHORIZED
-    };
+    let status = if state.userinfo_hidden { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::UNAUTHORIZED };
     let invalid = || error(status, "The access token is invalid");
     state.account(token).ok_or_else(|| Box::new(invalid()))
 }
@@ -267,27 +233,16 @@ async fn statuses(State(shared): Server, headers: HeaderMap, body: Bytes) -> Res
 fn draft(headers: &HeaderMap, body: &[u8]) -> Option<Draft> {
     let form = fields(headers, body);
     let text = |name: &str| form.get(name).and_then(Value::as_str).map(str::to_owned);
-    let ids = form
-        .get("media_ids")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
+    let ids = form.get("media_ids").and_then(Value::as_array).into_iter().flatten();
     let media_ids: Vec<String> = ids.filter_map(Value::as_str).map(str::to_owned).collect();
     let status = text("status").unwrap_or_default();
     let empty = status.trim().is_empty() && media_ids.is_empty();
     if empty || status.chars().count() > POST_CHARS_MAX || media_ids.len() > 4 {
         return None;
     }
-    let key = headers
-        .get("idempotency-key")
-        .and_then(|value| value.to_str().ok());
+    let key = headers.get("idempotency-key").and_then(|value| value.to_str().ok());
     let key = key.map(str::to_owned);
-    Some(Draft {
-        status,
-        key,
-        in_reply_to_id: text("in_reply_to_id"),
-        media_ids,
-    })
+    Some(Draft { status, key, in_reply_to_id: text("in_reply_to_id"), media_ids })
 }
 
 fn write_log(shared: &Shared, post: &Post) {
@@ -309,11 +264,7 @@ async fn media(State(shared): Server, headers: HeaderMap, mut form: Multipart) -
     while let Ok(Some(field)) = form.next_field().await {
         if field.name() == Some("file") && field.bytes().await.is_ok_and(|b| !b.is_empty()) {
             let (id, ready) = shared.state().upload();
-            let status = if ready {
-                StatusCode::OK
-            } else {
-                StatusCode::ACCEPTED
-            };
+            let status = if ready { StatusCode::OK } else { StatusCode::ACCEPTED };
             return (status, Json(json!({ "id": id, "type": "image" }))).into_response();
         }
     }
@@ -322,11 +273,7 @@ async fn media(State(shared): Server, headers: HeaderMap, mut form: Multipart) -
 
 async fn media_state(State(shared): Server, Path(id): Path<String>) -> Response {
     let ready = shared.state().look_at_media();
-    let status = if ready {
-        StatusCode::OK
-    } else {
-        StatusCode::PARTIAL_CONTENT
-    };
+    let status = if ready { StatusCode::OK } else { StatusCode::PARTIAL_CONTENT };
     (status, Json(json!({ "id": id, "type": "image" }))).into_response()
 }
 

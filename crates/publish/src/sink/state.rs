@@ -117,13 +117,7 @@ impl State {
             media_polls: 0,
         };
         let secret = state.word("secret");
-        state.apps.insert(
-            DEFAULT_CLIENT.into(),
-            App {
-                secret,
-                redirects: Vec::new(),
-            },
-        );
+        state.apps.insert(DEFAULT_CLIENT.into(), App { secret, redirects: Vec::new() });
         state
     }
 
@@ -140,10 +134,7 @@ impl State {
     }
 
     pub(super) fn default_client(&self) -> (String, String) {
-        (
-            DEFAULT_CLIENT.to_owned(),
-            self.apps[DEFAULT_CLIENT].secret.clone(),
-        )
+        (DEFAULT_CLIENT.to_owned(), self.apps[DEFAULT_CLIENT].secret.clone())
     }
 
     /// A new registration: client id and secret.
@@ -152,13 +143,7 @@ impl State {
             return None;
         }
         let (id, secret) = (self.word("client"), self.word("secret"));
-        self.apps.insert(
-            id.clone(),
-            App {
-                secret: secret.clone(),
-                redirects,
-            },
-        );
+        self.apps.insert(id.clone(), App { secret: secret.clone(), redirects });
         Some((id, secret))
     }
 
@@ -167,17 +152,9 @@ impl State {
     }
 
     /// The consent page's "yes": the address to send the person to.
-    pub(super) fn authorize(
-        &mut self,
-        query: &Fields,
-        account: &str,
-        now: u64,
-    ) -> Result<String, &'static str> {
+    pub(super) fn authorize(&mut self, query: &Fields, account: &str, now: u64) -> Result<String, &'static str> {
         let field = |name: &str| query.get(name).map(String::as_str).unwrap_or_default();
-        let app = self
-            .apps
-            .get(field("client_id"))
-            .ok_or("unknown client_id")?;
+        let app = self.apps.get(field("client_id")).ok_or("unknown client_id")?;
         let redirect = field("redirect_uri");
         if !app.redirects.is_empty() && !app.redirects.iter().any(|known| known == redirect) {
             return Err("redirect_uri is not registered");
@@ -199,18 +176,8 @@ impl State {
         }
         let account = account.to_owned();
         let at = now + self.ahead_ms;
-        self.codes
-            .retain(|_, code| at.saturating_sub(code.at) <= CODE_MS);
-        self.codes.insert(
-            code,
-            Code {
-                account,
-                client,
-                redirect,
-                challenge,
-                at,
-            },
-        );
+        self.codes.retain(|_, code| at.saturating_sub(code.at) <= CODE_MS);
+        self.codes.insert(code, Code { account, client, redirect, challenge, at });
         Ok(url.into())
     }
 
@@ -220,9 +187,7 @@ impl State {
         let account = match field("grant_type") {
             "authorization_code" => {
                 let code = self.codes.remove(field("code"))?;
-                let proven = code
-                    .challenge
-                    .is_none_or(|c| c == challenge(field("code_verifier")));
+                let proven = code.challenge.is_none_or(|c| c == challenge(field("code_verifier")));
                 let fresh = (now + self.ahead_ms).saturating_sub(code.at) <= CODE_MS;
                 let same = code.client == client && code.redirect == field("redirect_uri");
                 (proven && fresh && same).then_some(code.account)?

@@ -17,10 +17,7 @@ pub const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4A
 
 pub fn client() -> Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::new(egress::Config {
-        allow_private: true,
-    })
-    .unwrap()
+    Client::new(egress::Config { allow_private: true }).unwrap()
 }
 
 pub async fn sink() -> (SinkHandle, Adapter) {

@@ -39,12 +39,7 @@ impl TryRng for Recorded {
     }
 
     fn try_fill_bytes(&mut self, dst: &mut [u8]) -> Result<(), Infallible> {
-        dst.copy_from_slice(
-            &self
-                .0
-                .pop_front()
-                .expect("a key was drawn where none may be"),
-        );
+        dst.copy_from_slice(&self.0.pop_front().expect("a key was drawn where none may be"));
         Ok(())
     }
 }

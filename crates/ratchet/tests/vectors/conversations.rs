@@ -10,16 +10,12 @@ const NOW_MS: u64 = 1_750_000_000_000;
 
 /// The state as upstream had it. Upstream keeps skipped keys in no order that matters, so both sides are sorted.
 fn recorded_state(record: &Value) -> StateV1 {
-    let skipped = record["MKSKIPPED"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|key| SkippedV1 {
-            dh: array(&key["dh"]),
-            n: number(&key["n"]),
-            key: array(&key["mk"]),
-            stored_at_ms: NOW_MS,
-        });
+    let skipped = record["MKSKIPPED"].as_array().unwrap().iter().map(|key| SkippedV1 {
+        dh: array(&key["dh"]),
+        n: number(&key["n"]),
+        key: array(&key["mk"]),
+        stored_at_ms: NOW_MS,
+    });
     sorted(StateV1 {
         our_secret: array(&record["DHs"]["priv"]),
         our_public: array(&record["DHs"]["pub"]),
@@ -52,21 +48,13 @@ fn step(session: &Session, step: &Value) -> Session {
             let sent = session.encrypt(&bytes(&step["plaintext"]), &ad).unwrap();
             assert_eq!(sent, block(&step["framed"]));
             assert_eq!(sent.header().encode(), array(&step["header"]));
-            assert_eq!(
-                (sent.header().pn, sent.header().n),
-                (number(&step["pn"]), number(&step["n"]))
-            );
-            assert_eq!(
-                [sent.ciphertext(), sent.mac()].concat(),
-                bytes(&step["ciphertext_mac"])
-            );
+            assert_eq!((sent.header().pn, sent.header().n), (number(&step["pn"]), number(&step["n"])));
+            assert_eq!([sent.ciphertext(), sent.mac()].concat(), bytes(&step["ciphertext_mac"]));
             session
         }
         "decrypt" => {
             let mut rng = Recorded::keys(optional(&step["new_dh_priv"]));
-            let opened = session
-                .decrypt(&block(&step["framed"]), &ad, NOW_MS, &mut rng)
-                .unwrap();
+            let opened = session.decrypt(&block(&step["framed"]), &ad, NOW_MS, &mut rng).unwrap();
             assert_eq!(opened.plaintext.as_slice(), bytes(&step["plaintext"]));
             assert!(rng.is_used_up(), "a new chain is answered with a new key");
             opened.session
@@ -79,12 +67,8 @@ fn replay(record: &Value) -> usize {
     let name = text(&record["name"]);
     let publish = Publish::of(record);
     let first_key = array(&record["alice_after_init"]["DHs"]["priv"]);
-    let mut client = Session::alice(
-        &publish.shared,
-        publish.server.public(),
-        &mut Recorded::keys([first_key]),
-    )
-    .unwrap();
+    let mut client =
+        Session::alice(&publish.shared, publish.server.public(), &mut Recorded::keys([first_key])).unwrap();
     let mut server = Session::bob(&publish.server, &publish.shared);
     assert_state(&client, &record["alice_after_init"], name);
     assert_state(&server, &record["bob_after_init"], name);
@@ -97,21 +81,15 @@ fn replay(record: &Value) -> usize {
             other => panic!("unknown actor {other}"),
         };
         *session = step(session, recorded);
-        assert_state(
-            session,
-            &recorded["state_after"],
-            &format!("{name}, step {index}, {}", recorded["id"]),
-        );
+        assert_state(session, &recorded["state_after"], &format!("{name}, step {index}, {}", recorded["id"]));
     }
     steps.len()
 }
 
 #[test]
 fn conversations() {
-    let steps: Vec<(&str, usize)> = records("conversations", 4)
-        .iter()
-        .map(|record| (text(&record["name"]), replay(record)))
-        .collect();
+    let steps: Vec<(&str, usize)> =
+        records("conversations", 4).iter().map(|record| (text(&record["name"]), replay(record))).collect();
     assert_eq!(
         steps,
         [
@@ -128,10 +106,7 @@ fn negative(name: &str, upstream: &[&str]) -> Vec<Result<(), DecryptError>> {
     let group = &VECTORS["negative"];
     let cases = group["cases"].as_array().unwrap();
     assert_eq!(cases.len(), 5);
-    let case = cases
-        .iter()
-        .find(|case| text(&case["name"]).starts_with(name))
-        .expect("the case is recorded");
+    let case = cases.iter().find(|case| text(&case["name"]).starts_with(name)).expect("the case is recorded");
     assert_eq!(case["upstream_result"], serde_json::json!(upstream));
 
     let publish = Publish::of(group);
@@ -169,18 +144,12 @@ fn negative_101_skipped() {
 
 #[test]
 fn negative_flipped_mac() {
-    assert_eq!(
-        negative("bit flipped in MAC", &["ValueError: MAC check failed"]),
-        [Err(DecryptError::Unauthentic)]
-    );
+    assert_eq!(negative("bit flipped in MAC", &["ValueError: MAC check failed"]), [Err(DecryptError::Unauthentic)]);
 }
 
 #[test]
 fn negative_wrong_ad() {
-    assert_eq!(
-        negative("wrong AD", &["ValueError: MAC check failed"]),
-        [Err(DecryptError::Unauthentic)]
-    );
+    assert_eq!(negative("wrong AD", &["ValueError: MAC check failed"]), [Err(DecryptError::Unauthentic)]);
 }
 
 /// Upstream derives the next key for a number that lies behind the chain and then reports a bad MAC. We say what it is, so that
@@ -196,22 +165,12 @@ fn differs_replay_is_named_consumed() {
 fn differs_empty_plaintext_under_a_skipped_key_is_a_success() {
     let publish = Publish::of(&VECTORS["negative"]);
     let ad = publish.server.public().0;
-    let mut client = Session::alice(
-        &publish.shared,
-        publish.server.public(),
-        &mut Recorded::keys([[7; 32]]),
-    )
-    .unwrap();
+    let mut client = Session::alice(&publish.shared, publish.server.public(), &mut Recorded::keys([[7; 32]])).unwrap();
     let empty = client.encrypt(b"", &ad).unwrap();
     let second = client.encrypt(b"second", &ad).unwrap();
     let server = Session::bob(&publish.server, &publish.shared);
-    let opened = server
-        .decrypt(&second, &ad, NOW_MS, &mut Recorded::keys([[8; 32]]))
-        .unwrap();
-    let opened = opened
-        .session
-        .decrypt(&empty, &ad, NOW_MS, &mut Recorded::nothing())
-        .unwrap();
+    let opened = server.decrypt(&second, &ad, NOW_MS, &mut Recorded::keys([[8; 32]])).unwrap();
+    let opened = opened.session.decrypt(&empty, &ad, NOW_MS, &mut Recorded::nothing()).unwrap();
     assert!(opened.plaintext.is_empty());
     assert_eq!(opened.session.skipped_len(), 0);
 }

@@ -7,14 +7,8 @@ use serde_json::Value;
 use crate::{array, pair, records, text};
 
 fn device_secret(record: &Value) -> SharedSecret {
-    let client = pair(
-        &record["client_device_id_priv"],
-        &record["client_device_id_pub"],
-    );
-    let server = pair(
-        &record["server_device_id_priv"],
-        &record["server_device_id_pub"],
-    );
+    let client = pair(&record["client_device_id_priv"], &record["client_device_id_pub"]);
+    let server = pair(&record["server_device_id_priv"], &record["server_device_id_pub"]);
     let shared = agree(server.secret(), &client.public()).unwrap();
     assert_eq!(shared, agree(client.secret(), &server.public()).unwrap());
     assert_eq!(shared.as_bytes(), &array(&record["device_id_shared"]));
@@ -24,20 +18,10 @@ fn device_secret(record: &Value) -> SharedSecret {
 #[test]
 fn device_ids() {
     for record in records("device_id", 4) {
-        let client = pair(
-            &record["client_device_id_priv"],
-            &record["client_device_id_pub"],
-        );
-        let id = device_id(
-            &device_secret(record),
-            text(&record["identifier_text"]),
-            &client.public(),
-        );
+        let client = pair(&record["client_device_id_priv"], &record["client_device_id_pub"]);
+        let id = device_id(&device_secret(record), text(&record["identifier_text"]), &client.public());
         assert_eq!(id, array(&record["device_id_bytes_in_payload"]));
-        assert_eq!(
-            hex::encode(id),
-            text(&record["device_id_hex_string_used_by_vault"])
-        );
+        assert_eq!(hex::encode(id), text(&record["device_id_hex_string_used_by_vault"]));
     }
 }
 
@@ -54,22 +38,13 @@ fn long_lived_tokens() {
 
         let opened = llt::open(&shared, &field).unwrap();
         assert_eq!((opened.eid, opened.minted_at_s), (eid, now_s));
-        assert_eq!(
-            opened.plaintext.as_str(),
-            text(&record["fernet_plaintext_text"])
-        );
+        assert_eq!(opened.plaintext.as_str(), text(&record["fernet_plaintext_text"]));
 
         let presented = text(&record["client_presents_text"]);
-        assert_eq!(
-            llt::split_eid(presented).unwrap(),
-            (eid, text(&record["jwt_text"]))
-        );
+        assert_eq!(llt::split_eid(presented).unwrap(), (eid, text(&record["jwt_text"])));
         let expiry = record["jwt_claims"]["exp"].as_u64().unwrap();
         assert_eq!(llt::verify(&shared, presented, now_s), Ok(eid));
         assert_eq!(llt::verify(&shared, presented, expiry - 1), Ok(eid));
-        assert_eq!(
-            llt::verify(&shared, presented, expiry),
-            Err(VerifyError::Expired)
-        );
+        assert_eq!(llt::verify(&shared, presented, expiry), Err(VerifyError::Expired));
     }
 }

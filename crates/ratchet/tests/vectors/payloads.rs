@@ -20,24 +20,13 @@ fn round_trip(session: &Value, first: &Block, fresh: [u8; 32]) -> (Session, Sess
     let publish = Publish::of(session);
     let ad = publish.server.public().0;
     let server = Session::bob(&publish.server, &publish.shared);
-    let opened = server
-        .decrypt(first, &ad, NOW_MS, &mut Recorded::keys([fresh]))
-        .unwrap();
+    let opened = server.decrypt(first, &ad, NOW_MS, &mut Recorded::keys([fresh])).unwrap();
     assert_eq!(opened.header, *first.header());
     assert!(verify_auth(opened.auth_key.as_bytes(), &ad, first));
-    assert!(!verify_auth(
-        opened.auth_key.as_bytes(),
-        &publish.client.public().0,
-        first
-    ));
+    assert!(!verify_auth(opened.auth_key.as_bytes(), &publish.client.public().0, first));
 
     let key = drawn_private(&first.header().dh);
-    let mut client = Session::alice(
-        &publish.shared,
-        publish.server.public(),
-        &mut Recorded::keys([key]),
-    )
-    .unwrap();
+    let mut client = Session::alice(&publish.shared, publish.server.public(), &mut Recorded::keys([key])).unwrap();
     assert_eq!(client.encrypt(&opened.plaintext, &ad).unwrap(), *first);
     (client, opened.session, opened.plaintext.to_vec())
 }
@@ -45,11 +34,7 @@ fn round_trip(session: &Value, first: &Block, fresh: [u8; 32]) -> (Session, Sess
 #[test]
 fn platform_payload() {
     for record in records("platform_payload", 32) {
-        let (_, _, plaintext) = round_trip(
-            &record["session"],
-            &block(&record["ciphertext_block"]),
-            [0x42; 32],
-        );
+        let (_, _, plaintext) = round_trip(&record["session"], &block(&record["ciphertext_block"]), [0x42; 32]);
         assert_eq!(plaintext, bytes(&record["content"]));
     }
 }
@@ -57,11 +42,7 @@ fn platform_payload() {
 #[test]
 fn bridge_payload() {
     for record in records("bridge_payload", 12) {
-        let (_, _, plaintext) = round_trip(
-            &record["session"],
-            &block(&record["ciphertext_block"]),
-            [0x42; 32],
-        );
+        let (_, _, plaintext) = round_trip(&record["session"], &block(&record["ciphertext_block"]), [0x42; 32]);
         assert_eq!(plaintext, bytes(&record["content"]));
     }
 }
@@ -82,10 +63,7 @@ fn image_text() {
         let block = block_in(&bytes(&record["assembled_payload"]), 3, 6);
         let (_, _, plaintext) = round_trip(&record["session"], &block, [0x42; 32]);
         assert_eq!(plaintext, bytes(&record["plaintext"]));
-        assert_eq!(
-            plaintext,
-            [bytes(&record["image"]), bytes(&record["text_content"])].concat()
-        );
+        assert_eq!(plaintext, [bytes(&record["image"]), bytes(&record["text_content"])].concat());
     }
 }
 
@@ -98,9 +76,7 @@ fn reply() {
         let ad = Publish::of(&record["session"]).client.public().0;
         let reply = server.encrypt(&bytes(&record["plaintext"]), &ad).unwrap();
         assert_eq!(reply, block(&record["ciphertext_block"]));
-        let opened = client
-            .decrypt(&reply, &ad, NOW_MS, &mut Recorded::keys([[0x43; 32]]))
-            .unwrap();
+        let opened = client.decrypt(&reply, &ad, NOW_MS, &mut Recorded::keys([[0x43; 32]])).unwrap();
         assert_eq!(opened.plaintext.as_slice(), bytes(&record["plaintext"]));
     }
 }

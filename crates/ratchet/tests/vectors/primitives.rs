@@ -1,8 +1,7 @@
 //! Agreement, derivations, message encryption and header.
 
 use relaymesh_ratchet::{
-    ChainKey, Header, MessageKey, PublicKey, RootKey, SharedSecret, agree, derive_message_keys,
-    kdf, verify_auth,
+    ChainKey, Header, MessageKey, PublicKey, RootKey, SharedSecret, agree, derive_message_keys, kdf, verify_auth,
 };
 
 use crate::{array, bytes, number, pair, records};
@@ -22,10 +21,8 @@ fn x25519_agree() {
 #[test]
 fn kdf_rk() {
     for record in records("kdf_rk", 5) {
-        let (root, chain) = kdf::root(
-            &RootKey::from(array(&record["rk"])),
-            &SharedSecret::from(array(&record["dh_out"])),
-        );
+        let (root, chain) =
+            kdf::root(&RootKey::from(array(&record["rk"])), &SharedSecret::from(array(&record["dh_out"])));
         assert_eq!(root.as_bytes(), &array(&record["new_rk"]));
         assert_eq!(chain.as_bytes(), &array(&record["ck"]));
     }
@@ -56,30 +53,17 @@ fn encrypt() {
         header.n = u32::from_le_bytes(concat[36..40].try_into().unwrap());
 
         let block = keys.seal(&ad, &header, &bytes(&record["plaintext"]));
-        let wire = [
-            &[40, 0, 0, 0],
-            &concat[32..],
-            &bytes(&record["ciphertext_mac"]),
-        ]
-        .concat();
+        let wire = [&[40, 0, 0, 0], &concat[32..], &bytes(&record["ciphertext_mac"])].concat();
         assert_eq!(block.as_bytes(), wire);
         assert!(verify_auth(&array(&record["auth_key"]), &ad, &block));
-        assert_eq!(
-            keys.open(&ad, &block).unwrap().as_slice(),
-            bytes(&record["plaintext"])
-        );
+        assert_eq!(keys.open(&ad, &block).unwrap().as_slice(), bytes(&record["plaintext"]));
     }
 }
 
 #[test]
 fn header() {
     for record in records("header", 5) {
-        let header = Header::new(
-            number(&record["pn"]),
-            number(&record["n"]),
-            PublicKey(array(&record["dh"])),
-        )
-        .unwrap();
+        let header = Header::new(number(&record["pn"]), number(&record["n"]), PublicKey(array(&record["dh"]))).unwrap();
         assert_eq!(header.encode(), array(&record["serialized"]));
         assert_eq!(Header::parse(&bytes(&record["serialized"])), Ok(header));
     }

@@ -16,11 +16,7 @@ fn segments(letter: &str, count: usize, image_len: u16) -> Vec<Segment> {
 }
 
 fn whole(letter: &str, count: usize, image_len: u16) -> Assembly {
-    Assembly {
-        text: letter.repeat(count * CHUNK_CHARS),
-        image_len,
-        text_len: 10,
-    }
+    Assembly { text: letter.repeat(count * CHUNK_CHARS), image_len, text_len: 10 }
 }
 
 #[test]
@@ -30,23 +26,14 @@ fn segments_before_the_first_are_held() {
     parts.rotate_left(1);
     let steps: Vec<_> = parts.into_iter().map(|s| set.insert(s, START)).collect();
     let held = |have| Progress::Held { have, total: None };
-    assert_eq!(
-        steps,
-        [held(1), held(2), Progress::Complete(whole("A", 3, 5))]
-    );
+    assert_eq!(steps, [held(1), held(2), Progress::Complete(whole("A", 3, 5))]);
 }
 
 #[test]
 fn copies_change_nothing() {
     let mut set = Set::default();
     let part = segments("A", 2, 5).remove(0);
-    assert_eq!(
-        set.insert(part.clone(), START),
-        Progress::Held {
-            have: 1,
-            total: Some(2)
-        }
-    );
+    assert_eq!(set.insert(part.clone(), START), Progress::Held { have: 1, total: Some(2) });
     let before = set.clone();
     assert_eq!(set.insert(part, at(60)), Progress::Duplicate);
     assert_eq!(set, before);
@@ -60,14 +47,7 @@ fn a_new_first_segment_begins_a_new_image() {
     }
     let mut new = segments("B", 3, 6).into_iter();
     let progress = set.insert(new.next().unwrap(), at(3600));
-    assert_eq!(
-        progress,
-        Progress::Held {
-            have: 1,
-            total: Some(3)
-        },
-        "stale segments do not count"
-    );
+    assert_eq!(progress, Progress::Held { have: 1, total: Some(3) }, "stale segments do not count");
     set.insert(new.next().unwrap(), at(3605));
     let progress = set.insert(new.next().unwrap(), at(3610));
     assert_eq!(progress, Progress::Complete(whole("B", 3, 6)));
@@ -103,11 +83,7 @@ fn forged_segments_do_not_shut_out_the_real_ones() {
         }
         let found: Vec<_> = set.assemblies().collect();
         assert!(found.len() <= ASSEMBLIES_MAX);
-        assert_eq!(
-            found.first(),
-            Some(&whole("A", 7, 5)),
-            "{forged_per_number} forged"
-        );
+        assert_eq!(found.first(), Some(&whole("A", 7, 5)), "{forged_per_number} forged");
     }
 }
 
@@ -131,19 +107,11 @@ fn a_segment_forged_while_the_real_ones_arrive_leaves_a_combination_that_is_real
 fn a_flood_of_one_number_is_bounded() {
     let mut set = Set::default();
     for n in 0..50 {
-        let part = Segment {
-            session: 1,
-            part: Part::Later(3),
-            chunk: format!("A{n}"),
-        };
+        let part = Segment { session: 1, part: Part::Later(3), chunk: format!("A{n}") };
         set.insert(part, at(n));
     }
     assert_eq!(set.segments(1).count(), CANDIDATES_MAX);
-    let old = Segment {
-        session: 1,
-        part: Part::Later(3),
-        chunk: "old".to_owned(),
-    };
+    let old = Segment { session: 1, part: Part::Later(3), chunk: "old".to_owned() };
     assert_eq!(set.insert(old, START), Progress::Rejected(Reason::Crowded));
 }
 
@@ -151,11 +119,7 @@ fn a_flood_of_one_number_is_bounded() {
 fn the_set_is_bounded_and_the_newest_stay() {
     let mut set = Set::default();
     for number in 1..=254_u8 {
-        let part = Segment {
-            session: 1,
-            part: Part::Later(number),
-            chunk: "A".repeat(CHUNK_LETTERS_MAX),
-        };
+        let part = Segment { session: 1, part: Part::Later(number), chunk: "A".repeat(CHUNK_LETTERS_MAX) };
         set.insert(part, at(number.into()));
         assert!(set.letters() <= SET_LETTERS_MAX);
     }
@@ -187,11 +151,7 @@ fn a_day_later_all_is_gone() {
 #[test]
 fn chunks_of_no_or_too_many_letters_are_rejected() {
     for letters in [0, CHUNK_LETTERS_MAX + 1] {
-        let part = Segment {
-            session: 1,
-            part: Part::Later(1),
-            chunk: "A".repeat(letters),
-        };
+        let part = Segment { session: 1, part: Part::Later(1), chunk: "A".repeat(letters) };
         let progress = Set::default().insert(part, START);
         assert_eq!(progress, Progress::Rejected(Reason::Unsound));
     }
@@ -220,47 +180,24 @@ fn another_node_cannot_date_its_segments_into_the_future() {
 
 #[test]
 fn a_set_from_elsewhere_is_checked_when_it_is_read() {
-    let candidate = |at, head, chunk: &str| Candidate {
-        at: Timestamp(at),
-        head,
-        chunk: chunk.to_owned(),
-    };
+    let candidate = |at, head, chunk: &str| Candidate { at: Timestamp(at), head, chunk: chunk.to_owned() };
     let flood = (0..500).map(|n| candidate(n, None, &format!("A{n}")));
     let parts = [
         (0, vec![candidate(1, None, "A")]),
         (1, flood.collect()),
         (2, vec![]),
-        (
-            3,
-            vec![candidate(1, None, &"A".repeat(CHUNK_LETTERS_MAX + 1))],
-        ),
+        (3, vec![candidate(1, None, &"A".repeat(CHUNK_LETTERS_MAX + 1))]),
     ];
-    let hostile = Set {
-        parts: parts.into(),
-    };
+    let hostile = Set { parts: parts.into() };
     let read: Set = postcard::from_bytes(&postcard::to_stdvec(&hostile).unwrap()).unwrap();
     assert_eq!(read.parts.keys().collect::<Vec<_>>(), [&1]);
     assert_eq!(read.segments(1).count(), CANDIDATES_MAX);
 }
 
 fn any_set() -> impl Strategy<Value = Set> {
-    let head = (1..5_u8, 0..3_u16).prop_map(|(total, image_len)| Head {
-        total,
-        image_len,
-        text_len: 1,
-    });
-    let part = (0..5_u8, head).prop_map(|(n, head)| {
-        if n == 0 {
-            Part::First(head)
-        } else {
-            Part::Later(n)
-        }
-    });
-    let segment = (part, "[A-C]{1,2}").prop_map(|(part, chunk)| Segment {
-        session: 1,
-        part,
-        chunk,
-    });
+    let head = (1..5_u8, 0..3_u16).prop_map(|(total, image_len)| Head { total, image_len, text_len: 1 });
+    let part = (0..5_u8, head).prop_map(|(n, head)| if n == 0 { Part::First(head) } else { Part::Later(n) });
+    let segment = (part, "[A-C]{1,2}").prop_map(|(part, chunk)| Segment { session: 1, part, chunk });
     prop::collection::vec((segment, 0..2000_u64), 0..30).prop_map(|segments| {
         let mut set = Set::default();
         for (segment, second) in segments {
