@@ -32,11 +32,11 @@ struct Draft {
 }
 
 impl Draft {
-    fn new(n: u32, rng: &mut ChaCha20Rng) -> Result<Self> {
+    fn new(n: u32, account: String, rng: &mut ChaCha20Rng) -> Result<Self> {
         let number = format!("+2376{n:08}").parse().context("no number")?;
         let mut device = [0; 32];
         rng.fill_bytes(&mut device);
-        Ok(Self { number, account: account(n), device: DeviceId(device), keys: KeyPair::generate(rng) })
+        Ok(Self { number, account, device: DeviceId(device), keys: KeyPair::generate(rng) })
     }
 
     fn phone(self, server: PublicKey, rng: &mut ChaCha20Rng) -> Result<Phone> {
@@ -45,26 +45,24 @@ impl Draft {
     }
 }
 
-/// The account of a person.
-pub fn account(n: u32) -> String {
-    format!("user{n}@mastodon.test")
-}
-
 /// A phone whose home is nowhere.
 pub fn stray(n: u32, rng: &mut ChaCha20Rng) -> Result<Phone> {
     let server = KeyPair::generate(rng).public();
-    Draft::new(n, rng)?.phone(server, rng)
+    Draft::new(n, format!("user{n}@nowhere.test"), rng)?.phone(server, rng)
 }
 
-/// A phone whose home is `node`, and the records that make it so. `token` is the account's token at the platform.
-pub fn resident(
-    node: &Node,
-    n: u32,
-    token: &str,
-    now: Timestamp,
-    rng: &mut ChaCha20Rng,
-) -> Result<(Phone, Batch)> {
-    let draft = Draft::new(n, rng)?;
+/// An account at a platform.
+pub struct Membership {
+    /// Name and instance.
+    pub account: String,
+    /// What lets a node post there.
+    pub token: String,
+}
+
+/// A phone whose home is `node`, and the records that make it so.
+pub fn resident(node: &Node, n: u32, at: Membership, now: Timestamp, rng: &mut ChaCha20Rng) -> Result<(Phone, Batch)> {
+    let Membership { account, token } = at;
+    let draft = Draft::new(n, account, rng)?;
     let person = bench::Person {
         number: draft.number.clone(),
         device: draft.device,
@@ -81,8 +79,10 @@ pub fn resident(
 impl Phone {
     /// The SMS text of a post.
     pub fn compose(&mut self, text: &str) -> Result<String> {
-        let content =
-            PlatformContent { content: Content::Text { from: self.account.clone(), body: text.to_owned() }, tokens: None };
+        let content = PlatformContent {
+            content: Content::Text { from: self.account.clone(), body: text.to_owned() },
+            tokens: None,
+        };
         let plain = content.encode(PlatformVersion::V2)?;
         let block = self.session.encrypt(&plain, self.server.as_bytes())?;
         let payload = Payload::Platform(PlatformPayload {

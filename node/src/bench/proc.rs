@@ -10,7 +10,8 @@ const TICKS: f64 = 100.0;
 
 /// Resident memory in MiB.
 pub fn memory_mib(pid: u32) -> Result<f64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).context("the process is gone, or there is no /proc")?;
+    let status =
+        fs::read_to_string(format!("/proc/{pid}/status")).context("the process is gone, or there is no /proc")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
     let kib: f64 = line.trim().trim_end_matches("kB").trim().parse().context("no VmRSS")?;
     Ok(kib / 1024.0)

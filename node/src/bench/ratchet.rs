@@ -55,12 +55,11 @@ pub fn measure(scale: Scale, rows: &mut [Row]) -> Result<()> {
 
     let bare = Bare::new(&told)?;
     let per_round = scale.pick(50, 400);
-    let (with, bare_with) =
-        compare(per_round, || drop(black_box(open(&told.stored, &told.first))), || bare.step());
-    let (without, bare_without) =
-        compare(per_round, || drop(black_box(open(&after, &told.second))), || bare.message());
+    let (with, bare_with) = compare(per_round, || drop(black_box(open(&told.stored, &told.first))), || bare.step());
+    let (without, bare_without) = compare(per_round, || drop(black_box(open(&after, &told.second))), || bare.message());
     if let [row_without, row_with, ..] = rows {
-        let note = "stored session to stored session; baseline: HKDF-SHA512, HMAC-SHA256 and AES-256-CBC on the same bytes";
+        let note =
+            "stored session to stored session; baseline: HKDF-SHA512, HMAC-SHA256 and AES-256-CBC on the same bytes";
         row_without.set(without, Some(bare_without), note);
         let note = "baseline: the same, two X25519 agreements and a new key pair";
         row_with.set(with, Some(bare_with), note);
