@@ -24,7 +24,8 @@ use super::world::{Disk, START, World, config, keyring, restore};
 
 /// People who write.
 const PEOPLE: u32 = 256;
-/// Batches on their way to the disk at a time; the store's queue has room for them.
+/// Messages, or batches of the baseline, under way at a time: the store's queue has room for them, and so has each person's
+/// queue in the core.
 const IN_FLIGHT_MAX: usize = 512;
 /// The store is given up after so long without a word.
 const STORE_PATIENCE: Duration = Duration::from_secs(10);
@@ -180,11 +181,12 @@ impl Home {
 
     /// Takes all envelopes and comes back when each has led to a publication.
     fn take(&mut self, envelopes: Vec<Carried>) -> Result<()> {
-        let count = envelopes.len();
+        let (count, mut fed) = (envelopes.len(), 0);
         let mut envelopes = (1..).map(ReplyTo).zip(envelopes);
         while self.published < count {
-            while self.under_way < IN_FLIGHT_MAX {
+            while fed - self.published < IN_FLIGHT_MAX {
                 let Some((reply, carried)) = envelopes.next() else { break };
+                fed += 1;
                 self.feed(Input::Envelope { reply, from: None, carried })?;
             }
             if self.under_way == 0 {

@@ -11,8 +11,8 @@ use super::world::{Disk, World, config, keyring};
 
 /// Nodes of the mesh.
 const NODES: u8 = 50;
-/// Everybody has heard of everybody by then.
-const SETTLED_AFTER: Duration = Duration::from_secs(30 * 60);
+/// Everybody has every filter by then: a start of all nodes at once makes all filters anew, and that takes hours to settle.
+const SETTLED_AFTER: Duration = Duration::from_secs(4 * 3_600);
 /// A month of thirty days, in hours.
 const MONTH_HOURS: f64 = 720.0;
 /// A connection without frames is closed after this, by the configuration of the mesh.
@@ -39,7 +39,7 @@ pub fn rows() -> Vec<Row> {
 }
 
 pub fn measure(scale: Scale, rows: &mut [Row]) -> Result<()> {
-    let span = Duration::from_secs(scale.pick(1_800, 6 * 3_600));
+    let span = Duration::from_secs(scale.pick(2 * 3_600, 24 * 3_600));
     for (row, metered) in rows.iter_mut().zip([false, true]) {
         let traffic = hours(span, metered)?;
         row.set(traffic.total(), None, traffic.note());
