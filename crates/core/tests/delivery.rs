@@ -189,3 +189,19 @@ fn a_damaged_copy_never_shadows_the_good_one() {
     world.run_for(minutes(2));
     assert_eq!(world.count("good copy"), 1);
 }
+
+#[test]
+fn a_backlog_of_a_dead_home_is_published_when_it_is_back() {
+    let (mut world, a, _, c) = three();
+    let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
+    world.run_for(minutes(3));
+    world.kill(c);
+    for n in 0..90 {
+        let sms = person.compose(&format!("backlog {n}"), true);
+        person.send(&mut world, a, &sms);
+    }
+    world.restart(c);
+    world.run_for(minutes(60));
+    let missing: Vec<_> = (0..90).filter(|n| world.count(&format!("backlog {n}")) != 1).collect();
+    assert!(missing.is_empty(), "not published once: {missing:?}");
+}

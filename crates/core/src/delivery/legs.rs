@@ -19,6 +19,8 @@ pub(super) const SILENT_AFTER: Duration = Duration::from_secs(30);
 /// A message that no home has accepted.
 #[derive(Clone, Debug)]
 pub(crate) struct Held {
+    /// When it came in: a backlog is offered in this order, since a ratchet keeps only so many skipped keys.
+    pub received: Timestamp,
     /// The last pause, for decorrelated jitter.
     pub delay: Duration,
     /// What became of the candidates.
@@ -28,8 +30,8 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    pub fn new() -> Self {
-        Self { delay: DELAY_MIN, legs: BTreeMap::new(), tries: BTreeMap::new() }
+    pub fn new(received: Timestamp) -> Self {
+        Self { received, delay: DELAY_MIN, legs: BTreeMap::new(), tries: BTreeMap::new() }
     }
 
     /// Notes what became of a candidate.
@@ -97,7 +99,7 @@ mod tests {
     #[test]
     fn who_was_tried_least_is_tried_first() {
         let (liar, home) = (NodeId([1; 32]), NodeId([2; 32]));
-        let mut held = Held::new();
+        let mut held = Held::new(Timestamp(0));
         for node in [liar, home] {
             held.set(node, Leg::Offered { at: Timestamp(0) });
         }

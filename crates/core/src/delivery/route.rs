@@ -26,8 +26,8 @@ const SPRAY_COPIES: usize = 2;
 const BURST: usize = 64;
 
 /// Starts a message's way: it is durable in the outbox.
-pub(crate) fn hold(tx: &mut Tx<'_>, message: MessageId) {
-    tx.then(Change::Hold(message, Box::new(Held::new())));
+pub(crate) fn hold(tx: &mut Tx<'_>, message: MessageId, received: Timestamp) {
+    tx.then(Change::Hold(message, Box::new(Held::new(received))));
     tx.follow(Follow::Route(message));
 }
 
@@ -164,14 +164,12 @@ pub(crate) fn on_connected(node: &Node, tx: &mut Tx<'_>, peer: NodeId) -> Run {
 /// Tries held messages again soon: the first at once, the others spread over the next seconds.
 pub(crate) fn route_all(node: &Node, tx: &mut Tx<'_>, wanted: impl Fn(&Held) -> bool) {
     let now = tx.now();
-    let waiting = node.delivery.held.iter().filter(|(_, held)| wanted(held));
-    for (n, (message, _)) in waiting.enumerate() {
-        if n < BURST {
-            tx.wake(now, Timer::Route(*message));
-        } else {
-            let later = Duration::from_millis((n as u64).min(30_000));
-            tx.wake(now.after(later), Timer::Route(*message));
-        }
+    let held = node.delivery.held.iter().filter(|(_, held)| wanted(held));
+    let mut waiting: Vec<_> = held.map(|(message, held)| (held.received, *message)).collect();
+    waiting.sort_unstable();
+    for (n, (_, message)) in waiting.into_iter().enumerate() {
+        let later = if n < BURST { Duration::ZERO } else { Duration::from_millis((n as u64).min(30_000)) };
+        tx.wake(now.after(later), Timer::Route(message));
     }
 }
 
@@ -214,7 +212,7 @@ pub(crate) fn restore(node: &mut Node, table: u8, rows: &Rows, _now: Timestamp) 
         let (Some(Ok(message)), Some(outbox)) = (message, restore_row::<Outbox>(node, row_key, row)) else { continue };
         match outbox.stage {
             Stage::Held => {
-                node.delivery.held.insert(message, Held::new());
+                node.delivery.held.insert(message, Held::new(outbox.received));
             }
             Stage::Accepted { at, .. } | Stage::Done { at, .. } | Stage::Expired { at } => {
                 node.set_timer(at.after(OUTCOME_LIFE), Timer::Outcome(message));
