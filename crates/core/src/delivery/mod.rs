@@ -1,6 +1,6 @@
 //! A message's way from its ingress to its home: legs to candidates, receipts back, custody for others, bundles.
 //!
-//! [`route`] decides what happens to an envelope that no one accepts.
+//! `route` decides what happens to an envelope that no one accepts.
 
 mod body;
 mod bundle;
