@@ -23,7 +23,9 @@ use tokio::sync::Notify;
 
 use crate::asks::IN_FLIGHT_PER_PEER_MAX;
 use crate::codec::{FRAME_PROTOCOL, FrameCodec};
-use crate::config::{CONNECTIONS_PER_PEER_MAX, Config, HANDSHAKE_TIMEOUT, MEMORY_SHARE_MAX, PENDING_CONNECTIONS_MAX};
+use crate::config::{
+    CONNECTIONS_PER_PEER_MAX, Config, HANDSHAKE_TIMEOUT, IDLE_TIMEOUT, MEMORY_SHARE_MAX, PENDING_CONNECTIONS_MAX,
+};
 use crate::gate::{Gate, Policy};
 use crate::transport::{BoxedTransport, Transport, encryption, multiplexer};
 
@@ -82,7 +84,7 @@ pub(crate) fn swarm(
         rpc: Rpc::with_codec(FrameCodec::default(), [(FRAME_PROTOCOL, ProtocolSupport::Full)], rpc_config(config)),
     };
     let swarm_config = swarm::Config::with_executor(guarded(alarm.clone()))
-        .with_idle_connection_timeout(config.idle_timeout())
+        .with_idle_connection_timeout(IDLE_TIMEOUT)
         .with_max_negotiating_inbound_streams(STREAMS_OF_REQUESTS_MAX + 16);
     Ok(Swarm::new(transport, behaviour, me, swarm_config))
 }

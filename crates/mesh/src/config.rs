@@ -19,11 +19,8 @@ pub(crate) const CONNECTIONS_PER_PEER_MAX: u32 = 3;
 pub(crate) const PENDING_CONNECTIONS_MAX: u32 = 64;
 /// New connections are refused once this share of the machine's memory is used by the process.
 pub(crate) const MEMORY_SHARE_MAX: f64 = 0.8;
-/// Connections that carry nothing are closed after this long. Making one again costs as much as some ten pings, and
-/// heartbeats come by at random, so it is several times their mean pause.
-pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(60 * 60);
-/// The same, where bytes are dear and heartbeats rarer.
-pub(crate) const IDLE_TIMEOUT_METERED: Duration = Duration::from_secs(8 * 60 * 60);
+/// Connections nobody needs are closed after this long; the core's heartbeats keep those that it wants.
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// From the first byte to an authenticated, multiplexed connection.
 pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -87,17 +84,12 @@ impl Config {
     /// so five minutes are 5 MB a month and connection. A request that gets no answer counts as a failed ping, so a dead
     /// peer that anybody talks to is noticed earlier.
     pub(crate) fn ping_interval(&self) -> Duration {
-        Duration::from_secs(if self.metered { 2 * 60 * 60 } else { 30 * 60 })
+        Duration::from_secs(if self.metered { 20 * 60 } else { 5 * 60 })
     }
 
     /// Time between identify rounds on a connection; each is about a kilobyte.
     pub(crate) fn identify_interval(&self) -> Duration {
-        Duration::from_secs(if self.metered { 24 * 60 * 60 } else { 6 * 60 * 60 })
-    }
-
-    /// How long a connection may carry nothing.
-    pub(crate) fn idle_timeout(&self) -> Duration {
-        if self.metered { IDLE_TIMEOUT_METERED } else { IDLE_TIMEOUT }
+        Duration::from_secs(if self.metered { 6 * 60 * 60 } else { 60 * 60 })
     }
 
     pub(crate) fn parse(&self) -> Result<Addresses, StartError> {

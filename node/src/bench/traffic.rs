@@ -16,8 +16,7 @@ const SETTLED_AFTER: Duration = Duration::from_secs(4 * 3_600);
 /// A month of thirty days, in hours.
 const MONTH_HOURS: f64 = 720.0;
 /// A connection without frames is closed after this, by the configuration of the mesh.
-const SILENCE: Duration = Duration::from_secs(60 * 60);
-const SILENCE_METERED: Duration = Duration::from_secs(8 * 60 * 60);
+const SILENCE: Duration = Duration::from_secs(5 * 60);
 
 /// What one request and its response cost beside their CBOR, both directions together: the negotiation of a stream
 /// (2 × 40 bytes), 7 yamux headers of 12, 6 noise frames of 18, and 6 TCP/IP packets of 52.
@@ -28,8 +27,8 @@ const CONNECTION_BYTES: u64 = 6 * 52 + 600 + 100 + 2 * 1_000;
 /// A ping on a connection, both sides' together: 280 bytes each.
 const PING_BYTES: u64 = 2 * 280;
 /// Time between pings of a connection.
-const PING_EVERY: Duration = Duration::from_secs(30 * 60);
-const PING_EVERY_METERED: Duration = Duration::from_secs(2 * 60 * 60);
+const PING_EVERY: Duration = Duration::from_secs(5 * 60);
+const PING_EVERY_METERED: Duration = Duration::from_secs(20 * 60);
 
 pub fn rows() -> Vec<Row> {
     let name = "idle traffic, 50-node mesh (computed)";
@@ -75,7 +74,7 @@ impl Traffic {
 }
 
 fn hours(span: Duration, metered: bool) -> Result<Traffic> {
-    let mut world = World::new(if metered { SILENCE_METERED } else { SILENCE });
+    let mut world = World::new(SILENCE);
     for node in 1..=NODES {
         let config = relaymesh_core::config::Config { metered, ..config(&format!("n{node}"), node) };
         let index = world.add(config, keyring(node), Disk::default());

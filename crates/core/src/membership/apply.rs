@@ -36,7 +36,6 @@ pub(crate) enum Change {
     Joining(Option<Joining>),
     Announced(u64),
     RenewAt(Timestamp),
-    Settled(bool),
     Publics(Mark, Publics),
 }
 
@@ -48,7 +47,6 @@ impl State {
                 self.version += 1;
             }
             Change::MeshStored => self.mesh_stored = true,
-            Change::Settled(settled) => self.settled = settled,
             Change::Adopt { mesh, instance } => {
                 (self.mesh, self.instance) = (Some(mesh), Some(instance));
                 self.facts = FactSet::default();

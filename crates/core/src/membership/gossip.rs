@@ -29,8 +29,6 @@ const EVERY_METERED: Duration = Duration::from_secs(600);
 const PEERS: usize = 4;
 /// The same, where bytes are dear.
 const PEERS_METERED: usize = 2;
-/// The same, while comparisons find no difference: news are pushed or looked back at anyway.
-const PEERS_SETTLED: usize = 1;
 /// The longest that a join or a heartbeat waits to look at the clock again.
 const JOIN_TICK: Duration = Duration::from_secs(5);
 /// Facts in one frame.
@@ -131,7 +129,6 @@ pub(super) fn on_heartbeat(node: &Node, tx: &mut Tx<'_>) -> Run {
     let state = &node.membership;
     let metered = node.config().metered;
     let (every, count) = if metered { (EVERY_METERED, PEERS_METERED) } else { (EVERY, PEERS) };
-    let count = if state.settled { PEERS_SETTLED } else { count };
     let waits = join::on_heartbeat(node, tx);
     if state.renew_at <= tx.now() {
         super::see_to_records(tx);
@@ -232,12 +229,7 @@ pub(super) fn on_answer(
     response: &Result<Response, LinkError>,
 ) -> Run {
     match (what, response) {
-        (What::Digest, Ok(Response::Same(true))) => {
-            tx.change(Change::Settled(true));
-            Ok(())
-        }
         (What::Digest, Ok(Response::Same(false))) => {
-            tx.change(Change::Settled(false));
             ask(tx, from, What::Heads, Request::Heads { mesh: node.membership.mesh() });
             Ok(())
         }

@@ -95,8 +95,6 @@ pub struct State {
     version: u64,
     announced: Option<u64>,
     renew_at: Timestamp,
-    /// The last comparison found no difference.
-    settled: bool,
     publics: Option<(own::Mark, crate::crypto::Publics)>,
 }
 
