@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::env::Env;
 pub use self::error::{ConfigError, suggest};
+pub use self::keys::is_credential_name;
 pub use self::multiaddr::{Use, check as check_multiaddr};
 pub use self::prepare::{Prepared, SmsPort};
 pub use self::secret::{Secret, SecretAt};

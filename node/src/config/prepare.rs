@@ -82,7 +82,7 @@ impl Config {
     /// Checks everything that can be checked without a socket, and makes what needs no network.
     ///
     /// # Errors
-    /// What is wrong first, in the order of the sections.
+    /// What is wrong first, in the order of the sections; the keys come last.
     pub fn prepare(&self) -> Result<Prepared, ConfigError> {
         self.check_node()?;
         let http = address("listen.http", &self.listen.http)?;
@@ -91,9 +91,13 @@ impl Config {
         let mesh = self.mesh_config()?;
         disk::check_dir(&self.data_dir())?;
         disk::check_store_format(&self.store_path())?;
-        let (key_file, keyring) = self.open_keyring()?;
         let egress = Client::new(egress::Config { allow_private: self.net.allow_private })
             .map_err(|e| ConfigError::key("net", e, "install the system's root certificates (ca-certificates)"))?;
+        let (store, budget) = (self.store_config()?, self.budget()?);
+        let (mastodon, mailer, sms) = (self.mastodon(&egress)?, self.mailer()?, self.sms_ports(&egress)?);
+        self.check_rest()?;
+        // Last: a passphrase is only asked for, and only costs its half a second, where all else is right.
+        let (key_file, keyring) = self.open_keyring()?;
         let mut prepared = Prepared {
             core: self.to_core(first_mesh(&keyring.node_id())),
             key_file,
@@ -101,15 +105,14 @@ impl Config {
             http,
             grpc,
             mesh,
-            store: self.store_config()?,
-            mastodon: self.mastodon(&egress)?,
-            mailer: self.mailer()?,
-            sms: self.sms_ports(&egress)?,
-            budget: self.budget()?,
+            store,
+            mastodon,
+            mailer,
+            sms,
+            budget,
             ingress_open: self.ingress.open.unwrap_or_else(|| http.ip().is_loopback()),
             warnings: Vec::new(),
         };
-        self.check_rest()?;
         prepared.warnings = self.warnings(&prepared);
         Ok(prepared)
     }

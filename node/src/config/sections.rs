@@ -139,6 +139,8 @@ pub struct Keys {
     pub file: Option<PathBuf>,
     /// A passphrase, by file or environment.
     pub passphrase: Option<SecretAt>,
+    /// Ask for the passphrase on the terminal where `passphrase` gives none.
+    pub prompt: bool,
     /// A systemd credential: a file in `$CREDENTIALS_DIRECTORY`.
     pub credential: Option<String>,
 }

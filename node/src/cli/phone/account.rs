@@ -70,12 +70,7 @@ fn refresh(calls: &Calls, phone: &mut Phone) -> Result<Vec<StoredToken>, ExitErr
 }
 
 /// The node forgets the token first and revokes it at the platform then.
-pub fn disconnect(
-    global: &Global,
-    online: &Online,
-    platform: &str,
-    account: Option<String>,
-) -> Result<(), ExitError> {
+pub fn disconnect(global: &Global, online: &Online, platform: &str, account: Option<String>) -> Result<(), ExitError> {
     let password = keep::password(&online.state)?;
     let mut phone = keep::load(&online.state, &password)?;
     let calls = Calls::to(&online.target)?;

@@ -42,7 +42,9 @@ pub fn enter(global: &Global, entry: &Entry, kind: Kind) -> Result<(), ExitError
 /// The phone of the state file, which goes on after the login with its bridge sessions and its log.
 fn known(state: &State, password: &Secret, identity: &Identity, kind: &Kind) -> Result<Option<Phone>, ExitError> {
     let known = keep::load_if_any(state, password).map_err(|error| match kind {
-        Kind::Reset => ExitError { help: "it is sealed under the old password: name a new --state".to_owned(), ..error },
+        Kind::Reset => {
+            ExitError { help: "it is sealed under the old password: name a new --state".to_owned(), ..error }
+        }
         Kind::SignUp { .. } | Kind::LogIn => error,
     })?;
     if known.as_ref().is_some_and(|phone| phone.is_logged_in() && phone.identity() != identity) {

@@ -30,7 +30,9 @@ pub fn password(state: &State) -> Result<Secret, ExitError> {
 
 /// The password of account and state, where it is made by this call.
 pub fn fresh_password(state: &State) -> Result<Secret, ExitError> {
-    given(state.password_file.as_deref(), PASSWORD_VARIABLE, "--password-file", || terminal::ask_twice("new password: "))
+    given(state.password_file.as_deref(), PASSWORD_VARIABLE, "--password-file", || {
+        terminal::ask_twice("new password: ")
+    })
 }
 
 /// The password that is to follow.

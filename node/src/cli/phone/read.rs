@@ -45,8 +45,9 @@ pub fn read(global: &Global, state: &State, text: String) -> Result<(), ExitErro
     let password = keep::password(state)?;
     let mut phone = keep::load(state, &password)?;
     let mut rng = keep::chance()?;
-    let incoming =
-        phone.read(&text, now(), &mut rng).map_err(|e| ExitError::failed(e.to_string(), "paste the whole SMS, once"))?;
+    let incoming = phone
+        .read(&text, now(), &mut rng)
+        .map_err(|e| ExitError::failed(e.to_string(), "paste the whole SMS, once"))?;
     keep::save(state, &password, &phone, &mut rng)?;
     let shown = show(incoming);
     if global.json { print_json(&shown) } else { print(&format!("{}\n", shown.text)) }
