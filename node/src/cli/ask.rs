@@ -29,6 +29,9 @@ pub fn ask_node(global: &Global, config: &Config, command: OperatorCommand) -> R
 fn explain(global: &Global, error: &AskError) -> ExitError {
     let start = format!("start it with: relaymesh run --config {}", global.config.display());
     let (kind, help) = match error {
+        AskError::Unreachable { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            (Kind::Unreachable, "run this command as the user that runs the node".to_owned())
+        }
         AskError::Unreachable { .. } => (Kind::Unreachable, start),
         AskError::TimedOut(_) => (Kind::Temporary, "try again; see the node's log if it stays so".to_owned()),
         AskError::Broken => {

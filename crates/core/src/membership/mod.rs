@@ -203,7 +203,10 @@ impl State {
     /// When nothing or more than one thing is named so.
     pub fn find(&self, text: &str) -> Result<Target, Refusal> {
         match self.find_node(text) {
-            Err(refusal) if refusal.code == Code::NotFound => self.find_instance(text).map(Target::Instance),
+            Err(refusal) if refusal.code == Code::NotFound => match self.find_instance(text) {
+                Err(refusal) if refusal.code == Code::NotFound => Err(peers::unknown("node or instance", text.trim())),
+                found => found.map(Target::Instance),
+            },
             found => found.map(Target::Node),
         }
     }
