@@ -62,8 +62,8 @@ fn content(
 ) -> Result<Content, ExitError> {
     let MailFields { cc, bcc, subject } = mail;
     let name = platform.name;
-    let is_mail = platform.service == ServiceType::Email;
-    if !is_mail && !(cc.is_empty() && bcc.is_empty() && subject.is_empty()) {
+    let mail_fields = [&cc, &bcc, &subject].into_iter().any(|field| !field.is_empty());
+    if mail_fields && platform.service != ServiceType::Email {
         return Err(ExitError::failed(
             format!("a message to {name} has no --cc, --bcc and --subject"),
             "leave them out",
