@@ -253,8 +253,8 @@ impl Config {
             all.push(format!("{0} can be entered by other users; run: chmod 700 {0}", data.display()));
         }
         if let Some(key) = self.key_file().filter(|key| disk::on_one_disk(key, &data)) {
-            let key = key.display();
-            all.push(format!("{key} is on the same disk as the data: who takes that disk can read it; move the key to another and set keys.file"));
+            let (key, setting) = (key.display(), if self.keys.file.is_some() { "file" } else { "passphrase" });
+            all.push(format!("{key} is on the same disk as the data: who takes that disk can read it; move it to another and set keys.{setting}"));
         }
         if prepared.ingress_open && !prepared.http.ip().is_loopback() {
             all.push("ingress.open lets anybody on the network hand in SMS; set ingress.open = false and enrol with: relaymesh gateway add".to_owned());

@@ -144,7 +144,8 @@ fn a_passphrase_file_is_named_and_must_be_private_and_long() {
     assert!(!told.dir.exists());
     put(&format!("{PHRASE}\n"), 0o600);
     let made = init(&told, &Env::default()).unwrap();
-    assert!(made.warnings.iter().any(|warning| warning.contains("same disk")), "{:?}", made.warnings);
+    let warned = |warning: &String| warning.contains("same disk") && warning.contains("keys.passphrase");
+    assert!(made.warnings.iter().any(warned), "{:?}", made.warnings);
     let loaded = Config::load(&made.config, &Env::default()).unwrap();
     assert_eq!(loaded.config.keys.passphrase, Some(SecretAt::File(file)));
     assert!(loaded.config.prepare().is_ok());
