@@ -1,5 +1,7 @@
 //! The ways out, made from their sections: platforms, SMS ports, mail. Nothing is sent.
 
+use std::path::Path;
+
 use relaymesh_mail as mail;
 use relaymesh_publish::egress::Client;
 use relaymesh_publish::mastodon;
@@ -61,6 +63,7 @@ impl Config {
             config.redirect_urls.clone_from(urls);
         }
         config.post_chars = section.post_chars.unwrap_or(config.post_chars);
+        config.idempotency_keys = section.idempotency_keys.unwrap_or(config.idempotency_keys);
         if config.post_chars == 0 {
             return Err(ConfigError::key(
                 "platform.mastodon.post_chars",
@@ -96,8 +99,21 @@ impl Config {
             password: password.map(|secret| Zeroizing::new(secret.expose().to_owned())),
             helo: smtp.helo.clone().or_else(|| self.bridge.domain.clone()).unwrap_or_else(|| "localhost".to_owned()),
             timeout_ms: u64::try_from(smtp.timeout.0.as_millis()).unwrap_or(u64::MAX),
+            ca_pem: smtp.ca.as_ref().map(|ca| self.ca(ca)).transpose()?,
         };
         mail::Mailer::new(config).map(Some).map_err(|e| ConfigError::key("bridge.smtp", e, "correct this section"))
+    }
+
+    /// A certificate that the smart host's may be signed with, besides the system's.
+    fn ca(&self, path: &Path) -> Result<Vec<u8>, ConfigError> {
+        let path = self.dir.join(path);
+        let help = "name the PEM file of the certificate";
+        let unreadable = |e| ConfigError::key("bridge.smtp.ca", format!("{} cannot be read ({e})", path.display()), help);
+        let pem = std::fs::read(&path).map_err(unreadable)?;
+        if !pem.windows(PEM_BEGIN.len()).any(|at| at == PEM_BEGIN) {
+            return Err(ConfigError::key("bridge.smtp.ca", "is not a PEM file", "convert it to PEM"));
+        }
+        Ok(pem)
     }
 
     /// The SMS ports in the order they are tried.

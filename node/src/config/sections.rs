@@ -260,6 +260,9 @@ pub struct Mastodon {
     pub redirect_urls: Option<Vec<String>>,
     /// Longest post of the instance, in characters.
     pub post_chars: Option<usize>,
+    /// The instance answers a repeated idempotency key with the post it made, as Mastodon does; by default yes. With
+    /// `false` (snac2) a post whose answer never came is told as uncertain and never repeated.
+    pub idempotency_keys: Option<bool>,
 }
 
 /// `[bridge]`: e-mail aliases.
@@ -290,6 +293,8 @@ pub struct Smtp {
     pub password: Option<SecretAt>,
     /// The name with which we say hello; by default `bridge.domain`.
     pub helo: Option<String>,
+    /// PEM file of a certificate that the host's may be signed with, besides the system's.
+    pub ca: Option<PathBuf>,
     /// Time for each half of the conversation.
     pub timeout: Span,
 }
@@ -303,6 +308,7 @@ impl Default for Smtp {
             username: None,
             password: None,
             helo: None,
+            ca: None,
             timeout: Span::seconds(30),
         }
     }

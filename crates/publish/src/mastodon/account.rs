@@ -1,6 +1,7 @@
 //! Connecting an account: authorization code with PKCE, whose token it is, refresh and revoke.
 //!
-//! Client authentication is HTTP Basic, as the upstream publisher does it.
+//! Client authentication is HTTP Basic, as the upstream publisher does it; the client's id stands in the form as well,
+//! because snac2 looks for it there only.
 
 use serde::Deserialize;
 use url::Url;
@@ -142,7 +143,9 @@ impl Mastodon {
     }
 
     async fn token(&self, fields: &[(&str, &str)], now_s: u64) -> Result<Token, OAuthError> {
-        let request = self.as_client("/oauth/token", fields);
+        let id = ("client_id", self.config.client_id.as_str());
+        let fields: Vec<_> = fields.iter().copied().chain([id]).collect();
+        let request = self.as_client("/oauth/token", &fields);
         let answer = self.client.send(request).await.map_err(unanswered)?;
         if !answer.is_success() {
             return Err(refused(&answer));
