@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use relaymesh_core::config as core;
-use relaymesh_publish::mastodon::RESEND_WITHIN;
 use relaymesh_protocol::ids::{MeshId, NodeId};
+use relaymesh_publish::mastodon::RESEND_WITHIN;
 use sha2::{Digest as _, Sha256};
 
 use super::{Config, Role};
@@ -119,7 +119,8 @@ mod tests {
         let mastodon = core.platforms.first().unwrap();
         assert_eq!(mastodon.authorize_url, "https://m.org/oauth/authorize");
         assert_eq!((mastodon.text_max, mastodon.resend_within.as_secs()), (500, 2700));
-        let forgetful = read(&text.replace("client_id", "idempotency_keys = false\nclient_id")).to_core(MeshId([1; 16]));
+        let forgetful =
+            read(&text.replace("client_id", "idempotency_keys = false\nclient_id")).to_core(MeshId([1; 16]));
         assert!(forgetful.platforms.first().unwrap().resend_within.is_zero());
         assert!(core.otp.sms && core.sms);
     }

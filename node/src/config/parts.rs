@@ -108,7 +108,8 @@ impl Config {
     fn ca(&self, path: &Path) -> Result<Vec<u8>, ConfigError> {
         let path = self.dir.join(path);
         let help = "name the PEM file of the certificate";
-        let unreadable = |e| ConfigError::key("bridge.smtp.ca", format!("{} cannot be read ({e})", path.display()), help);
+        let unreadable =
+            |e| ConfigError::key("bridge.smtp.ca", format!("{} cannot be read ({e})", path.display()), help);
         let pem = std::fs::read(&path).map_err(unreadable)?;
         if !pem.windows(PEM_BEGIN.len()).any(|at| at == PEM_BEGIN) {
             return Err(ConfigError::key("bridge.smtp.ca", "is not a PEM file", "convert it to PEM"));

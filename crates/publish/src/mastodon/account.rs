@@ -8,7 +8,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::{Mastodon, SCOPES};
-use crate::egress::{Answer, Request};
+use crate::egress::Answer;
 use crate::oauth::{
     Account, Authorization, AuthorizationQuery, Exchange, Fresh, OAuthError, STATE_BYTES_MAX, Token, challenge,
     refused, unanswered,
@@ -106,7 +106,7 @@ impl Mastodon {
             let [token, hint] = fields;
             let id = ("client_id", self.config.client_id.as_str());
             let secret = ("client_secret", self.config.client_secret.expose());
-            let request = Request::post(self.url("/oauth/revoke")).form(&[token, hint, id, secret]);
+            let request = self.post("/oauth/revoke").form(&[token, hint, id, secret]);
             answer = self.client.send(request).await.map_err(unanswered)?;
         }
         if answer.is_success() { Ok(()) } else { Err(refused(&answer)) }
@@ -117,13 +117,13 @@ impl Mastodon {
     pub async fn userinfo(&self, token_json: &str) -> Result<String, OAuthError> {
         let token = parse(token_json)?;
         let access = token.access().unwrap_or_default();
-        if let Ok(answer) = self.get("/oauth/userinfo", access).await
+        if let Ok(answer) = self.ask("/oauth/userinfo", access).await
             && answer.is_success()
             && let Some(name) = answer.json::<UserInfo>().and_then(|i| name(&i.preferred_username))
         {
             return Ok(self.identifier(&name));
         }
-        let answer = self.get("/api/v1/accounts/verify_credentials", access).await?;
+        let answer = self.ask("/api/v1/accounts/verify_credentials", access).await?;
         if !answer.is_success() {
             return Err(refused(&answer));
         }
@@ -137,8 +137,8 @@ impl Mastodon {
         format!("{name}@{}", self.instance)
     }
 
-    async fn get(&self, path: &str, access: &str) -> Result<Answer, OAuthError> {
-        let request = Request::get(self.url(path)).bearer(access);
+    async fn ask(&self, path: &str, access: &str) -> Result<Answer, OAuthError> {
+        let request = self.get(path).bearer(access);
         self.client.send(request).await.map_err(unanswered)
     }
 

@@ -50,7 +50,8 @@ pub struct Config {
     /// Longest post of the instance, in characters.
     #[serde(default = "post_chars")]
     pub post_chars: usize,
-    /// The instance answers a repeated `Idempotency-Key` with the post it made. Mastodon does; snac2 posts again.
+    /// The instance answers a repeated `Idempotency-Key` with the post it made. Mastodon does; snac2 posts again. With
+    /// `false` each request has a connection of its own, so that fewer answers are lost.
     #[serde(default = "yes")]
     pub idempotency_keys: bool,
 }
@@ -166,7 +167,15 @@ impl Mastodon {
 
     fn as_client(&self, path: &str, fields: &[(&str, &str)]) -> Request {
         let secret = self.config.client_secret.expose();
-        Request::post(self.url(path)).basic(&self.config.client_id, secret).form(fields)
+        self.post(path).basic(&self.config.client_id, secret).form(fields)
+    }
+
+    fn get(&self, path: &str) -> Request {
+        Request::get(self.url(path)).fresh(!self.config.idempotency_keys)
+    }
+
+    fn post(&self, path: &str) -> Request {
+        Request::post(self.url(path)).fresh(!self.config.idempotency_keys)
     }
 }
 
