@@ -48,7 +48,7 @@ impl Config {
             bridge_domain: self.bridge.domain.clone().filter(|_| self.bridge.smtp.is_some()),
             sms,
             otp_countries: self.otp.countries.iter().map(|letters| letters.to_ascii_uppercase()).collect(),
-            captcha: false,
+            captcha: self.otp.captcha.is_some(),
             metered: self.net.metered,
         }
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use relaymesh_mail as mail;
+use relaymesh_publish::captcha::{self, Captcha};
 use relaymesh_publish::egress::Client;
 use relaymesh_publish::mastodon;
 use relaymesh_publish::secret::Secret;
@@ -81,6 +82,20 @@ impl Config {
                 }
             };
             ConfigError::key("platform.mastodon", e, help)
+        })
+    }
+
+    /// The captcha service, if one is configured.
+    pub(super) fn captcha(&self, client: &Client) -> Result<Option<Captcha>, ConfigError> {
+        let Some(section) = &self.otp.captcha else { return Ok(None) };
+        let secret = self.secret("otp.captcha.secret", section.secret.as_ref())?;
+        let secret = secret.ok_or_else(|| {
+            ConfigError::key("otp.captcha.secret", "is missing", "write { file = \"…\" } or { env = \"…\" }")
+        })?;
+        let config = captcha::Config { url: section.url.clone(), secret, style: section.style };
+        Captcha::new(config, client.clone()).map(Some).map_err(|e| {
+            let help = "write url = \"https://HOST/PATH\" of the service; net.allow_private = true allows local tests";
+            ConfigError::key("otp.captcha.url", e, help)
         })
     }
 

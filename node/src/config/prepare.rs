@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use relaymesh_mail::Mailer;
+use relaymesh_publish::captcha::Captcha;
 use relaymesh_publish::egress::{self, Client};
 use relaymesh_publish::mastodon::Mastodon;
 use relaymesh_seal::keyfile::{KeyFile, Keyring};
@@ -66,6 +67,8 @@ pub struct Prepared {
     pub store: relaymesh_store::Config,
     /// The Mastodon instance.
     pub mastodon: Option<Mastodon>,
+    /// The captcha service.
+    pub captcha: Option<Captcha>,
     /// The smart host.
     pub mailer: Option<Mailer>,
     /// SMS ports in the order they are tried.
@@ -103,6 +106,7 @@ impl Config {
             mesh,
             store: self.store_config()?,
             mastodon: self.mastodon(&egress)?,
+            captcha: self.captcha(&egress)?,
             mailer: self.mailer()?,
             sms: self.sms_ports(&egress)?,
             budget: self.budget()?,

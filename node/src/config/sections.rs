@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use relaymesh_core::config::Accept;
 use relaymesh_mail::Tls;
+use relaymesh_publish::captcha::Style as CaptchaStyle;
 use serde::{Deserialize, Serialize};
 
 use super::secret::SecretAt;
@@ -153,6 +154,21 @@ pub struct Otp {
     pub email: Option<bool>,
     /// Countries (ISO 3166 alpha-2) that get a code by SMS; empty = all.
     pub countries: Vec<String>,
+    /// A service that tells people from robots before a code is sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub captcha: Option<Captcha>,
+}
+
+/// `[otp.captcha]`; see `relaymesh_publish::captcha`. While the service cannot be asked nobody gets a code.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Captcha {
+    /// The address that verifies tokens, with its path.
+    pub url: String,
+    /// Our secret there.
+    pub secret: Option<SecretAt>,
+    /// `siteverify` (reCAPTCHA, hCaptcha, Turnstile) or `relaysms` (the service that the existing apps have built in).
+    pub style: CaptchaStyle,
 }
 
 /// `[sms]`: how an SMS leaves.
