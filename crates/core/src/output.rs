@@ -115,7 +115,7 @@ pub enum Work {
         /// Encoded hash; of a dummy for unknown users.
         hash: String,
     },
-    /// Check a captcha token, or a password against the breach list: whatever the configuration names.
+    /// Ask the captcha service about a token.
     Captcha {
         /// As sent.
         token: Private,
@@ -240,7 +240,7 @@ pub enum WorkDone {
     Hashed(Result<String, WorkError>),
     /// Whether the password fits.
     Verified(Result<bool, WorkError>),
-    /// Whether the captcha service agrees, or its text.
+    /// Whether the captcha service agrees; an error when it cannot be asked.
     Captcha(Result<bool, WorkError>),
     /// To [`Work::Sms`] and [`Work::OtpMail`].
     Sent(Result<(), SendError>),

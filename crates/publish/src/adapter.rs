@@ -187,7 +187,7 @@ impl Adapter {
     /// `since_first_send` after it was written for the first time.
     pub fn may_resend(&self, since_first_send: Duration) -> bool {
         match self {
-            Self::Mastodon(_) => Mastodon::may_resend(since_first_send),
+            Self::Mastodon(mastodon) => mastodon.may_resend(since_first_send),
         }
     }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use relaymesh_mail::Mailer;
+use relaymesh_publish::captcha::Captcha;
 use relaymesh_publish::egress::{self, Client};
 use relaymesh_publish::mastodon::Mastodon;
 use relaymesh_seal::keyfile::{KeyFile, Keyring};
@@ -66,6 +67,8 @@ pub struct Prepared {
     pub store: relaymesh_store::Config,
     /// The Mastodon instance.
     pub mastodon: Option<Mastodon>,
+    /// The captcha service.
+    pub captcha: Option<Captcha>,
     /// The smart host.
     pub mailer: Option<Mailer>,
     /// SMS ports in the order they are tried.
@@ -95,6 +98,7 @@ impl Config {
             .map_err(|e| ConfigError::key("net", e, "install the system's root certificates (ca-certificates)"))?;
         let (store, budget) = (self.store_config()?, self.budget()?);
         let (mastodon, mailer, sms) = (self.mastodon(&egress)?, self.mailer()?, self.sms_ports(&egress)?);
+        let captcha = self.captcha(&egress)?;
         self.check_rest()?;
         // Last: a passphrase is only asked for, and only costs its half a second, where all else is right.
         let (key_file, keyring) = self.open_keyring()?;
@@ -107,6 +111,7 @@ impl Config {
             mesh,
             store,
             mastodon,
+            captcha,
             mailer,
             sms,
             budget,

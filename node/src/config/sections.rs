@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use relaymesh_core::config::Accept;
 use relaymesh_mail::Tls;
+use relaymesh_publish::captcha::Style as CaptchaStyle;
 use serde::{Deserialize, Serialize};
 
 use super::secret::SecretAt;
@@ -155,6 +156,21 @@ pub struct Otp {
     pub email: Option<bool>,
     /// Countries (ISO 3166 alpha-2) that get a code by SMS; empty = all.
     pub countries: Vec<String>,
+    /// A service that tells people from robots before a code is sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub captcha: Option<Captcha>,
+}
+
+/// `[otp.captcha]`; see `relaymesh_publish::captcha`. While the service cannot be asked nobody gets a code.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Captcha {
+    /// The address that verifies tokens, with its path.
+    pub url: String,
+    /// Our secret there.
+    pub secret: Option<SecretAt>,
+    /// `siteverify` (reCAPTCHA, hCaptcha, Turnstile) or `relaysms` (the service that the existing apps have built in).
+    pub style: CaptchaStyle,
 }
 
 /// `[sms]`: how an SMS leaves.
@@ -262,6 +278,9 @@ pub struct Mastodon {
     pub redirect_urls: Option<Vec<String>>,
     /// Longest post of the instance, in characters.
     pub post_chars: Option<usize>,
+    /// The instance answers a repeated idempotency key with the post it made, as Mastodon does; by default yes. With
+    /// `false` (snac2) a post whose answer never came is told as uncertain and never repeated.
+    pub idempotency_keys: Option<bool>,
 }
 
 /// `[bridge]`: e-mail aliases.
@@ -292,6 +311,8 @@ pub struct Smtp {
     pub password: Option<SecretAt>,
     /// The name with which we say hello; by default `bridge.domain`.
     pub helo: Option<String>,
+    /// PEM file of a certificate that the host's may be signed with, besides the system's.
+    pub ca: Option<PathBuf>,
     /// Time for each half of the conversation.
     pub timeout: Span,
 }
@@ -305,6 +326,7 @@ impl Default for Smtp {
             username: None,
             password: None,
             helo: None,
+            ca: None,
             timeout: Span::seconds(30),
         }
     }

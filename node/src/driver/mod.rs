@@ -248,6 +248,7 @@ async fn tools(config: &Config, prepared: Prepared) -> Result<Tools, ExitError> 
     }
     Ok(Tools {
         adapters,
+        captcha: prepared.captcha,
         mailer: prepared.mailer,
         otp_from: config.bridge.domain.as_ref().map(|domain| format!("no-reply@{domain}")),
         ports,

@@ -9,6 +9,7 @@ use relaymesh_core::{Exchanged, PublishContent, PublishRequest, SendError, Work,
 use relaymesh_mail::Mailer;
 use relaymesh_protocol::ids::E164;
 use relaymesh_publish::adapter::{Adapter, Media, PartRequest, Sent};
+use relaymesh_publish::captcha::Captcha;
 use relaymesh_publish::oauth::{Exchange, OAuthError};
 use relaymesh_seal::keyfile::{KeyFile, Keyring};
 use relaymesh_seal::password::{self, Cost, VerifyError};
@@ -28,11 +29,15 @@ const HASHES_WAITING_MAX: usize = 16;
 const PLATFORM_MAX: usize = 128;
 /// SMS and mails at once.
 const SENDS_MAX: usize = 32;
+/// Questions to the captcha service at once; callers beyond that hear that the node is busy.
+const CAPTCHAS_MAX: usize = 64;
 
 /// What works need.
 pub struct Tools {
     /// Platform adapters by name.
     pub adapters: BTreeMap<String, Adapter>,
+    /// Tells people from robots.
+    pub captcha: Option<Captcha>,
     /// The smart host of the bridge and of codes by e-mail.
     pub mailer: Option<Mailer>,
     /// Sender of codes by e-mail.
@@ -55,11 +60,13 @@ struct Shared {
     hashing_or_waiting: Arc<Semaphore>,
     platforms: BTreeMap<String, Semaphore>,
     sending: Semaphore,
+    captchas: Semaphore,
 }
 
 /// The part of [`Tools`] that never changes.
 struct Tools2 {
     adapters: BTreeMap<String, Adapter>,
+    captcha: Option<Captcha>,
     mailer: Option<Mailer>,
     otp_from: Option<String>,
     ports: Vec<Port>,
@@ -76,15 +83,16 @@ pub struct Works {
 impl Works {
     pub fn new(tools: Tools, done: mpsc::Sender<(WorkId, WorkDone)>) -> Self {
         let platforms = tools.adapters.keys().map(|name| (name.clone(), Semaphore::new(PLATFORM_MAX))).collect();
-        let Tools { adapters, mailer, otp_from, ports, budget, keyfile, cost } = tools;
+        let Tools { adapters, captcha, mailer, otp_from, ports, budget, keyfile, cost } = tools;
         let shared = Shared {
-            tools: Tools2 { adapters, mailer, otp_from, ports, cost },
+            tools: Tools2 { adapters, captcha, mailer, otp_from, ports, cost },
             budget: Mutex::new(budget),
             keyfile: Mutex::new(keyfile),
             hashing: Semaphore::new(HASHES_MAX),
             hashing_or_waiting: Arc::new(Semaphore::new(HASHES_MAX + HASHES_WAITING_MAX)),
             platforms,
             sending: Semaphore::new(SENDS_MAX),
+            captchas: Semaphore::new(CAPTCHAS_MAX),
         };
         Self { shared: Arc::new(shared), done }
     }
@@ -123,7 +131,7 @@ impl Shared {
         match work {
             Work::HashPassword { password, salt } => WorkDone::Hashed(self.hash(password, salt).await),
             Work::VerifyPassword { password, hash } => WorkDone::Verified(self.verify(password, hash).await),
-            Work::Captcha { .. } => WorkDone::Captcha(Err(WorkError::Failed)),
+            Work::Captcha { token } => WorkDone::Captcha(self.captcha(&token).await),
             Work::Sms { to, text, id } => WorkDone::Sent(self.sms(&to, &text, &id).await),
             Work::OtpMail { to, code } => WorkDone::Sent(self.otp_mail(&to, &code).await),
             Work::Publish { request, .. } => WorkDone::Published(self.publish(*request).await),
@@ -177,6 +185,13 @@ impl Shared {
             }
         })
         .await
+    }
+
+    /// Whoever cannot be asked says yes to nobody.
+    async fn captcha(&self, token: &Private) -> Result<bool, WorkError> {
+        let _permit = self.captchas.try_acquire().map_err(|_| WorkError::Busy)?;
+        let captcha = self.tools.captcha.as_ref().ok_or(WorkError::Failed)?;
+        captcha.verify(token.reveal()).await.map_err(|_| WorkError::Failed)
     }
 
     async fn sms(&self, to: &Private, text: &Private, id: &[u8; 16]) -> Result<(), SendError> {
