@@ -52,7 +52,8 @@ pub struct Config {
     pub post_chars: usize,
 }
 
-fn app_redirects() -> Vec<String> {
+/// Where the existing apps take people back.
+pub fn app_redirects() -> Vec<String> {
     APP_REDIRECTS.iter().map(ToString::to_string).collect()
 }
 
