@@ -156,7 +156,7 @@ fn clients(node: &Node, now: Timestamp) -> impl Iterator<Item = ClientRow> {
         operator_code: String::new(),
         protocols: vec!["https".to_owned()],
         reliability: reliability(node, &gateway.msisdn, now),
-        last_published: node.ingress.usage(id).last_seen.seconds(),
+        last_published: node.ingress.brought(id).last_seen.seconds(),
     })
 }
 

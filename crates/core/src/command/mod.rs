@@ -35,7 +35,7 @@ pub enum Command {
 }
 
 /// Through which door an SMS comes in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Door {
     /// `POST /v3/publish` or `/sms/platform/…`, by anyone who reaches it.
     Open,
