@@ -12,7 +12,7 @@ use crate::delivery::{self, Body, SmsRequest};
 use crate::input::Follow;
 use crate::membership::Relation;
 use crate::node::Node;
-use crate::output::{Output, SendError, Work, WorkDone, WorkId};
+use crate::output::{Output, SendError, SmsPurpose, Work, WorkDone, WorkId};
 use crate::record::{Stored, delete_row, get_node, key, put_node, restore_row};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
@@ -143,7 +143,8 @@ pub(crate) fn on_sms(node: &Node, tx: &mut Tx<'_>, id: &[u8; 16]) -> Run {
     }
     let work = WorkId(u64::from_be_bytes(tx.random()));
     tx.then(Change::Sending(work, *id));
-    let sms = Work::Sms { to: row.to.reveal().to_owned().into(), text: row.text.into(), id: *id };
+    let to = row.to.reveal().to_owned().into();
+    let sms = Work::Sms { to, text: row.text.into(), id: *id, purpose: SmsPurpose::Notice };
     tx.output(Output::Work { id: work, work: sms });
     Ok(())
 }

@@ -463,6 +463,7 @@ impl Node {
     fn run_timer(&self, tx: &mut Tx<'_>, timer: &Timer) -> Run {
         match timer {
             Timer::ReplyWait(id) => ingress::on_reply_wait(self, tx, *id),
+            Timer::GatewayUse => ingress::on_save(self, tx),
             Timer::Segments(set) => ingress::on_segments(self, tx, set),
             Timer::Route(message) => delivery::on_route(self, tx, *message),
             Timer::LegSilent(message, node) => delivery::on_leg_silent(self, tx, *message, *node),

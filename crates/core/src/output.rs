@@ -98,6 +98,15 @@ pub enum Output {
     Note(Note),
 }
 
+/// Why an SMS is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmsPurpose {
+    /// A one-time code: somebody cannot get in without it.
+    Code,
+    /// Everything else.
+    Notice,
+}
+
 /// Work that is slow, or outside, or both.
 #[derive(Clone, Debug)]
 pub enum Work {
@@ -128,6 +137,8 @@ pub enum Work {
         text: Private,
         /// For ports that take an id.
         id: [u8; 16],
+        /// Why: the budget keeps a share for codes.
+        purpose: SmsPurpose,
     },
     /// Send a one-time code by e-mail.
     OtpMail {

@@ -27,6 +27,8 @@ pub enum Timer {
     Declines(NodeId),
     /// The outcome of a message is forgotten.
     Outcome(MessageId),
+    /// What gateway clients brought is written down.
+    GatewayUse,
     /// Anti-entropy with a few random peers.
     Gossip,
     /// Rebuild the recent filter.

@@ -1,6 +1,8 @@
 //! The parts of OAuth 2 that platforms share: PKCE (RFC 7636), state, and the stored token.
 //!
-//! No randomness is made here: the caller passes bytes in. No verifier is taken from a client.
+//! No randomness is made here: the caller passes bytes in. In a running node the core makes the URL of the consent page and
+//! holds redirects against the list; [`AuthorizationQuery`] serves whoever uses an adapter alone, such as tests against
+//! servers of others.
 
 use std::fmt;
 

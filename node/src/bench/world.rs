@@ -186,7 +186,8 @@ impl World {
         Ok(())
     }
 
-    fn operate(&mut self, node: usize, command: OperatorCommand) -> Result<OperatorReply> {
+    /// The answer to an operator's command.
+    pub fn operate(&mut self, node: usize, command: OperatorCommand) -> Result<OperatorReply> {
         let reply = self.send(node, Command::Operator(command));
         let until = Timestamp(self.now.0 + ANSWER_MS);
         while !self.replies.contains_key(&reply) && self.step(until) {}
@@ -422,6 +423,7 @@ pub fn config(name: &str, seed: u8) -> Config {
             authorize_url: "https://mastodon.test/oauth/authorize".to_owned(),
             client_id: "client".to_owned(),
             scope: "profile write:statuses write:media".to_owned(),
+            redirect_urls: Vec::new(),
             text_max: 500,
             resend_within: Duration::from_secs(45 * 60),
         }],

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use relaymesh_core::config as core;
 use relaymesh_protocol::ids::{MeshId, NodeId};
-use relaymesh_publish::mastodon::RESEND_WITHIN;
+use relaymesh_publish::mastodon::{RESEND_WITHIN, app_redirects};
 use sha2::{Digest as _, Sha256};
 
 use super::{Config, Role};
@@ -77,6 +77,7 @@ impl Config {
             authorize_url: format!("{}/oauth/authorize", mastodon.base_url.trim_end_matches('/')),
             client_id: mastodon.client_id.clone(),
             scope: MASTODON_SCOPE.to_owned(),
+            redirect_urls: mastodon.redirect_urls.clone().unwrap_or_else(app_redirects),
             text_max: mastodon.post_chars.unwrap_or(POST_CHARS),
             resend_within: if mastodon.idempotency_keys == Some(false) { Duration::ZERO } else { RESEND_WITHIN },
         });
@@ -118,6 +119,9 @@ mod tests {
         let core = read(text).to_core(MeshId([1; 16]));
         let mastodon = core.platforms.first().unwrap();
         assert_eq!(mastodon.authorize_url, "https://m.org/oauth/authorize");
+        assert_eq!(mastodon.redirect_urls, app_redirects());
+        let own = read(&text.replace("client_id", "redirect_urls = ['https://a.org/back']\nclient_id"));
+        assert_eq!(own.to_core(MeshId([1; 16])).platforms.first().unwrap().redirect_urls, ["https://a.org/back"]);
         assert_eq!((mastodon.text_max, mastodon.resend_within.as_secs()), (500, 2700));
         let forgetful =
             read(&text.replace("client_id", "idempotency_keys = false\nclient_id")).to_core(MeshId([1; 16]));

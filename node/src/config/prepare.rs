@@ -208,9 +208,14 @@ impl Config {
         for letters in budget.countries.iter().flatten() {
             country("sms.budget.countries", letters)?;
         }
+        if budget.codes_percent > 100 {
+            return Err(ConfigError::key("sms.budget.codes_percent", "is more than 100", "write 0 to 100"));
+        }
         Ok(Limits {
             per_day: budget.per_day,
             per_country_per_day: budget.per_country_per_day,
+            per_number_per_day: budget.per_number_per_day,
+            codes_percent: budget.codes_percent,
             countries: budget.countries.clone(),
         })
     }

@@ -229,13 +229,17 @@ pub struct SmsBudget {
     pub per_day: u32,
     /// SMS a day to one country.
     pub per_country_per_day: u32,
+    /// SMS a day to one number, one-time codes apart.
+    pub per_number_per_day: u32,
+    /// Percent of the day that only one-time codes may use.
+    pub codes_percent: u32,
     /// Countries that may be sent to; absent = all.
     pub countries: Option<BTreeSet<String>>,
 }
 
 impl Default for SmsBudget {
     fn default() -> Self {
-        Self { per_day: 1_000, per_country_per_day: 500, countries: None }
+        Self { per_day: 1_000, per_country_per_day: 500, per_number_per_day: 20, codes_percent: 20, countries: None }
     }
 }
 

@@ -252,7 +252,7 @@ async fn tools(config: &Config, prepared: Prepared) -> Result<Tools, ExitError> 
         mailer: prepared.mailer,
         otp_from: config.bridge.domain.as_ref().map(|domain| format!("no-reply@{domain}")),
         ports,
-        budget: Some(budget::Kept::open(prepared.budget, &config.data_dir())),
+        budget: Some(budget::Kept::open(prepared.budget, &config.data_dir(), &prepared.keyring)),
         keyfile: prepared.key_file,
         cost: Cost::PASSWORD,
     })

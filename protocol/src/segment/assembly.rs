@@ -21,8 +21,9 @@ pub const SEGMENT_TTL: Duration = Duration::from_hours(24);
 pub const CANDIDATES_MAX: usize = 4;
 /// Combinations offered for one set.
 pub const ASSEMBLIES_MAX: usize = 16;
-/// Letters kept in one set: more than the 255 · 141 that a phone can send.
-pub const SET_LETTERS_MAX: usize = 64 * 1024;
+/// Letters kept in one set: more than the 255 · 141 that a phone can send, and little enough that the largest envelope
+/// carries a full set, with the time of each chunk.
+pub const SET_LETTERS_MAX: usize = 40 * 1024;
 /// Open sessions that a node should keep for one sender (T13).
 pub const SESSIONS_PER_SENDER_MAX: usize = 20;
 /// A new first segment begins a new image. Segments that overtook it by less than this belong to it, older ones to the

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use axum::body::Body;
 use axum::http::Request;
-use relaymesh_core::command::{Command, Reply, Submitted};
+use relaymesh_core::command::{Code, Command, Refusal, Reply, Submitted};
 use relaymesh_core::gateway_id;
-use relaymesh_protocol::detect::{Detected, detect};
+use relaymesh_protocol::detect::{DetectError, Detected, detect};
 use relaymesh_protocol::ids::MessageId;
 use serde_json::Value;
 
@@ -21,18 +21,18 @@ fn node() -> Fake {
     Fake::new(|command| {
         let Command::Submit(submit) = command else { panic!("only submissions, got {command:?}") };
         if submit.door != relaymesh_core::command::Door::Gateway(gateway_id(TOKEN)) {
-            let refusal = relaymesh_core::command::Refusal::new(
-                relaymesh_core::command::Code::NotFound,
-                "no such gateway client",
-            );
-            return Reply::Refused(refusal);
+            return Reply::Refused(Refusal::new(Code::NotFound, "no such gateway client"));
         }
         Reply::Submitted(match detect(submit.text.reveal()) {
             Ok(Detected::Message(message)) => {
                 Submitted::Accepted { message: MessageId::of(b"origin", &message.bytes), outcome: None }
             }
             Ok(Detected::Segment(segment)) => Submitted::Segment { received: 1, total: 0, session: segment.session },
-            Err(_) => Submitted::Ignored,
+            Err(DetectError::NotOurs) => Submitted::Ignored,
+            Err(DetectError::Malformed(damage)) => {
+                let text = format!("damaged RelaySMS payload: {damage}");
+                return Reply::Refused(Refusal::new(Code::InvalidArgument, text));
+            }
         })
     })
 }

@@ -5,10 +5,12 @@
 mod body;
 mod bundle;
 mod custody;
+mod fits;
 mod legs;
 mod letters;
 mod outbox;
 mod receipts;
+mod room;
 mod route;
 mod standing;
 
@@ -23,6 +25,7 @@ pub(crate) use bundle::{on_operator, read_bundle};
 pub(crate) use custody::on_custody;
 pub(crate) use letters::{on_carried, on_envelope, send};
 pub(crate) use receipts::{on_declines, on_flush, on_receipt, on_receipts, say, say_declined};
+pub(crate) use room::make_room;
 pub(crate) use route::{daily, hold, on_connected, on_forget, on_leg_silent, on_route, restore, route_all, start};
 
 use crate::batch::Key;
@@ -38,6 +41,8 @@ const SEEN_MAX: usize = 100_000;
 pub(crate) struct State {
     /// Messages that no home has accepted.
     held: BTreeMap<MessageId, Held>,
+    /// Those of them that came through a door without enrolment.
+    strangers: room::Strangers,
     /// Offers under way: which message or custody copy an envelope belongs to.
     offers: BTreeMap<(NodeId, EnvelopeId), Offer>,
     /// Envelopes held for others and own letters that found no way, by recipient.
@@ -68,6 +73,8 @@ pub(crate) enum Offer {
 #[derive(Debug)]
 pub(crate) enum Change {
     Hold(MessageId, Box<Held>),
+    /// It came through a door without enrolment, then.
+    Stranger(MessageId, Timestamp),
     Release(MessageId),
     Leg(MessageId, NodeId, legs::Leg),
     Attempted(MessageId, std::time::Duration),
@@ -98,7 +105,9 @@ impl State {
     }
 
     pub(crate) fn apply(&mut self, change: Change) {
+        self.strangers.note(&change);
         match change {
+            Change::Stranger(..) => {}
             Change::Hold(message, held) => {
                 self.held.insert(message, *held);
             }

@@ -119,9 +119,10 @@ pub(super) fn detour(node: &Node, tx: &mut Tx<'_>, message: MessageId, candidate
     Ok(())
 }
 
-/// Nobody accepted in time: the copy ends, and the sender is told that the outcome is uncertain.
+/// Nobody accepted in time: the copy ends, and the sender is told that the outcome is uncertain, if it was an enrolled
+/// gateway client that named it: anybody else may have made the number up.
 fn expire(node: &Node, tx: &mut Tx<'_>, message: MessageId, mut outbox: Outbox) -> Run {
-    if let Some(sender) = outbox.sender.take() {
+    if let Some(sender) = outbox.sender.take().filter(|_| outbox.trusted) {
         egress::notice(node, tx, &sender, outbox.language(), &Notice::Expired { sent: outbox.received })?;
     }
     outbox.stage = Stage::Expired { at: tx.now() };
@@ -212,6 +213,9 @@ pub(crate) fn restore(node: &mut Node, table: u8, rows: &Rows, _now: Timestamp) 
         let (Some(Ok(message)), Some(outbox)) = (message, restore_row::<Outbox>(node, row_key, row)) else { continue };
         match outbox.stage {
             Stage::Held => {
+                if !outbox.trusted {
+                    node.delivery.apply(Change::Stranger(message, outbox.received));
+                }
                 node.delivery.held.insert(message, Held::new(outbox.received));
             }
             Stage::Accepted { at, .. } | Stage::Done { at, .. } | Stage::Expired { at } => {

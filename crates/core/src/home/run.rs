@@ -319,6 +319,7 @@ fn describe(outcome: MessageOutcome) -> String {
         MessageOutcome::Published => "PUBLISHED".to_owned(),
         MessageOutcome::Failed(class) => format!("FAILED: {}", class.text()),
         MessageOutcome::Uncertain => "UNCERTAIN: the answer never came".to_owned(),
+        MessageOutcome::Test { id, .. } => format!("test {id}"),
     }
 }
 
@@ -328,6 +329,8 @@ fn notice(job: &Job, outcome: MessageOutcome, at: Timestamp) -> Notice {
     match outcome {
         MessageOutcome::Published => Notice::Published { platform, at, number },
         MessageOutcome::Failed(_) => Notice::Failed { platform, at, number },
-        MessageOutcome::Uncertain | MessageOutcome::Pending => Notice::Uncertain { platform, at, number },
+        MessageOutcome::Uncertain | MessageOutcome::Pending | MessageOutcome::Test { .. } => {
+            Notice::Uncertain { platform, at, number }
+        }
     }
 }

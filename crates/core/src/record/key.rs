@@ -32,6 +32,8 @@ pub const FILTER: u8 = b'f';
 pub const TAG_CACHE: u8 = b'a';
 /// Gateway clients.
 pub const GATEWAY: u8 = b'w';
+/// Last byte of the rows of what gateway clients brought.
+const GATEWAY_USE: u8 = b'u';
 /// Local policy: partners, blocks, invites.
 pub const POLICY: u8 = b'p';
 /// Reliability tests.
@@ -138,6 +140,20 @@ pub fn tag_cache(hash: &[u8; 16]) -> Key {
 #[must_use]
 pub fn gateway(id: &GatewayId) -> Key {
     join(GATEWAY, &[&id.0])
+}
+
+/// What a gateway client has brought, behind its own row.
+#[must_use]
+pub fn gateway_use(id: &GatewayId) -> Key {
+    join(GATEWAY, &[&id.0, &[GATEWAY_USE]])
+}
+
+/// The gateway client of a row that [`gateway_use`] names.
+#[must_use]
+pub fn gateway_of_use(row: &[u8]) -> Option<GatewayId> {
+    let ([GATEWAY], rest) = row.split_first_chunk::<1>()? else { return None };
+    let (id, [GATEWAY_USE]) = rest.split_first_chunk::<8>()? else { return None };
+    Some(GatewayId(*id))
 }
 
 /// A policy record.

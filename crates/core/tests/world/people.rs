@@ -117,6 +117,21 @@ impl Person {
         base64text::encode_wrapped(&payload.encode().expect("a small payload"))
     }
 
+    /// The SMS text of a reliability test.
+    pub fn compose_test(&mut self, id: u64) -> String {
+        let content = PlatformContent { content: Content::Test { id: id.to_string() }, tokens: None };
+        let plain = content.encode(PlatformVersion::V2).expect("a number");
+        let block = self.session.encrypt(&plain, &self.ad).expect("a session");
+        let payload = Payload::Platform(PlatformPayload {
+            version: PlatformVersion::V2,
+            shortcode: b'r',
+            block: block.as_bytes().to_vec(),
+            device_id: Some(self.device),
+            language: Some(Language::FR),
+        });
+        base64text::encode_wrapped(&payload.encode().expect("a small payload"))
+    }
+
     pub fn submit(&self, text: &str) -> Command {
         Command::Submit(Submit {
             door: Door::Open,

@@ -193,6 +193,7 @@ fn config(name: &str, seed: u8) -> Config {
             authorize_url: "https://mastodon.test/oauth/authorize".to_owned(),
             client_id: "client".to_owned(),
             scope: "profile write:statuses write:media".to_owned(),
+            redirect_urls: vec!["https://relay.example/android".to_owned()],
             text_max: 500,
             resend_within: Duration::from_secs(45 * 60),
         }],

@@ -56,7 +56,8 @@ pub struct Config {
     pub idempotency_keys: bool,
 }
 
-fn app_redirects() -> Vec<String> {
+/// Where the existing apps take people back.
+pub fn app_redirects() -> Vec<String> {
     APP_REDIRECTS.iter().map(ToString::to_string).collect()
 }
 

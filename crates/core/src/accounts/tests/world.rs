@@ -101,6 +101,7 @@ pub(crate) fn config() -> Config {
             authorize_url: "https://m.example/oauth/authorize".to_owned(),
             client_id: "client".to_owned(),
             scope: "read write".to_owned(),
+            redirect_urls: vec!["https://relay.smswithoutborders.com/android".to_owned()],
             text_max: 500,
             resend_within: Duration::ZERO,
         }],
@@ -134,6 +135,15 @@ impl World {
             busy: false,
             mute: false,
         }
+    }
+
+    /// A node whose memory a test has filled.
+    pub fn prepared(fill: impl FnOnce(&mut Node)) -> Self {
+        let mut world = Self::new();
+        let mut node = Node::new(world.config.clone(), world.keyring.clone(), Arc::new(RealCrypto), START);
+        fill(&mut node);
+        world.pump = Pump::new(node, [5; 32]);
+        world
     }
 
     /// kill -9: memory and what was not durable are gone.
