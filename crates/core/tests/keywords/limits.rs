@@ -31,7 +31,7 @@ fn a_first_mail_that_was_overheard_is_not_mailed_from_another_number() {
 
     // The second mail too opens under the session that its phone's first one begins: no position of it is free.
     let mut spliced = next;
-    spliced.key_exchange = hello.key_exchange.clone();
+    spliced.key_exchange = hello.key_exchange;
     let mut twin = hello.clone();
     if let Some(KeyExchange { client_public, .. }) = &mut twin.key_exchange {
         client_public[31] ^= 0x80;
