@@ -6,4 +6,5 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
     let _ = relaymesh_protocol::detect::detect(text);
+    let _ = relaymesh_protocol::sms_text::Keyword::parse(text);
 });

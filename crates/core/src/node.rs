@@ -472,6 +472,7 @@ impl Node {
             Timer::Declines(node) => delivery::on_declines(self, tx, *node),
             Timer::Outcome(message) => delivery::on_forget(self, tx, *message),
             Timer::Job(message) => home::on_job(self, tx, *message),
+            Timer::Kept(message) => home::on_kept(self, tx, *message),
             Timer::Refusal(entity, message) => home::on_refusal(self, tx, *entity, *message),
             Timer::Sms(id) => egress::on_sms(self, tx, id),
             Timer::Gossip | Timer::RenewRecord => membership::on_timer(self, tx, timer),

@@ -17,6 +17,8 @@ pub enum Timer {
     Segments([u8; 16]),
     /// A job's next attempt.
     Job(MessageId),
+    /// The content of an uncertain job is destroyed.
+    Kept(MessageId),
     /// The SMS queue's next attempt.
     Sms([u8; 16]),
     /// A custody copy's next offer, or its end.

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, VecDeque};
 use relaymesh_protocol::ids::{EnvelopeId, MessageId, NodeId, Timestamp};
 
 pub use body::{Answer, Body, Cargo, Opened, Question, Receipt, Route, SmsRequest, Submission};
-pub use outbox::{OUTCOME_LIFE, Outbox, SUBMISSION_LIFE, Stage};
+pub use outbox::{OUTCOME_LIFE, Outbox, RESEND_LIFE, STOP_LIFE, SUBMISSION_LIFE, Stage};
 
 pub(crate) use bundle::{on_operator, read_bundle};
 pub(crate) use custody::on_custody;

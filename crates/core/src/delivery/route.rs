@@ -1,5 +1,5 @@
 //! What happens to a message from its ingress on: candidates, offers, detours through custodians, retries, and its end
-//! when nobody accepts it within [`SUBMISSION_LIFE`].
+//! when nobody accepts it within [`super::SUBMISSION_LIFE`].
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::body::{Body, Route, Submission};
 use super::custody::{self, COPY_BUDGET, spread_targets};
 use super::legs::{CANDIDATES_MAX, Held, Leg, SILENT_AFTER, next_delay};
 use super::letters::{carry, seal};
-use super::outbox::{OUTCOME_LIFE, Outbox, SUBMISSION_LIFE, Stage};
+use super::outbox::{OUTCOME_LIFE, Outbox, Stage};
 use super::{Change, Offer, Rows};
 use crate::egress;
 use crate::input::Follow;
@@ -24,6 +24,8 @@ use crate::tx::{Run, Tx};
 const SPRAY_COPIES: usize = 2;
 /// Messages that are tried at once when a link comes up; the rest follow spread over the next seconds.
 const BURST: usize = 64;
+/// An answer that every candidate has is kept so long for one that is found later.
+const KEYWORD_PATIENCE: Duration = Duration::from_secs(10 * 60);
 
 /// Starts a message's way: it is durable in the outbox.
 pub(crate) fn hold(tx: &mut Tx<'_>, message: MessageId, received: Timestamp) {
@@ -38,6 +40,11 @@ fn due(node: &Node, held: &Held, candidate: &Candidate, now: Timestamp) -> bool 
     known && !leg.is_some_and(|leg| leg.waits(now))
 }
 
+/// A candidate that declined an answer has it, and may have acted on it: offering it again would bring nothing.
+fn has_it(held: &Held, candidate: &Candidate) -> bool {
+    matches!(held.legs.get(&candidate.node), Some(Leg::Declined))
+}
+
 /// Finds candidates for a held message, offers it to them, and sets the next attempt.
 pub(crate) fn on_route(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run {
     let Some(held) = node.delivery.held.get(&message) else { return Ok(()) };
@@ -46,10 +53,17 @@ pub(crate) fn on_route(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run 
         return Ok(());
     };
     let now = tx.now();
-    if now.since(outbox.received) >= SUBMISSION_LIFE {
+    if now.since(outbox.received) >= outbox.life() {
         return expire(node, tx, message, outbox);
     }
     let mut candidates = locator::locate(node, tx, message, &outbox.lookup)?;
+    if outbox.is_keyword() {
+        let known = candidates.len();
+        candidates.retain(|candidate| !has_it(held, candidate));
+        if known > 0 && candidates.is_empty() && now.since(outbox.received) >= KEYWORD_PATIENCE {
+            return end(node, tx, message, outbox);
+        }
+    }
     candidates.retain(|candidate| due(node, held, candidate, now));
     candidates.sort_by_key(|candidate| {
         let score = node.delivery.standing.get(&candidate.node).copied().unwrap_or_default().score();
@@ -73,7 +87,8 @@ pub(super) fn submission(outbox: &Outbox, message: MessageId, candidate: &Candid
     let route = match (&outbox.lookup, candidate.tag) {
         (Lookup::Device(device), _) => Route::Device(*device),
         (Lookup::Number(_), Some((key_id, tag))) => Route::Number { tag, key_id },
-        (Lookup::Number(_), None) => return None,
+        (Lookup::Identity(_), Some((key_id, tag))) => Route::Identity { tag, key_id },
+        (Lookup::Number(_) | Lookup::Identity(_), None) => return None,
         (Lookup::Bridge { number, .. }, _) => Route::Bridge { number: number.clone() },
     };
     Some(outbox.submission(message, route))
@@ -125,12 +140,17 @@ fn expire(node: &Node, tx: &mut Tx<'_>, message: MessageId, mut outbox: Outbox) 
     if let Some(sender) = outbox.sender.take().filter(|_| outbox.trusted) {
         egress::notice(node, tx, &sender, outbox.language(), &Notice::Expired { sent: outbox.received })?;
     }
+    node.count(tx, "message_expired");
+    node.trace(tx, message, "ingress", "expired: no home accepted it");
+    end(node, tx, message, outbox)
+}
+
+/// The copy ends; the record stays for duplicates.
+fn end(node: &Node, tx: &mut Tx<'_>, message: MessageId, mut outbox: Outbox) -> Run {
     outbox.stage = Stage::Expired { at: tx.now() };
     outbox.drop_cargo();
     put_node(node, tx, key::outbox(&message), &outbox)?;
     tx.then(Change::Release(message));
-    node.count(tx, "message_expired");
-    node.trace(tx, message, "ingress", "expired: no home accepted it");
     tx.wake(tx.now().after(OUTCOME_LIFE), Timer::Outcome(message));
     Ok(())
 }

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::find::{self, Try};
-use super::job::{self, Job, Part};
-use super::{Change, bridge, refusals, sessions};
+use super::job::{self, EMAIL_BRIDGE, Job, Part};
+use super::{Change, allowance, bridge, keywords, refusals, seen, sessions, spent};
 use crate::command::MessageOutcome;
 use crate::crypto::RatchetOpened;
 use crate::delivery::{self, Cargo, Outbox, Receipt, Route, Stage, Submission};
@@ -48,9 +48,12 @@ pub(crate) fn on_local(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run 
     if outbox.stage != Stage::Held {
         return Ok(());
     }
+    if outbox.is_keyword() {
+        return keywords::on_local(node, tx, message, &outbox);
+    }
     let (route, number) = match &outbox.lookup {
         Lookup::Device(device) => (Route::Device(*device), None),
-        Lookup::Number(number) | Lookup::Bridge { number, .. } => {
+        Lookup::Number(number) | Lookup::Identity(number) | Lookup::Bridge { number, .. } => {
             (Route::Bridge { number: number.clone() }, Some(number.clone()))
         }
     };
@@ -62,7 +65,7 @@ pub(crate) fn on_local(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run 
 pub(crate) fn on_submission(node: &Node, tx: &mut Tx<'_>, from: NodeId, submission: &Submission) -> Run {
     let number = match &submission.route {
         Route::Bridge { number } => Some(number.clone()),
-        Route::Device(_) | Route::Number { .. } => None,
+        Route::Device(_) | Route::Number { .. } | Route::Identity { .. } => None,
     };
     take(node, tx, from, submission, number)
 }
@@ -76,6 +79,7 @@ fn take(node: &Node, tx: &mut Tx<'_>, from: NodeId, submission: &Submission, num
             consume(node, tx, &incoming)
         }
         Cargo::Parts(set) => assemble(node, tx, from, submission, number, set),
+        Cargo::Keyword(keyword) => keywords::on_keyword(node, tx, from, submission, *keyword),
     }
 }
 
@@ -135,11 +139,12 @@ fn set_entity(node: &Node, tx: &mut Tx<'_>, route: &Route, number: Option<&E164>
         (Route::Device(device), _) => index::find(node, tx, Kind::Device, device.as_bytes()),
         (Route::Number { tag, key_id }, _) => index::find(node, tx, Kind::NumberTag, &tag_value(*key_id, tag)),
         (Route::Bridge { .. }, Some(number)) => index::find(node, tx, Kind::Phone, number.reveal().as_bytes()),
-        (Route::Bridge { .. }, None) => Ok(None),
+        (Route::Bridge { .. }, None) | (Route::Identity { .. }, _) => Ok(None),
     }
 }
 
-fn tag_value(key_id: u32, tag: &Tag) -> Vec<u8> {
+/// What the index knows a tag by.
+pub(super) fn tag_value(key_id: u32, tag: &Tag) -> Vec<u8> {
     let mut value = key_id.to_be_bytes().to_vec();
     value.extend_from_slice(&tag.0);
     value
@@ -153,7 +158,7 @@ fn block_key(block: &[u8]) -> [u8; 16] {
 }
 
 /// Record key of a ratchet position: first 16 bytes of SHA-256(AD ‖ header.dh ‖ n).
-fn position_key(ad: &[u8; 32], block: &[u8]) -> Option<[u8; 16]> {
+pub(super) fn position_key(ad: &[u8; 32], block: &[u8]) -> Option<[u8; 16]> {
     // Block: length field 4, pn 4, n 4, dh 32; see interop of the payloads.
     let n = block.get(8..12)?;
     let dh = find::one_form(block.get(12..44)?.try_into().ok()?);
@@ -186,6 +191,11 @@ fn consume(node: &Node, tx: &mut Tx<'_>, incoming: &Incoming<'_>) -> Run {
     }
     let mut missed = None;
     for candidate in tries {
+        if !keywords::lets_in(node, tx, incoming, &payload, &candidate)? {
+            node.count(tx, "bridge_frozen");
+            decoy(node, tx, block);
+            continue;
+        }
         let Some(opened) = open(node, tx, &candidate, block)? else {
             missed = missed.or(candidate.entity.as_ref().map(|entity| entity.id));
             continue;
@@ -200,9 +210,12 @@ fn consume(node: &Node, tx: &mut Tx<'_>, incoming: &Incoming<'_>) -> Run {
 /// been shown, so it must never count twice.
 fn open(node: &Node, tx: &mut Tx<'_>, candidate: &Try, block: &[u8]) -> Run<Option<RatchetOpened>> {
     let session = &candidate.session;
-    if let (Some(entity), Some(position)) = (&candidate.entity, position_key(&session.ad, block))
-        && entity.get::<Position>(node, tx, POSITION, &position)?.is_some()
-    {
+    let spent = match (&candidate.entity, position_key(&session.ad, block)) {
+        _ if candidate.slot.0 == BRIDGE => spent::is_spent(node, tx, &session.ad, block)?,
+        (Some(entity), Some(position)) => entity.get::<Position>(node, tx, POSITION, &position)?.is_some(),
+        (None, _) | (_, None) => false,
+    };
+    if spent {
         node.count(tx, "position_reused");
         return Ok(None);
     }
@@ -261,6 +274,10 @@ fn opened_by(
             return decline(node, tx, incoming.from, incoming.message);
         }
     };
+    let mails = plan.platform == EMAIL_BRIDGE;
+    if mails && !allowance::take(node, tx, incoming, &mut entity, !known, payload.language())? {
+        return decline(node, tx, incoming.from, incoming.message);
+    }
     let now = tx.now();
     if !known {
         bridge::register(node, tx, incoming, &mut entity, payload.language())?;
@@ -270,8 +287,10 @@ fn opened_by(
     entity.put(node, tx, slot.0, &slot.1, &advanced)?;
     if slot.0 == BRIDGE {
         sessions::used(node, tx, &mut entity, &slot.1)?;
-    }
-    if let Some(position) = position_key(&session.ad, payload.block()) {
+        keywords::begun(node, tx, &mut entity)?;
+        spent::spend(node, tx, &session.ad, payload.block())?;
+        seen::note(node, tx, &mut entity, &seen_key)?;
+    } else if let Some(position) = position_key(&session.ad, payload.block()) {
         entity.put(node, tx, POSITION, &position, &Position { block: seen_key })?;
     }
     let outcome = plan.at_once.unwrap_or(MessageOutcome::Pending);
@@ -295,6 +314,8 @@ fn opened_by(
             refreshed: false,
             attempts: 0,
             ordinal: refusals::next_ordinal(node, tx, &mut entity)?,
+            kept_until: None,
+            asked: Vec::new(),
         };
         job::put(node, tx, &mut entity, &message, &job)?;
         tx.then(Change::Owed(message));

@@ -45,6 +45,7 @@ fn platform_entity(node: &Node, tx: &mut Tx<'_>, incoming: &Incoming<'_>) -> Run
             value.extend_from_slice(&tag.0);
             index::find(node, tx, Kind::NumberTag, &value)
         }
+        Route::Identity { .. } => Ok(None),
         Route::Bridge { .. } => match &incoming.number {
             Some(number) => index::find(node, tx, Kind::Phone, number.reveal().as_bytes()),
             None => Ok(None),

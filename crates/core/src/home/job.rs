@@ -2,13 +2,13 @@
 
 use relaymesh_protocol::ids::{E164, EntityId, Language, MessageId, NodeId, Timestamp};
 use serde::{Deserialize, Serialize};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::batch::Key;
 use crate::node::Node;
 use crate::output::{Private64, PublishContent};
 use crate::record::vault::JOB;
-use crate::record::{Entity, Stored, key};
+use crate::record::{Entity, Stored, delete_row, key};
 use crate::tx::{Run, Tx};
 
 /// Name of the bridge as a platform.
@@ -52,9 +52,34 @@ pub(crate) struct Job {
     /// Which message of the entity this is, counted from 1.
     #[zeroize(skip)]
     pub ordinal: u64,
+    /// It is uncertain, and its content stays until then, in case its person asks for it once more.
+    #[zeroize(skip)]
+    pub kept_until: Option<Timestamp>,
+    /// Answers that asked for it once more, by id.
+    #[zeroize(skip)]
+    pub asked: Vec<MessageId>,
 }
 
-impl Stored for Job {}
+impl Stored for Job {
+    const VERSION: u8 = 2;
+
+    /// Version 1 ended before `kept_until`: none, and nobody asked.
+    fn migrate(version: u8, bytes: &[u8]) -> Option<Self> {
+        if version != 1 {
+            return None;
+        }
+        let whole = Zeroizing::new([bytes, &[0, 0]].concat());
+        let (job, left) = postcard::take_from_bytes(&whole).ok()?;
+        left.is_empty().then_some(job)
+    }
+}
+
+impl Job {
+    /// The number that its person is told.
+    pub fn told_as(&self) -> u32 {
+        u32::try_from(self.ordinal).unwrap_or(u32::MAX)
+    }
+}
 
 impl std::fmt::Debug for Job {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -153,6 +178,11 @@ pub(super) fn put(node: &Node, tx: &mut Tx<'_>, entity: &mut Entity, message: &M
     let mut row = entity.id.0.to_vec();
     row.extend(entity.seal_apart(node, tx, JOB, record(message), job)?);
     tx.put(key::job(message), row)
+}
+
+/// Removes a job.
+pub(super) fn delete(tx: &mut Tx<'_>, message: &MessageId) -> Run {
+    delete_row(tx, key::job(message))
 }
 
 /// Reads a job and its entity.

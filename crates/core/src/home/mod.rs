@@ -1,13 +1,18 @@
 //! The home of a message: one message, one transaction, then one publication owed.
 
+mod allowance;
 mod bridge;
 mod consume;
 mod find;
 mod job;
+mod kept;
+mod keywords;
 mod parts;
 mod refusals;
 mod run;
+mod seen;
 mod sessions;
+mod spent;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +26,7 @@ use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 
 pub(crate) use consume::{on_assembled, on_local, on_submission};
+pub(crate) use kept::on_kept;
 pub(crate) use refusals::on_refusal;
 pub(crate) use run::{on_job, on_worked};
 
@@ -36,6 +42,8 @@ pub(crate) struct State {
     /// Messages in a row, per entity, that authenticated gateway clients brought and no session opened. An ingress offers
     /// such a message again and again, so messages are counted and not failures.
     failures: BTreeMap<EntityId, BTreeSet<MessageId>>,
+    /// Bridge mails of this day.
+    tally: allowance::Tally,
 }
 
 /// How the home's memory changes.
@@ -47,6 +55,7 @@ pub(crate) enum Change {
     Worked(WorkId),
     MacFailed(EntityId, MessageId),
     MacGood(EntityId),
+    Mailed(allowance::Via, bool, Timestamp),
 }
 
 /// Entities whose MAC failures are counted at once; the rest are forgotten.
@@ -75,6 +84,7 @@ impl State {
                     self.busy.remove(&message);
                 }
             }
+            Change::Mailed(via, new, at) => self.tally.count(via, new, at),
             Change::MacFailed(entity, message) => {
                 if self.failures.len() >= FAILURES_MAX {
                     self.failures.pop_first();

@@ -7,14 +7,14 @@ use relaymesh_protocol::ids::{MessageId, Timestamp};
 use relaymesh_protocol::sms_text::Notice;
 
 use super::job::{self, EMAIL_BRIDGE, Job, Part};
-use super::{Change, refusals};
+use super::{Change, kept, keywords, refusals};
 use crate::command::{FailureClass, MessageOutcome};
 use crate::delivery::{self, Receipt};
 use crate::input::Follow;
 use crate::node::Node;
 use crate::output::{Output, PublishRequest, SendError, Work, WorkDone, WorkId};
+use crate::record::Entity;
 use crate::record::vault::{SEEN, Seen, TOKEN, Token, token_key};
-use crate::record::{Entity, key};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 
@@ -39,7 +39,14 @@ pub(crate) fn on_job(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run {
         tx.then(Change::Settled(message));
         return Ok(());
     };
+    if let Some(until) = job.kept_until {
+        kept::rest(tx, message, until);
+        return Ok(());
+    }
     match next(node, &job, tx.now()) {
+        Next::Send(_) if job.platform == EMAIL_BRIDGE && keywords::is_frozen(node, tx, &entity)? => {
+            failed(node, tx, &mut entity, &message, &job, FailureClass::Account)
+        }
         Next::Finish(outcome) => finish(node, tx, &mut entity, &message, &job, outcome),
         Next::Send(index) => send(node, tx, &mut entity, &message, &mut job, index),
     }
@@ -297,10 +304,14 @@ fn finish(
         seen.outcome = outcome;
         entity.put(node, tx, SEEN, &job.block, &seen)?;
     }
-    tx.get(&key::job(message))?;
-    tx.delete(key::job(message))?;
+    let keeps = outcome == MessageOutcome::Uncertain && kept::may_ask(job);
+    if keeps {
+        kept::keep(node, tx, entity, message, job)?;
+    } else {
+        job::delete(tx, message)?;
+    }
     tx.then(Change::Settled(*message));
-    let notice = notice(job, outcome, tx.now());
+    let notice = notice(job, outcome, tx.now(), keeps);
     let tell = match &job.number {
         Some(number) => {
             refusals::tell_number(node, tx, number, job.language, &notice)?;
@@ -310,6 +321,10 @@ fn finish(
     };
     node.count(tx, "job_finished");
     node.trace(tx, *message, "publish", describe(outcome));
+    if !job.asked.is_empty() {
+        // The ingress heard how it ended when it became uncertain; what was asked for since is between home and person.
+        return Ok(());
+    }
     delivery::say(node, tx, job.ingress, Receipt::Done { message: *message, outcome, tell })
 }
 
@@ -323,14 +338,14 @@ fn describe(outcome: MessageOutcome) -> String {
     }
 }
 
-fn notice(job: &Job, outcome: MessageOutcome, at: Timestamp) -> Notice {
+fn notice(job: &Job, outcome: MessageOutcome, at: Timestamp, resend: bool) -> Notice {
     let platform = job.platform.clone();
-    let number = u32::try_from(job.ordinal).unwrap_or(u32::MAX);
+    let number = job.told_as();
     match outcome {
         MessageOutcome::Published => Notice::Published { platform, at, number },
         MessageOutcome::Failed(_) => Notice::Failed { platform, at, number },
         MessageOutcome::Uncertain | MessageOutcome::Pending | MessageOutcome::Test { .. } => {
-            Notice::Uncertain { platform, at, number }
+            Notice::Uncertain { platform, at, number, resend }
         }
     }
 }

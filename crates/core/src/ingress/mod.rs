@@ -1,6 +1,7 @@
 //! Where a message enters: one SMS from a gateway client becomes durable, is answered, and only then routed.
 
 mod gateways;
+mod keywords;
 mod segments;
 mod sets;
 mod waits;
@@ -8,7 +9,7 @@ mod waits;
 use std::collections::BTreeMap;
 
 use relaymesh_protocol::detect::{DetectError, Detected, Message, detect};
-use relaymesh_protocol::ids::{E164, GatewayId, MessageId};
+use relaymesh_protocol::ids::{E164, GatewayId, MessageId, Timestamp};
 use relaymesh_protocol::payload::Payload;
 
 use crate::command::{Code, Door, MessageOutcome, Private, Refusal, Reply, Submit, Submitted};
@@ -38,6 +39,7 @@ pub(crate) struct State {
     sets: Sets,
     waits: BTreeMap<u64, Wait>,
     by_message: BTreeMap<MessageId, Vec<u64>>,
+    keywords: keywords::Counts,
 }
 
 /// How ingress's memory changes.
@@ -52,6 +54,7 @@ pub(crate) enum Change {
     SetGone([u8; 16]),
     Wait(u64, Wait),
     Waited(u64),
+    Keyword(keywords::Who, Timestamp),
 }
 
 impl State {
@@ -97,6 +100,7 @@ impl State {
                 self.waits.insert(id, wait);
             }
             Change::Waited(id) => self.drop_wait(id),
+            Change::Keyword(who, at) => self.keywords.count(who, at),
         }
     }
 
@@ -130,6 +134,7 @@ pub(crate) fn on_submit(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, submit: &S
     let gateway = gateways::admit(node, tx, submit.door)?;
     let detected = match detect(submit.text.reveal()) {
         Ok(detected) => detected,
+        Err(_) if keywords::take(node, tx, reply, submit, gateway)? => return Ok(()),
         Err(error) => return not_ours(node, tx, reply, submit.door, error),
     };
     let origin = origin(submit, gateway, matches!(&detected, Detected::Message(m) if m.payload.device_id().is_some()))?;
@@ -208,7 +213,7 @@ fn take_message(
     let lookup = lookup(&message.payload, origin.sender.as_ref())?;
     let id = match &lookup {
         Lookup::Device(device) => MessageId::of(device.as_bytes(), &message.bytes),
-        Lookup::Number(number) | Lookup::Bridge { number, .. } => {
+        Lookup::Number(number) | Lookup::Identity(number) | Lookup::Bridge { number, .. } => {
             MessageId::of(number.reveal().as_bytes(), &message.bytes)
         }
     };

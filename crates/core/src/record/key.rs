@@ -42,6 +42,8 @@ pub const TEST: u8 = b'r';
 pub const OTP: u8 = b'q';
 /// Single values of the node.
 pub const META: u8 = b'x';
+/// Consumed positions of bridge key exchanges, of all numbers together.
+pub const SPENT: u8 = b'k';
 /// Traces of messages.
 pub const TRACE: u8 = b'z';
 
@@ -178,6 +180,12 @@ pub fn otp(hash: &[u8; 16]) -> Key {
 #[must_use]
 pub fn meta(name: &str) -> Key {
     join(META, &[name.as_bytes()])
+}
+
+/// A consumed position under a static bridge key: the key's print, then a keyed hash.
+#[must_use]
+pub fn spent(print: &[u8; 8], hash: &[u8; 16]) -> Key {
+    join(SPENT, &[print, hash])
 }
 
 /// A message's trace.

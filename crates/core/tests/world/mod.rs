@@ -25,6 +25,8 @@ pub const START: Timestamp = Timestamp(1_767_225_600_000);
 const FSYNC_MS: u64 = 2;
 const LINK_MS: u64 = 20;
 const WORK_MS: u64 = 30;
+/// The platform knows an idempotency key for an hour.
+const KEY_LIFE_MS: u64 = 3_600_000;
 
 /// Something that will happen.
 enum Event {
@@ -80,6 +82,8 @@ pub enum PlatformMood {
     Fine,
     /// Posts, and the answer is lost.
     LosesAnswers,
+    /// Posts nothing, and answers nothing.
+    Swallows,
     /// 503.
     Down,
     /// 422.
@@ -93,7 +97,7 @@ pub struct World {
     pub mails: Vec<PublishRequest>,
     pub sms: Vec<(String, String)>,
     pub mood: PlatformMood,
-    keys: BTreeMap<String, String>,
+    keys: BTreeMap<String, (String, Timestamp)>,
     cut: BTreeSet<(usize, usize)>,
     events: BTreeMap<(Timestamp, u64), Event>,
     seq: u64,
@@ -166,6 +170,13 @@ impl World {
         }
         self.nodes[node].links.clear();
         self.hang_up(node);
+    }
+
+    /// Time passes while a node is off.
+    pub fn sleep(&mut self, node: usize, millis: u64) {
+        self.kill(node);
+        self.now.0 += millis;
+        self.restart(node);
     }
 
     pub fn restart(&mut self, node: usize) {
@@ -404,26 +415,28 @@ impl World {
         match self.mood {
             PlatformMood::Down => return Err(SendError::Retry { after_ms: None }),
             PlatformMood::Refuses => return Err(SendError::Refused { text: "422".to_owned() }),
+            PlatformMood::Swallows => return Err(SendError::Unknown),
             PlatformMood::Fine | PlatformMood::LosesAnswers => {}
         }
+        let known = if self.mood == PlatformMood::LosesAnswers { Err(SendError::Unknown) } else { Ok(()) };
         let text = match &request.content {
             PublishContent::Text { text, .. } => text.reveal().to_owned(),
             PublishContent::Email { .. } | PublishContent::Message { .. } => {
                 self.mails.push(request);
-                return Ok("mail".to_owned());
+                return known.map(|()| "mail".to_owned());
             }
         };
         let id = match self.keys.get(&request.idempotency_key) {
-            Some(id) => id.clone(),
-            None => {
+            Some((id, at)) if self.now.0 - at.0 < KEY_LIFE_MS => id.clone(),
+            _ => {
                 let id = format!("{}", self.posts.len() + 1);
-                self.keys.insert(request.idempotency_key.clone(), id.clone());
+                self.keys.insert(request.idempotency_key.clone(), (id.clone(), self.now));
                 let account = request.account.reveal().to_owned();
                 self.posts.push(Post { account, text, key: request.idempotency_key, id: id.clone() });
                 id
             }
         };
-        if self.mood == PlatformMood::LosesAnswers { Err(SendError::Unknown) } else { Ok(id) }
+        known.map(|()| id)
     }
 
     /// As if nothing had ever been posted.
