@@ -31,7 +31,7 @@ pub(super) fn used(node: &Node, tx: &mut Tx<'_>, entity: &mut Entity, slot: &[u8
     }
     order.push(slot.to_vec());
     if order.len() > SESSIONS_MAX {
-        entity.delete(tx, BRIDGE, &order.remove(1))?;
+        entity.delete(node, tx, BRIDGE, &order.remove(1))?;
         node.count(tx, "bridge_session_dropped");
     }
     entity.put(node, tx, ORDER, b"", &Order(order))
