@@ -1,5 +1,5 @@
-//! kill -9: a real node under load is killed at random and opened again on the same directory, many times over. Whatever it
-//! acknowledged is published, and nothing is published twice.
+//! kill -9: a real node under load is killed at random and opened again on the same directory, many times over, now and then
+//! in the middle of its start. Whatever it acknowledged is published, and nothing is published twice.
 //!
 //! 300 kills by default, which take 80 to 90 s in an unoptimised build on two busy cores: 160 ms for each start, up to 200 ms
 //! alive. `RELAYMESH_KILL_CYCLES` asks for another number, `RELAYMESH_KILL_SEED` for other moments.
@@ -30,6 +30,8 @@ const PEOPLE: usize = 3;
 const OPEN_MAX: u64 = 30;
 /// A node is killed this long after it was ready: milliseconds from, and how many more at most.
 const ALIVE_MS: (u64, u64) = (20, 180);
+/// One kill in so many falls into a start, so that recovery is killed too; at most this many milliseconds after its begin.
+const IN_START: (u64, u64) = (6, 150);
 /// Pause before an SMS that nobody answered is sent again.
 const AGAIN_AFTER: Duration = Duration::from_millis(15);
 /// Time for everything acknowledged to be published after the last kill. Pauses before another attempt grow up to minutes
@@ -115,25 +117,35 @@ async fn what_is_acknowledged_survives_every_kill_and_nothing_is_published_twice
     }
 
     let begun = Instant::now();
-    let mut starting = Duration::ZERO;
+    let (mut starting, mut in_start) = (Duration::ZERO, 0);
     for cycle in 0..cycles {
         let alive = ALIVE_MS.0 + chance.next_u64() % ALIVE_MS.1;
         tokio::time::sleep(Duration::from_millis(alive)).await;
         load.published.store(world.platform.post_count(), Ordering::Relaxed);
         world.nodes[0].kill().await.unwrap();
-        let started = world.nodes[0].start().await;
-        starting += started.unwrap_or_else(|error| panic!("after kill {}: {error:#}", cycle + 1));
+        let failed = |error| -> Duration { panic!("after kill {}: {error:#}", cycle + 1) };
+        if chance.next_u64().is_multiple_of(IN_START.0) {
+            let patience = Duration::from_millis(chance.next_u64() % IN_START.1);
+            match tokio::time::timeout(patience, world.nodes[0].start()).await {
+                Ok(ready) => drop(ready.unwrap_or_else(failed)),
+                Err(_) => in_start += 1,
+            }
+            world.nodes[0].kill().await.unwrap();
+        }
+        starting += world.nodes[0].start().await.unwrap_or_else(failed);
     }
     load.ended.store(true, Ordering::Relaxed);
     let unanswered = senders.join_all().await.into_iter().filter(|unanswered| *unanswered).count();
     let acknowledged = load.acknowledged.lock().unwrap().clone();
     println!(
-        "{cycles} kills in {:?}, {:?} for each start; {} acknowledged, {} under way at the end",
+        "{cycles} kills and {in_start} in the middle of a start in {:?}, {:?} for each start; {} acknowledged, {} under way \
+         at the end",
         begun.elapsed(),
         starting.checked_div(cycles.max(1)).unwrap_or_default(),
         acknowledged.len(),
         unanswered,
     );
+    assert!(cycles < 100 || in_start >= cycles / 30, "only {in_start} starts were killed");
     assert!(acknowledged.len() as u64 >= u64::from(cycles), "there was next to no load: {}", acknowledged.len());
 
     let missing = settle(&world, &acknowledged).await;

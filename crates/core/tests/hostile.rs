@@ -7,6 +7,8 @@ mod flips;
 mod forged;
 #[path = "hostile/garbage.rs"]
 mod garbage;
+#[path = "hostile/hang.rs"]
+mod hang;
 #[path = "hostile/members.rs"]
 mod members;
 #[path = "hostile/receipts.rs"]

@@ -74,7 +74,7 @@ pub(super) fn on_hashed(
     }
     let (mut entity, mut account) = load(node, tx, id)?;
     otp::consume(node, tx, proof)?;
-    tokens::remove_all(tx, &mut entity)?;
+    tokens::remove_all(node, tx, &mut entity)?;
     account.password = Some(hash.clone());
     account.limiter = PasswordLimiter::default();
     let opened = session::open(node, tx, &mut entity, account, keys, "Password reset successfully!")?;

@@ -8,7 +8,7 @@ use crate::batch::Key;
 use crate::node::Node;
 use crate::output::{Private64, PublishContent};
 use crate::record::vault::JOB;
-use crate::record::{Entity, Stored, delete_row, key};
+use crate::record::{Entity, Stored, decode, delete_row, key};
 use crate::tx::{Run, Tx};
 
 /// Name of the bridge as a platform.
@@ -166,6 +166,11 @@ pub(crate) enum Part {
         /// As the platform names it.
         remote: String,
     },
+}
+
+/// Whether these bytes are a job.
+pub(crate) fn reads(bytes: &[u8]) -> bool {
+    decode::<Job>(bytes).is_some()
 }
 
 /// Record key under which a job is sealed apart.

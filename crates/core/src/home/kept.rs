@@ -43,7 +43,7 @@ pub(super) fn may_ask(job: &Job) -> bool {
 pub(super) fn keep(node: &Node, tx: &mut Tx<'_>, entity: &mut Entity, message: &MessageId, job: &Job) -> Run {
     let told = entity.all::<Told>(node, tx, TOLD, KEPT_MAX)?;
     if let (true, Some((place, oldest))) = (told.len() >= KEPT_MAX, told.first()) {
-        entity.delete(tx, TOLD, place)?;
+        entity.delete(node, tx, TOLD, place)?;
         job::delete(tx, &oldest.message)?;
     }
     let until = tx.now().after(KEPT_FOR);
@@ -75,7 +75,7 @@ pub(crate) fn on_kept(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run {
             Ok(())
         }
         Some(_) => {
-            entity.delete(tx, TOLD, &place(&job))?;
+            entity.delete(node, tx, TOLD, &place(&job))?;
             node.count(tx, "uncertain_destroyed");
             job::delete(tx, &message)
         }
@@ -109,7 +109,7 @@ pub(super) fn again(
     job.deadline = now.after(RESEND_FOR);
     job.refreshed = false;
     job.attempts = 0;
-    owner.delete(tx, TOLD, &place(&job))?;
+    owner.delete(node, tx, TOLD, &place(&job))?;
     job::put(node, tx, &mut owner, &message, &job)?;
     tx.then(Change::Owed(message));
     tx.follow(Follow::RunJob(message));

@@ -26,6 +26,7 @@ use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 
 pub(crate) use consume::{on_assembled, on_local, on_submission};
+pub(crate) use job::reads as reads_job;
 pub(crate) use kept::on_kept;
 pub(crate) use refusals::on_refusal;
 pub(crate) use run::{on_job, on_worked};

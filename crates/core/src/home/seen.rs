@@ -56,8 +56,8 @@ pub(super) fn note(node: &Node, tx: &mut Tx<'_>, entity: &mut Entity, seen: &[u8
         match entity.get::<Entry>(node, tx, ENTRY, &place)? {
             Some(oldest) if !span.is_over(oldest.at, now) => break,
             Some(oldest) => {
-                entity.delete(tx, SEEN, &oldest.seen)?;
-                entity.delete(tx, ENTRY, &place)?;
+                entity.delete(node, tx, SEEN, &oldest.seen)?;
+                entity.delete(node, tx, ENTRY, &place)?;
             }
             None if span.first + 1 >= span.next => break,
             None => {}

@@ -22,7 +22,7 @@ impl Stored for Order {}
 /// Ends all sessions of a number: whoever began them begins again, or not.
 pub(super) fn forget(node: &Node, tx: &mut Tx<'_>, entity: &mut Entity) -> Run {
     for (slot, _) in entity.all::<Session>(node, tx, BRIDGE, SESSIONS_MAX)? {
-        entity.delete(tx, BRIDGE, &slot)?;
+        entity.delete(node, tx, BRIDGE, &slot)?;
     }
     entity.put(node, tx, ORDER, b"", &Order::default())
 }
@@ -39,7 +39,7 @@ pub(super) fn used(node: &Node, tx: &mut Tx<'_>, entity: &mut Entity, slot: &[u8
     }
     order.push(slot.to_vec());
     if order.len() > SESSIONS_MAX {
-        entity.delete(tx, BRIDGE, &order.remove(1))?;
+        entity.delete(node, tx, BRIDGE, &order.remove(1))?;
         node.count(tx, "bridge_session_dropped");
     }
     entity.put(node, tx, ORDER, b"", &Order(order))

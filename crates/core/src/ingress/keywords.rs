@@ -76,7 +76,7 @@ pub(super) fn take(
         hold(node, tx, message, keyword, lookup, submit, gateway)?;
     }
     tx.change(Change::Keyword(who, now));
-    gateways::used(tx, submit.door, gateways::Use::Accepted);
+    gateways::used(node, tx, submit.door, gateways::Use::Accepted);
     if let Some(message) = first {
         tx.reply(reply, Reply::Submitted(Submitted::Accepted { message, outcome: None }));
     }

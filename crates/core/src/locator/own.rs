@@ -396,7 +396,7 @@ fn build(node: &Node, tx: &mut Tx<'_>, layer: FilterLayer) -> Run {
         node.count(tx, "filter_not_built");
         return Ok(());
     };
-    fetch::store(tx, filter)?;
+    fetch::store(node, tx, filter)?;
     tx.then(Change::Built(layer, included, own.changes));
     if layer == FilterLayer::Base {
         tx.then(Change::BuiltFor(node.membership.mesh()));

@@ -33,7 +33,7 @@ pub(crate) use apply::Change;
 pub(crate) use gossip::on_request;
 pub(crate) use operator::on_operator;
 pub(crate) use own::fingerprint;
-pub(crate) use restore::{restore, restore_meta};
+pub(crate) use restore::{is_sound, restore, restore_meta};
 pub use set::Member;
 
 use entry::Entry;

@@ -97,6 +97,8 @@ pub struct World {
     pub mails: Vec<PublishRequest>,
     pub sms: Vec<(String, String)>,
     pub mood: PlatformMood,
+    /// The platform never ends a request for this account.
+    pub hangs_for: Option<String>,
     keys: BTreeMap<String, (String, Timestamp)>,
     cut: BTreeSet<(usize, usize)>,
     events: BTreeMap<(Timestamp, u64), Event>,
@@ -126,6 +128,7 @@ impl World {
             mails: Vec::new(),
             sms: Vec::new(),
             mood: PlatformMood::Fine,
+            hangs_for: None,
             keys: BTreeMap::new(),
             cut: BTreeSet::new(),
             events: BTreeMap::new(),
@@ -375,6 +378,11 @@ impl World {
             Output::Carry { to, envelope, carried } => self.carry(node, to, envelope, carried),
             Output::Ask { to, token, request } => self.inquire(node, to, token, request),
             Output::Work { id, work } => {
+                if let Work::Publish { request, .. } = &work
+                    && self.hangs_for.as_deref() == Some(request.account.reveal())
+                {
+                    return;
+                }
                 let done = self.work(work);
                 self.push(WORK_MS, Event::Input { node, boot, input: Input::Worked { id, done } });
             }

@@ -59,6 +59,7 @@ impl Scene {
             countries: None,
         };
         let tools = Tools {
+            captcha: None,
             adapters: BTreeMap::new(),
             mailer,
             otp_from: Some("no-reply@relay.test".to_owned()),
