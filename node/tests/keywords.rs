@@ -7,6 +7,7 @@ mod support;
 
 use serde_json::json;
 use support::World;
+use support::kit::gateway::epoch_ms;
 use support::kit::process::Node;
 
 const NUMBER: &str = "+237650400009";
@@ -35,7 +36,8 @@ async fn an_answer_is_kept_for_its_home_and_a_private_sms_is_not() {
     assert_eq!(held(&world.nodes[0]).await, 3, "after a kill too");
 
     let open = format!("{}/v3/publish", world.nodes[0].http());
-    let answer = world.http.post(&open, &json!({ "address": NUMBER, "text": "STOP" })).await.unwrap();
+    let sms = json!({ "address": NUMBER, "text": "STOP", "date": epoch_ms(), "date_sent": epoch_ms() });
+    let answer = world.http.post(&open, &sms).await.unwrap();
     assert_eq!((answer.status, answer.field("error").as_deref()), (400, Some("not a RelaySMS payload")));
     assert_eq!(held(&world.nodes[0]).await, 3);
 }
