@@ -466,6 +466,7 @@ impl Node {
             Timer::Segments(set) => ingress::on_segments(self, tx, set),
             Timer::Route(message) => delivery::on_route(self, tx, *message),
             Timer::LegSilent(message, node) => delivery::on_leg_silent(self, tx, *message, *node),
+            Timer::Window(line) => delivery::on_window(self, tx, *line),
             Timer::Custody(node) => delivery::on_custody(self, tx, *node),
             Timer::Receipts(node) => delivery::on_flush(self, tx, *node),
             Timer::Declines(node) => delivery::on_declines(self, tx, *node),

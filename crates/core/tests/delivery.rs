@@ -1,6 +1,8 @@
 //! A person's message from any node to the platform, once, whatever happens on the way.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "delivery/backlog.rs"]
+mod backlog;
 mod world;
 
 use relaymesh_core::command::{OperatorCommand, OperatorReply};

@@ -48,7 +48,7 @@ pub(super) fn seal(node: &Node, tx: &mut Tx<'_>, to: NodeId, body: &Body) -> Opt
 pub(crate) fn send(node: &Node, tx: &mut Tx<'_>, to: NodeId, body: Body) -> Run {
     if to == node.id() {
         let envelope = EnvelopeId(tx.random());
-        tx.follow(Follow::Body(Box::new(Opened { sender: to, envelope, hops: 0, body })));
+        tx.follow(Follow::Body(Box::new(Opened { sender: to, envelope, hops: 0, by_hand: false, body })));
         return Ok(());
     }
     let Some(sealed) = seal(node, tx, to, &body) else { return Ok(()) };
@@ -94,12 +94,12 @@ pub(crate) fn on_envelope(
     if header.recipient != node.id() {
         return custody::take(node, tx, reply, from, &header, carried);
     }
-    open(node, tx, header.id, carried);
+    open(node, tx, header.id, carried, from.is_none());
     taken(node, tx, reply, Taken::Yes, "envelope_opened")
 }
 
 /// Opens an envelope addressed to this node. Whatever is wrong with it, it is dropped without a word.
-fn open(node: &Node, tx: &mut Tx<'_>, id: EnvelopeId, carried: &Carried) {
+fn open(node: &Node, tx: &mut Tx<'_>, id: EnvelopeId, carried: &Carried, by_hand: bool) {
     let opened = node.crypto().open_letter(node.keys(), &carried.envelope).ok();
     let opened = opened.filter(|letter| node.membership.is_member(&letter.sender));
     let Some((letter, body)) = opened.and_then(|letter| Some((letter.sender, Body::decode(&letter.body)?))) else {
@@ -107,7 +107,8 @@ fn open(node: &Node, tx: &mut Tx<'_>, id: EnvelopeId, carried: &Carried) {
         return;
     };
     tx.then(Change::Seen(id));
-    tx.follow(Follow::Body(Box::new(Opened { sender: letter, envelope: id, hops: carried.hops, body })));
+    let opened = Opened { sender: letter, envelope: id, hops: carried.hops, by_hand, body };
+    tx.follow(Follow::Body(Box::new(opened)));
 }
 
 pub(super) fn taken(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, taken: Taken, counter: &'static str) -> Run {
@@ -137,7 +138,13 @@ pub(crate) fn on_carried(
             }
             Ok(())
         }
-        Offer::Spray => Ok(()),
+        Offer::Spray(message, candidate) => {
+            if arrived {
+                let at = tx.now();
+                tx.then(Change::Sprayed(*message, *candidate, at));
+            }
+            Ok(())
+        }
         Offer::Letter { recipient, envelope: bytes, expires } => {
             if arrived {
                 return Ok(());

@@ -11,6 +11,7 @@ mod outbox;
 mod receipts;
 mod route;
 mod standing;
+mod window;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -24,12 +25,15 @@ pub(crate) use custody::on_custody;
 pub(crate) use letters::{on_carried, on_envelope, send};
 pub(crate) use receipts::{on_declines, on_flush, on_receipt, on_receipts, say, say_declined};
 pub(crate) use route::{daily, hold, on_connected, on_forget, on_leg_silent, on_route, restore, route_all, start};
+pub use window::Line;
+pub(crate) use window::on_window;
 
 use crate::batch::Key;
 use custody::Copy;
 use legs::Held;
 use standing::Standing;
 
+use window::Waiting;
 /// Envelope ids remembered against repeats.
 const SEEN_MAX: usize = 100_000;
 
@@ -37,7 +41,7 @@ const SEEN_MAX: usize = 100_000;
 #[derive(Debug, Default)]
 pub(crate) struct State {
     /// Messages that no home has accepted.
-    held: BTreeMap<MessageId, Held>,
+    held: Waiting,
     /// Offers under way: which message or custody copy an envelope belongs to.
     offers: BTreeMap<(NodeId, EnvelopeId), Offer>,
     /// Envelopes held for others and own letters that found no way, by recipient.
@@ -56,8 +60,8 @@ pub(crate) struct State {
 pub(crate) enum Offer {
     /// A leg's, straight to the candidate.
     Leg(MessageId),
-    /// A leg's, to a custodian.
-    Spray,
+    /// A leg's (to this candidate), to a custodian.
+    Spray(MessageId, NodeId),
     /// A letter of our own (a receipt, a question): stored if it finds no way.
     Letter { recipient: NodeId, envelope: Vec<u8>, expires: Timestamp },
     /// A custody copy, on to its recipient or to another custodian.
@@ -72,6 +76,8 @@ pub(crate) enum Change {
     Leg(MessageId, NodeId, legs::Leg),
     Attempted(MessageId, std::time::Duration),
     Offered(NodeId, EnvelopeId, Offer),
+    Parked(MessageId),
+    Sprayed(MessageId, NodeId, Timestamp),
     Answered(NodeId, EnvelopeId),
     Stored(NodeId, EnvelopeId, Copy),
     Dropped(NodeId, EnvelopeId),
@@ -99,22 +105,12 @@ impl State {
 
     pub(crate) fn apply(&mut self, change: Change) {
         match change {
-            Change::Hold(message, held) => {
-                self.held.insert(message, *held);
-            }
-            Change::Release(message) => {
-                self.held.remove(&message);
-            }
-            Change::Leg(message, node, leg) => {
-                if let Some(held) = self.held.get_mut(&message) {
-                    held.set(node, leg);
-                }
-            }
-            Change::Attempted(message, delay) => {
-                if let Some(held) = self.held.get_mut(&message) {
-                    held.delay = delay;
-                }
-            }
+            Change::Hold(message, held) => self.held.hold(message, *held),
+            Change::Release(message) => self.held.release(&message),
+            Change::Leg(message, node, leg) => self.held.leg(message, node, leg),
+            Change::Attempted(message, delay) => self.held.attempted(&message, delay),
+            Change::Parked(message) => self.held.park(&message),
+            Change::Sprayed(message, candidate, at) => self.held.sprayed(&message, candidate, at),
             Change::Offered(to, envelope, offer) => {
                 self.offers.insert((to, envelope), offer);
             }

@@ -9,7 +9,7 @@ use relaymesh_protocol::payload::Payload;
 use super::body::{Body, Cargo, Receipt};
 use super::legs::Leg;
 use super::outbox::{OUTCOME_LIFE, Outbox, Stage};
-use super::{Change, letters};
+use super::{Change, letters, window};
 use crate::command::MessageOutcome;
 use crate::egress;
 use crate::ingress;
@@ -95,6 +95,7 @@ pub(crate) fn on_receipt(node: &Node, tx: &mut Tx<'_>, from: NodeId, receipt: &R
         Receipt::Declined { message } => {
             if node.delivery.held.get(message).is_some_and(|held| held.legs.contains_key(&from)) {
                 tx.then(Change::Leg(*message, from, Leg::Declined));
+                window::moved_by(node, tx, *message);
                 node.trace(tx, *message, "receipt", format!("declined by {}", node.membership.display(&from)));
             }
             Ok(())
@@ -118,6 +119,7 @@ fn accepted(node: &Node, tx: &mut Tx<'_>, from: NodeId, message: MessageId, auth
     }
     if !proves(node, &outbox, auth_key, ad) {
         tx.change(Change::Leg(message, from, Leg::Silent));
+        window::moved(node, tx, held);
         tx.change(Change::Failed(from));
         node.count(tx, "acceptance_unproven");
         node.trace(tx, message, "receipt", format!("unproven acceptance by {}", node.membership.display(&from)));
@@ -129,6 +131,7 @@ fn accepted(node: &Node, tx: &mut Tx<'_>, from: NodeId, message: MessageId, auth
     put_node(node, tx, key::outbox(&message), &outbox)?;
     tx.then(Change::Proved(from));
     tx.then(Change::Release(message));
+    window::moved(node, tx, held);
     tx.wake(at.after(OUTCOME_LIFE), Timer::Outcome(message));
     ingress::proven(node, tx, &outbox);
     node.count(tx, "message_accepted");

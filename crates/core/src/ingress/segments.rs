@@ -149,7 +149,7 @@ fn hand_on(node: &Node, tx: &mut Tx<'_>, row: &Row) -> Run {
         stage: Stage::Held,
     };
     put_node(node, tx, key::outbox(&message), &outbox)?;
-    delivery::hold(tx, message, received);
+    delivery::hold(tx, message, &outbox);
     node.count(tx, "segments_handed_on");
     Ok(())
 }
