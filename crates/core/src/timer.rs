@@ -29,6 +29,8 @@ pub enum Timer {
     Receipts(NodeId),
     /// Declines that were gathered for a node leave.
     Declines(NodeId),
+    /// An ingress may lack receipts: they are said again.
+    Remind(NodeId),
     /// The outcome of a message is forgotten.
     Outcome(MessageId),
     /// Anti-entropy with a few random peers.

@@ -3,6 +3,8 @@
 
 #[path = "delivery/backlog.rs"]
 mod backlog;
+#[path = "delivery/receipts.rs"]
+mod receipts;
 mod world;
 
 use relaymesh_core::command::{OperatorCommand, OperatorReply};
@@ -141,7 +143,7 @@ fn a_bundle_carries_what_no_link_does() {
     }
 }
 
-fn carry(world: &mut World, from: usize, to: usize) {
+pub(crate) fn carry(world: &mut World, from: usize, to: usize) {
     let OperatorReply::Bundle { bytes, .. } = world.operate(from, OperatorCommand::BundleExport) else { panic!() };
     world.operate(to, OperatorCommand::BundleImport { bytes });
 }

@@ -29,11 +29,12 @@ pub use window::Line;
 pub(crate) use window::on_window;
 
 use crate::batch::Key;
+use crate::home::Word;
 use custody::Copy;
 use legs::Held;
 use standing::Standing;
-
 use window::Waiting;
+
 /// Envelope ids remembered against repeats.
 const SEEN_MAX: usize = 100_000;
 
@@ -63,7 +64,7 @@ pub(crate) enum Offer {
     /// A leg's (to this candidate), to a custodian.
     Spray(MessageId, NodeId),
     /// A letter of our own (a receipt, a question): stored if it finds no way.
-    Letter { recipient: NodeId, envelope: Vec<u8>, expires: Timestamp },
+    Letter { recipient: NodeId, envelope: Vec<u8>, expires: Timestamp, words: Vec<(MessageId, Word)> },
     /// A custody copy, on to its recipient or to another custodian.
     Copy { recipient: NodeId },
 }
@@ -75,14 +76,14 @@ pub(crate) enum Change {
     Release(MessageId),
     Leg(MessageId, NodeId, legs::Leg),
     Attempted(MessageId, std::time::Duration),
-    Offered(NodeId, EnvelopeId, Offer),
     Parked(MessageId),
     Sprayed(MessageId, NodeId, Timestamp),
+    Offered(NodeId, EnvelopeId, Offer),
     Answered(NodeId, EnvelopeId),
     Stored(NodeId, EnvelopeId, Copy),
     Dropped(NodeId, EnvelopeId),
     CopySpread(NodeId, EnvelopeId),
-    Gather(NodeId, Receipt),
+    Gather(NodeId, Vec<Receipt>),
     Flushed(NodeId),
     GatherDecline(NodeId, Receipt),
     DeclinesFlushed(NodeId),
@@ -124,7 +125,12 @@ impl State {
                     copy.budget = 0;
                 }
             }
-            Change::Gather(to, receipt) => self.gathered.entry(to).or_default().push(receipt),
+            Change::Gather(to, receipts) => {
+                let gathered = self.gathered.entry(to).or_default();
+                // An acceptance travels again beside the outcome.
+                gathered.retain(|waiting| !receipts.contains(waiting));
+                gathered.extend(receipts);
+            }
             Change::Flushed(to) => {
                 self.gathered.remove(&to);
             }

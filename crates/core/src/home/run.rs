@@ -7,7 +7,7 @@ use relaymesh_protocol::ids::{MessageId, Timestamp};
 use relaymesh_protocol::sms_text::Notice;
 
 use super::job::{self, EMAIL_BRIDGE, Job, Part};
-use super::{Change, refusals};
+use super::{Change, receipts, refusals};
 use crate::command::{FailureClass, MessageOutcome};
 use crate::delivery::{self, Receipt};
 use crate::input::Follow;
@@ -39,6 +39,10 @@ pub(crate) fn on_job(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run {
         tx.then(Change::Settled(message));
         return Ok(());
     };
+    if node.home.owed.get(&message) == Some(&true) {
+        tx.then(Change::Owed(message));
+        receipts::found(node, tx, message, &job);
+    }
     match next(node, &job, tx.now()) {
         Next::Finish(outcome) => finish(node, tx, &mut entity, &message, &job, outcome),
         Next::Send(index) => send(node, tx, &mut entity, &message, &mut job, index),
@@ -293,9 +297,10 @@ fn finish(
     job: &Job,
     outcome: MessageOutcome,
 ) -> Run {
-    if let Some(mut seen) = entity.get::<Seen>(node, tx, SEEN, &job.block)? {
+    let mut seen = entity.get::<Seen>(node, tx, SEEN, &job.block)?;
+    if let Some(seen) = &mut seen {
         seen.outcome = outcome;
-        entity.put(node, tx, SEEN, &job.block, &seen)?;
+        entity.put(node, tx, SEEN, &job.block, seen)?;
     }
     tx.get(&key::job(message))?;
     tx.delete(key::job(message))?;
@@ -310,7 +315,11 @@ fn finish(
     };
     node.count(tx, "job_finished");
     node.trace(tx, *message, "publish", describe(outcome));
-    delivery::say(node, tx, job.ingress, Receipt::Done { message: *message, outcome, tell })
+    match &seen {
+        Some(seen) => receipts::ended(node, tx, (job.ingress, *message), &job.block, seen, tell),
+        // Unreadable: there is no proof to say again.
+        None => delivery::say(node, tx, job.ingress, vec![Receipt::Done { message: *message, outcome, tell }]),
+    }
 }
 
 fn describe(outcome: MessageOutcome) -> String {

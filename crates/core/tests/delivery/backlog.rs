@@ -31,10 +31,10 @@ fn after_the_home_was_dead(shuffle: impl Fn(&mut [String])) {
     shuffle(&mut sms);
     for sms in &sms {
         person.send(&mut world, a, sms);
-        world.run_for(1_000);
+        world.run_for(100);
     }
     // Long enough for every pause between attempts to be another one.
-    world.run_for(minutes(60));
+    world.run_for(minutes(10));
     world.restart(c);
     world.run_for(minutes(5));
     let missing = missing(&world, BACKLOG);
