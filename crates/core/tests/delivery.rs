@@ -5,6 +5,8 @@
 mod backlog;
 #[path = "delivery/receipts.rs"]
 mod receipts;
+#[path = "delivery/segments.rs"]
+mod segments;
 mod world;
 
 use relaymesh_core::command::{OperatorCommand, OperatorReply};
