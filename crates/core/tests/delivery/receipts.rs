@@ -16,7 +16,7 @@ const SOON_MS: u64 = 5_000;
 /// A message is through after this: kills fall into it, one at each moment.
 const PATH_MS: u64 = 150;
 /// Between two of these moments. `RELAYMESH_KILL_STEP_MS` says another.
-const STEP_MS: usize = 7;
+const STEP_MS: usize = 2;
 
 fn step() -> usize {
     std::env::var("RELAYMESH_KILL_STEP_MS").ok().and_then(|step| step.parse().ok()).unwrap_or(STEP_MS)
