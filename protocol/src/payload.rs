@@ -4,7 +4,7 @@
 //! before a message key is spent. A missing language is the one exception. Source: payloads.md §2, §4; crypto.md §6.
 
 mod bridge;
-mod platform;
+pub(crate) mod platform;
 
 pub use bridge::{BridgePayload, BridgeVersion, KeyExchange};
 pub use platform::{PlatformPayload, PlatformVersion};

@@ -373,6 +373,7 @@ impl Node {
             Input::Answered { token, from, response } => self.run_answer(tx, *token, *from, response),
             Input::Connected(peer) => {
                 membership::on_connected(self, tx, *peer)?;
+                home::on_connected(self, tx, *peer);
                 delivery::on_connected(self, tx, *peer)
             }
             Input::Disconnected(peer) => membership::on_disconnected(self, tx, *peer),
@@ -466,11 +467,13 @@ impl Node {
             Timer::GatewayUse => ingress::on_save(self, tx),
             Timer::Segments(set) => ingress::on_segments(self, tx, set),
             Timer::Route(message) => delivery::on_route(self, tx, *message),
+            Timer::Window(line) => delivery::on_window(self, tx, *line),
             Timer::LegSilent(message, node) => delivery::on_leg_silent(self, tx, *message, *node),
             Timer::Custody(node) => delivery::on_custody(self, tx, *node),
             Timer::Receipts(node) => delivery::on_flush(self, tx, *node),
             Timer::Declines(node) => delivery::on_declines(self, tx, *node),
             Timer::Outcome(message) => delivery::on_forget(self, tx, *message),
+            Timer::Remind(ingress) => home::on_remind(self, tx, *ingress),
             Timer::Job(message) => home::on_job(self, tx, *message),
             Timer::Kept(message) => home::on_kept(self, tx, *message),
             Timer::Refusal(entity, message) => home::on_refusal(self, tx, *entity, *message),
@@ -500,12 +503,14 @@ impl Node {
                 home::on_assembled(self, tx, *from, submission, number.as_ref())
             }
             Follow::Receipt { from, receipt } => delivery::on_receipt(self, tx, *from, receipt),
+            Follow::Remind { to, message } => home::on_remind_of(self, tx, *to, *message),
             Follow::RunJob(message) => home::on_job(self, tx, *message),
             Follow::RunSms(id) => egress::on_sms(self, tx, id),
         }
     }
 
-    fn run_body(&self, tx: &mut Tx<'_>, opened: &delivery::Opened) -> Run {
+    /// An opened body goes to the conversation that it is for.
+    pub(crate) fn run_body(&self, tx: &mut Tx<'_>, opened: &delivery::Opened) -> Run {
         use delivery::Body;
         match &opened.body {
             Body::Submission(submission) => home::on_submission(self, tx, opened.sender, submission),
@@ -528,7 +533,7 @@ impl Node {
             key::FILTER | key::TAG | key::TAG_CACHE => locator::restore(self, table, rows, now),
             key::GATEWAY => ingress::restore(self, rows, now),
             key::OUTBOX | key::CUSTODY => delivery::restore(self, table, rows, now),
-            key::JOB => home::restore(self, rows, now),
+            key::JOB | key::RECEIPT => home::restore(self, table, rows),
             key::SMS => egress::restore(self, rows, now),
             key::TEST => clients::restore(self, rows),
             key::SEGMENTS => ingress::restore_segments(self, rows),

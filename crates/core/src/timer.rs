@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use relaymesh_protocol::ids::{EntityId, MessageId, NodeId, Timestamp};
 
+use crate::delivery::Line;
+
 /// One reason to wake up.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Timer {
@@ -11,6 +13,8 @@ pub enum Timer {
     ReplyWait(u64),
     /// Try to route and offer this message again.
     Route(MessageId),
+    /// Somebody in a line of messages gave way: the next have their turn.
+    Window(Line),
     /// An unanswered leg counts as silent.
     LegSilent(MessageId, NodeId),
     /// An incomplete segment set is sent on, then given up.
@@ -27,6 +31,8 @@ pub enum Timer {
     Receipts(NodeId),
     /// Declines that were gathered for a node leave.
     Declines(NodeId),
+    /// An ingress may lack receipts: they are said again.
+    Remind(NodeId),
     /// The outcome of a message is forgotten.
     Outcome(MessageId),
     /// What gateway clients brought is written down.

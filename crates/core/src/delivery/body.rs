@@ -65,6 +65,8 @@ pub struct Opened {
     pub envelope: EnvelopeId,
     /// Hand-overs on the way.
     pub hops: u8,
+    /// An operator carried it here by hand: there is nobody who would send it again.
+    pub by_hand: bool,
     /// What it says.
     pub body: Body,
 }

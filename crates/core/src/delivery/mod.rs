@@ -13,6 +13,7 @@ mod receipts;
 mod room;
 mod route;
 mod standing;
+mod window;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -27,11 +28,15 @@ pub(crate) use letters::{on_carried, on_envelope, send};
 pub(crate) use receipts::{on_declines, on_flush, on_receipt, on_receipts, say, say_declined};
 pub(crate) use room::make_room;
 pub(crate) use route::{daily, hold, on_connected, on_forget, on_leg_silent, on_route, restore, route_all, start};
+pub use window::Line;
+pub(crate) use window::on_window;
 
 use crate::batch::Key;
+use crate::home::Word;
 use custody::Copy;
 use legs::Held;
 use standing::Standing;
+use window::Waiting;
 
 /// Envelope ids remembered against repeats.
 const SEEN_MAX: usize = 100_000;
@@ -40,7 +45,7 @@ const SEEN_MAX: usize = 100_000;
 #[derive(Debug, Default)]
 pub(crate) struct State {
     /// Messages that no home has accepted.
-    held: BTreeMap<MessageId, Held>,
+    held: Waiting,
     /// Those of them that came through a door without enrolment.
     strangers: room::Strangers,
     /// Offers under way: which message or custody copy an envelope belongs to.
@@ -61,10 +66,10 @@ pub(crate) struct State {
 pub(crate) enum Offer {
     /// A leg's, straight to the candidate.
     Leg(MessageId),
-    /// A leg's, to a custodian.
-    Spray,
+    /// A leg's (to this candidate), to a custodian.
+    Spray(MessageId, NodeId),
     /// A letter of our own (a receipt, a question): stored if it finds no way.
-    Letter { recipient: NodeId, envelope: Vec<u8>, expires: Timestamp },
+    Letter { recipient: NodeId, envelope: Vec<u8>, expires: Timestamp, words: Vec<(MessageId, Word)> },
     /// A custody copy, on to its recipient or to another custodian.
     Copy { recipient: NodeId },
 }
@@ -78,12 +83,14 @@ pub(crate) enum Change {
     Release(MessageId),
     Leg(MessageId, NodeId, legs::Leg),
     Attempted(MessageId, std::time::Duration),
+    Parked(MessageId),
+    Sprayed(MessageId, NodeId, Timestamp),
     Offered(NodeId, EnvelopeId, Offer),
     Answered(NodeId, EnvelopeId),
     Stored(NodeId, EnvelopeId, Copy),
     Dropped(NodeId, EnvelopeId),
     CopySpread(NodeId, EnvelopeId),
-    Gather(NodeId, Receipt),
+    Gather(NodeId, Vec<Receipt>),
     Flushed(NodeId),
     GatherDecline(NodeId, Receipt),
     DeclinesFlushed(NodeId),
@@ -108,22 +115,12 @@ impl State {
         self.strangers.note(&change);
         match change {
             Change::Stranger(..) => {}
-            Change::Hold(message, held) => {
-                self.held.insert(message, *held);
-            }
-            Change::Release(message) => {
-                self.held.remove(&message);
-            }
-            Change::Leg(message, node, leg) => {
-                if let Some(held) = self.held.get_mut(&message) {
-                    held.set(node, leg);
-                }
-            }
-            Change::Attempted(message, delay) => {
-                if let Some(held) = self.held.get_mut(&message) {
-                    held.delay = delay;
-                }
-            }
+            Change::Hold(message, held) => self.held.hold(message, *held),
+            Change::Release(message) => self.held.release(&message),
+            Change::Leg(message, node, leg) => self.held.leg(message, node, leg),
+            Change::Attempted(message, delay) => self.held.attempted(&message, delay),
+            Change::Parked(message) => self.held.park(&message),
+            Change::Sprayed(message, candidate, at) => self.held.sprayed(&message, candidate, at),
             Change::Offered(to, envelope, offer) => {
                 self.offers.insert((to, envelope), offer);
             }
@@ -137,7 +134,12 @@ impl State {
                     copy.budget = 0;
                 }
             }
-            Change::Gather(to, receipt) => self.gathered.entry(to).or_default().push(receipt),
+            Change::Gather(to, receipts) => {
+                let gathered = self.gathered.entry(to).or_default();
+                // An acceptance travels again beside the outcome.
+                gathered.retain(|waiting| !receipts.contains(waiting));
+                gathered.extend(receipts);
+            }
             Change::Flushed(to) => {
                 self.gathered.remove(&to);
             }

@@ -96,7 +96,7 @@ mod tests {
         World::prepared(|node| {
             for n in 0..strangers + enrolled {
                 let received = Timestamp(1 + n as u64);
-                node.delivery.apply(Change::Hold(message(n), Box::new(Held::new(received))));
+                node.delivery.apply(Change::Hold(message(n), Box::new(Held::new(received, None))));
                 if n < strangers {
                     node.delivery.apply(Change::Stranger(message(n), received));
                 }
@@ -147,8 +147,8 @@ mod tests {
         assert!(is_accepted(&submit(&mut world, Door::Content, 1)));
         let held = &world.pump.node().delivery;
         assert_eq!(held.strangers.received.len(), STRANGERS_MAX);
-        assert!(held.held.contains_key(&message(0)), "the oldest has a candidate");
-        assert!(!held.held.contains_key(&message(1)));
+        assert!(held.held.get(&message(0)).is_some(), "the oldest has a candidate");
+        assert!(held.held.get(&message(1)).is_none());
         assert_eq!(held.held.len(), STRANGERS_MAX + 5, "and one in its place");
         assert_eq!(world.pump.node().egress.queued(), 0, "nobody is told");
     }

@@ -12,10 +12,10 @@ use sha2::{Digest, Sha256};
 
 use super::find::{self, Try};
 use super::job::{self, EMAIL_BRIDGE, Job, Part};
-use super::{Change, allowance, bridge, keywords, refusals, seen, sessions, spent};
+use super::{Change, allowance, bridge, keywords, receipts, refusals, seen, sessions, spent};
 use crate::command::MessageOutcome;
 use crate::crypto::RatchetOpened;
-use crate::delivery::{self, Cargo, Outbox, Receipt, Route, Stage, Submission};
+use crate::delivery::{self, Cargo, Outbox, Route, Stage, Submission};
 use crate::input::Follow;
 use crate::locator::Lookup;
 use crate::node::Node;
@@ -182,7 +182,8 @@ fn consume(node: &Node, tx: &mut Tx<'_>, incoming: &Incoming<'_>) -> Run {
         if let Some(entity) = &candidate.entity
             && let Some(seen) = entity.get::<Seen>(node, tx, SEEN, &seen_key)?
         {
-            return repeat(node, tx, incoming, &seen);
+            node.count(tx, "block_repeated");
+            return receipts::repeat(node, tx, (incoming.from, incoming.message), &seen_key, &seen);
         }
     }
     if tries.is_empty() {
@@ -231,18 +232,6 @@ fn decoy(node: &Node, tx: &mut Tx<'_>, block: &[u8]) {
     if let Ok((session, ad)) = node.crypto().bob_session(&secret, &client) {
         let _ = node.crypto().ratchet_open(&session, block, &ad, now, tx.rng());
     }
-}
-
-/// A consumed block again: its stored result and proof.
-fn repeat(node: &Node, tx: &mut Tx<'_>, incoming: &Incoming<'_>, seen: &Seen) -> Run {
-    node.count(tx, "block_repeated");
-    let message = incoming.message;
-    let receipt = Receipt::Accepted { message, auth_key: seen.auth_key, ad: seen.ad };
-    delivery::say(node, tx, incoming.from, receipt)?;
-    if seen.outcome == MessageOutcome::Pending {
-        return Ok(());
-    }
-    delivery::say(node, tx, incoming.from, Receipt::Done { message, outcome: seen.outcome, tell: None })
 }
 
 /// Not mine, or not openable: one answer for every reason, at a time that tells nothing.
@@ -324,12 +313,10 @@ fn opened_by(
     tx.then(Change::MacGood(entity.id));
     node.count(tx, "message_consumed");
     node.trace(tx, message, "vault", "decrypted; result and publication are durable");
-    let receipt = Receipt::Accepted { message, auth_key: opened.auth_key, ad: session.ad };
-    delivery::say(node, tx, incoming.from, receipt)?;
-    if outcome != MessageOutcome::Pending {
-        delivery::say(node, tx, incoming.from, Receipt::Done { message, outcome, tell: None })?;
+    if outcome == MessageOutcome::Pending {
+        return receipts::accepted(node, tx, incoming.from, message, &seen);
     }
-    Ok(())
+    receipts::ended(node, tx, (incoming.from, message), &seen_key, &seen, None)
 }
 
 /// Who is told by SMS: the account's number, or the bridge identity's.

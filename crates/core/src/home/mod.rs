@@ -8,6 +8,7 @@ mod job;
 mod kept;
 mod keywords;
 mod parts;
+mod receipts;
 mod refusals;
 mod run;
 mod seen;
@@ -16,7 +17,7 @@ mod spent;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use relaymesh_protocol::ids::{EntityId, MessageId, Timestamp};
+use relaymesh_protocol::ids::{EntityId, MessageId, NodeId, Timestamp};
 
 use crate::WorkId;
 use crate::batch::Key;
@@ -25,9 +26,12 @@ use crate::record::key;
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 
+use receipts::Unheard;
+
 pub(crate) use consume::{on_assembled, on_local, on_submission};
 pub(crate) use job::reads as reads_job;
 pub(crate) use kept::on_kept;
+pub(crate) use receipts::{Word, heard, lost, on_connected, on_remind, on_remind_of};
 pub(crate) use refusals::on_refusal;
 pub(crate) use run::{on_job, on_worked};
 
@@ -38,8 +42,10 @@ pub(crate) struct State {
     working: BTreeMap<WorkId, MessageId>,
     /// The other way round: a job has one piece of work at a time.
     busy: BTreeMap<MessageId, WorkId>,
-    /// Jobs owed.
-    owed: BTreeMap<MessageId, ()>,
+    /// Jobs owed, and whether each was read at start and not looked at since.
+    owed: BTreeMap<MessageId, bool>,
+    /// What ingresses may not have heard.
+    unheard: Unheard,
     /// Messages in a row, per entity, that authenticated gateway clients brought and no session opened. An ingress offers
     /// such a message again and again, so messages are counted and not failures.
     failures: BTreeMap<EntityId, BTreeSet<MessageId>>,
@@ -57,6 +63,13 @@ pub(crate) enum Change {
     MacFailed(EntityId, MessageId),
     MacGood(EntityId),
     Mailed(allowance::Via, bool, Timestamp),
+    Said(NodeId, MessageId, Word, Option<Timestamp>),
+    Heard(NodeId, MessageId, Word),
+    Lost(NodeId, Vec<MessageId>),
+    Kept(NodeId, MessageId, Word),
+    Linked(NodeId),
+    Other([u8; 16], NodeId, MessageId),
+    OthersTold([u8; 16]),
 }
 
 /// Entities whose MAC failures are counted at once; the rest are forgotten.
@@ -71,7 +84,7 @@ impl State {
     pub(crate) fn apply(&mut self, change: Change) {
         match change {
             Change::Owed(message) => {
-                self.owed.insert(message, ());
+                self.owed.insert(message, false);
             }
             Change::Settled(message) => {
                 self.owed.remove(&message);
@@ -98,6 +111,13 @@ impl State {
             Change::MacGood(entity) => {
                 self.failures.remove(&entity);
             }
+            Change::Said(to, message, word, at) => self.unheard.said(to, message, word, at),
+            Change::Heard(by, message, word) => self.unheard.heard(&by, &message, word),
+            Change::Lost(to, messages) => self.unheard.lost(&to, &messages),
+            Change::Kept(to, message, word) => self.unheard.kept(&to, &message, word),
+            Change::Linked(ingress) => self.unheard.linked(&ingress),
+            Change::Other(block, ingress, message) => self.unheard.other(block, ingress, message),
+            Change::OthersTold(block) => self.unheard.others_told(&block),
         }
     }
 }
@@ -107,16 +127,23 @@ pub(crate) fn start(node: &Node, tx: &mut Tx<'_>) -> Run {
     for message in node.home.owed.keys() {
         tx.wake(tx.now(), Timer::Job(*message));
     }
+    receipts::start(node, tx);
     Ok(())
 }
 
-/// Reads which jobs are owed.
-pub(crate) fn restore(node: &mut Node, rows: &[(Key, Vec<u8>)], _now: Timestamp) {
+/// Rows of one table.
+type Rows = [(Key, Vec<u8>)];
+
+/// Reads which jobs are owed, and which ingresses may lack a receipt.
+pub(crate) fn restore(node: &mut Node, table: u8, rows: &Rows) {
+    if table == key::RECEIPT {
+        return receipts::restore(node, rows);
+    }
     for (row_key, _) in rows {
         if row_key.first() == Some(&key::JOB)
             && let Some(Ok(message)) = row_key.get(1..).map(MessageId::try_from)
         {
-            node.home.owed.insert(message, ());
+            node.home.owed.insert(message, true);
         }
     }
 }

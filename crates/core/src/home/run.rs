@@ -7,7 +7,7 @@ use relaymesh_protocol::ids::{MessageId, Timestamp};
 use relaymesh_protocol::sms_text::Notice;
 
 use super::job::{self, EMAIL_BRIDGE, Job, Part};
-use super::{Change, kept, keywords, refusals};
+use super::{Change, kept, keywords, receipts, refusals};
 use crate::command::{FailureClass, MessageOutcome};
 use crate::delivery::{self, Receipt};
 use crate::input::Follow;
@@ -42,6 +42,10 @@ pub(crate) fn on_job(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run {
     if let Some(until) = job.kept_until {
         kept::rest(tx, message, until);
         return Ok(());
+    }
+    if node.home.owed.get(&message) == Some(&true) {
+        tx.then(Change::Owed(message));
+        receipts::found(node, tx, message, &job);
     }
     match next(node, &job, tx.now()) {
         Next::Send(_) if job.platform == EMAIL_BRIDGE && keywords::is_frozen(node, tx, &entity)? => {
@@ -300,9 +304,10 @@ fn finish(
     job: &Job,
     outcome: MessageOutcome,
 ) -> Run {
-    if let Some(mut seen) = entity.get::<Seen>(node, tx, SEEN, &job.block)? {
+    let mut seen = entity.get::<Seen>(node, tx, SEEN, &job.block)?;
+    if let Some(seen) = &mut seen {
         seen.outcome = outcome;
-        entity.put(node, tx, SEEN, &job.block, &seen)?;
+        entity.put(node, tx, SEEN, &job.block, seen)?;
     }
     let keeps = outcome == MessageOutcome::Uncertain && kept::may_ask(job);
     if keeps {
@@ -325,7 +330,11 @@ fn finish(
         // The ingress heard how it ended when it became uncertain; what was asked for since is between home and person.
         return Ok(());
     }
-    delivery::say(node, tx, job.ingress, Receipt::Done { message: *message, outcome, tell })
+    match &seen {
+        Some(seen) => receipts::ended(node, tx, (job.ingress, *message), &job.block, seen, tell),
+        // Unreadable: there is no proof to say again.
+        None => delivery::say(node, tx, job.ingress, vec![Receipt::Done { message: *message, outcome, tell }]),
+    }
 }
 
 fn describe(outcome: MessageOutcome) -> String {

@@ -240,7 +240,7 @@ fn take_message(
     node.count(tx, "sms_accepted");
     node.trace(tx, id, "ingress", "stored");
     answer(node, tx, reply, id, None)?;
-    delivery::hold(tx, id, received);
+    delivery::hold(tx, id, &outbox);
     Ok(())
 }
 

@@ -201,11 +201,23 @@ pub(crate) fn on_segments(node: &Node, tx: &mut Tx<'_>, hash: &[u8; 16]) -> Run 
     put_node(node, tx, key::segments(hash), &row)
 }
 
-/// Sends an incomplete set towards the home, by the sender's number. Such an envelope frees nothing.
+/// Sends an incomplete set towards the home: by the device ID if that is complete in it, else by the sender's number. Planted
+/// segments may make more than one. Such an envelope frees nothing.
 fn hand_on(node: &Node, tx: &mut Tx<'_>, row: &Row) -> Run {
-    let lookup = Lookup::Number(row.sender.clone());
+    let devices = row.set.device_ids();
+    if devices.is_empty() {
+        return hand_on_by(node, tx, row, Lookup::Number(row.sender.clone()));
+    }
+    devices.into_iter().try_for_each(|device| hand_on_by(node, tx, row, Lookup::Device(device)))
+}
+
+fn hand_on_by(node: &Node, tx: &mut Tx<'_>, row: &Row, lookup: Lookup) -> Run {
     let parts = postcard::to_allocvec(&row.set).expect("writing to memory cannot fail");
-    let message = MessageId::of(row.sender.reveal().as_bytes(), &parts);
+    let origin = match &lookup {
+        Lookup::Device(device) => device.as_bytes().to_vec(),
+        _ => row.sender.reveal().as_bytes().to_vec(),
+    };
+    let message = MessageId::of(&origin, &parts);
     delivery::make_room(node, tx, message, row.trusted)?;
     let received = tx.now();
     let outbox = Outbox {
@@ -221,7 +233,7 @@ fn hand_on(node: &Node, tx: &mut Tx<'_>, row: &Row) -> Run {
         stage: Stage::Held,
     };
     put_node(node, tx, key::outbox(&message), &outbox)?;
-    delivery::hold(tx, message, received);
+    delivery::hold(tx, message, &outbox);
     node.count(tx, "segments_handed_on");
     Ok(())
 }

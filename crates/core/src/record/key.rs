@@ -22,6 +22,8 @@ pub const SEGMENTS: u8 = b'g';
 pub const CUSTODY: u8 = b'c';
 /// Publications owed.
 pub const JOB: u8 = b'j';
+/// How messages ended, until their ingresses have heard.
+pub const RECEIPT: u8 = b'n';
 /// SMS that wait to leave.
 pub const SMS: u8 = b's';
 /// Membership facts.
@@ -48,8 +50,8 @@ pub const SPENT: u8 = b'k';
 pub const TRACE: u8 = b'z';
 
 /// Tables read whole at start, in this order.
-pub const RESTORED: [u8; 13] =
-    [META, FACT, POLICY, FILTER, TAG, GATEWAY, TAG_CACHE, OUTBOX, CUSTODY, JOB, SMS, TEST, SEGMENTS];
+pub const RESTORED: [u8; 14] =
+    [META, FACT, POLICY, FILTER, TAG, GATEWAY, TAG_CACHE, OUTBOX, CUSTODY, JOB, RECEIPT, SMS, TEST, SEGMENTS];
 
 fn join(table: u8, parts: &[&[u8]]) -> Key {
     let mut key = Vec::with_capacity(1 + parts.iter().map(|p| p.len()).sum::<usize>());
@@ -112,6 +114,12 @@ pub fn custody(recipient: &NodeId, envelope: &EnvelopeId) -> Key {
 #[must_use]
 pub fn job(message: &MessageId) -> Key {
     join(JOB, &[&message.0])
+}
+
+/// How a message ended, for its ingress.
+#[must_use]
+pub fn receipt(message: &MessageId) -> Key {
+    join(RECEIPT, &[&message.0])
 }
 
 /// A queued SMS.

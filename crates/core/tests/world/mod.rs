@@ -96,6 +96,10 @@ pub struct World {
     pub posts: Vec<Post>,
     pub mails: Vec<PublishRequest>,
     pub sms: Vec<(String, String)>,
+    /// The ids of these, in the same order: one that was sent again after a kill has the same, and a port drops it.
+    pub sms_ids: Vec<[u8; 16]>,
+    /// Codes that were mailed: address and code.
+    pub codes: Vec<(String, String)>,
     pub mood: PlatformMood,
     /// The platform never ends a request for this account.
     pub hangs_for: Option<String>,
@@ -127,6 +131,8 @@ impl World {
             posts: Vec::new(),
             mails: Vec::new(),
             sms: Vec::new(),
+            sms_ids: Vec::new(),
+            codes: Vec::new(),
             mood: PlatformMood::Fine,
             hangs_for: None,
             keys: BTreeMap::new(),
@@ -404,11 +410,15 @@ impl World {
                 WorkDone::Verified(Ok(hash == format!("plain:{}", password.reveal())))
             }
             Work::Captcha { .. } => WorkDone::Captcha(Ok(true)),
-            Work::Sms { to, text, .. } => {
+            Work::Sms { to, text, id, .. } => {
+                self.sms_ids.push(id);
                 self.sms.push((to.reveal().to_owned(), text.reveal().to_owned()));
                 WorkDone::Sent(Ok(()))
             }
-            Work::OtpMail { .. } => WorkDone::Sent(Ok(())),
+            Work::OtpMail { to, code } => {
+                self.codes.push((to.reveal().to_owned(), code.reveal().to_owned()));
+                WorkDone::Sent(Ok(()))
+            }
             Work::Publish { request, .. } => WorkDone::Published(self.publish(*request)),
             Work::Refresh { .. } => WorkDone::Refreshed(Err(SendError::Refused { text: "no refresh".to_owned() })),
             Work::Exchange { code, .. } => WorkDone::Exchanged(Ok(relaymesh_core::Exchanged {

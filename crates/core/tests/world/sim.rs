@@ -187,7 +187,7 @@ fn config(name: &str, seed: u8) -> Config {
         local_addresses: Vec::new(),
         accept: Accept::Invite,
         ingress_wait: Duration::ZERO,
-        otp: Otp { sms: true, email: false },
+        otp: Otp { sms: true, email: true },
         platforms: vec![Platform {
             name: "mastodon".to_owned(),
             authorize_url: "https://mastodon.test/oauth/authorize".to_owned(),
