@@ -423,7 +423,7 @@ impl Node {
                 tx.output(Output::Respond { to: reply, response: Response::Refused });
                 Ok(())
             }
-            Request::Digest { .. }
+            Request::Digest(_)
             | Request::Heads { .. }
             | Request::WantFacts(_)
             | Request::Facts(_)
