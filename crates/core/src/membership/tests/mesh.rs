@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use relaymesh_protocol::frame::{Request, Response};
+use relaymesh_protocol::frame::{FilterHead, Request, Response, SUM_LEN};
 use relaymesh_protocol::ids::MeshId;
 use serde_bytes::ByteBuf;
 
-use super::super::{Relation, all_facts, fact};
+use super::super::{Relation, all_facts, fact, parts};
 use super::net::{Net, config};
 use crate::command::{Code, OperatorCommand, OperatorReply};
 use crate::config::{Config, Roles};
@@ -140,6 +140,50 @@ fn what_happened_in_a_cut_off_part_is_known_everywhere_after_it_heals() {
     assert_eq!(relation(&net, there, 0), Relation::Member);
     let (alpha, beta) = (net.peers[0].node().membership.own_instance(), net.peers[1].node().membership.own_instance());
     assert!(net.peers[there].node().membership.facts.federates(alpha, beta));
+}
+
+#[test]
+fn news_go_from_node_to_node_within_seconds() {
+    let mut net = mesh(&["alpha", "beta", "gamma", "delta", "epsilon"]);
+    for a in 0..5 {
+        for b in a + 2..5 {
+            net.cut(a, b);
+        }
+    }
+    // All links of the chain stand, and all hearts have beaten.
+    net.pass(Duration::from_secs(120));
+    federate(&mut net, 0, "epsilon-org");
+    net.pass(Duration::from_secs(3));
+    assert_eq!(relation(&net, 4, 0), Relation::Offered);
+}
+
+#[test]
+fn only_what_differs_is_named() {
+    let mut net = mesh(&["alpha", "beta", "gamma", "delta", "epsilon"]);
+    let (beta, mesh) = (net.peers[1].id(), net.peers[0].node().membership.mesh());
+    let Response::Differs { sums, .. } = net.put_to(0, beta, Request::Digest([0; 16])) else { panic!("no sums") };
+    let parts: Vec<u16> = (0..).take(sums.len() / SUM_LEN).collect();
+    assert!(parts.len() > 1);
+    let of = u16::try_from(parts.len()).unwrap();
+    let node = net.peers[1].node();
+    let (mut facts, mut filters) = (node.membership.facts.heads(), crate::locator::filter_heads(node));
+    let mut ask = |parts: &[u16], facts: &[_], filters: &[_]| {
+        let (parts, facts, filters) = (parts.to_vec(), facts.to_vec(), filters.to_vec());
+        match net.put_to(0, beta, Request::Heads { mesh, of, parts, facts, filters }) {
+            Response::Heads { facts, filters } => (facts, filters),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(ask(&parts, &facts, &filters), (Vec::new(), Vec::new()), "nothing differs");
+    let (fact, filter) = (facts.remove(0), filters.remove(0));
+    assert_eq!(ask(&parts, &facts, &filters), (vec![fact.clone()], vec![filter]));
+    filters.push(FilterHead { version: filter.version - 1, ..filter });
+    assert_eq!(ask(&parts, &facts, &filters), (vec![fact.clone()], vec![filter]), "an older one is as good as none");
+    let mut elsewhere = parts.clone();
+    elsewhere.retain(|part| *part != parts::of_fact(&fact, of) && *part != parts::of_filter(&filter, of));
+    assert_eq!(ask(&elsewhere, &facts, &filters), (Vec::new(), Vec::new()), "nor is it named in other parts");
+    let malformed = Request::Heads { mesh, of: 3, parts: vec![0], facts: Vec::new(), filters: Vec::new() };
+    assert_eq!(net.put_to(0, beta, malformed), Response::Refused);
 }
 
 #[test]
