@@ -82,6 +82,21 @@ pub enum FilterLayer {
     Recent,
 }
 
+/// What a node has in some parts of all that is known of the mesh.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holdings {
+    /// The mesh this is about; another mesh's nodes refuse.
+    pub mesh: MeshId,
+    /// Number of parts in the answer that said that something differs.
+    pub of: u16,
+    /// Which of them; heads belong to a part by the hash in their name.
+    pub parts: Vec<u16>,
+    /// Facts.
+    pub facts: Vec<FactHead>,
+    /// Filters.
+    pub filters: Vec<FilterHead>,
+}
+
 /// A request to a connected node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
@@ -90,18 +105,7 @@ pub enum Request {
     /// Here is a digest of the mesh and of all facts and filters that I know; is yours the same?
     Digest(#[serde(with = "serde_bytes")] [u8; DIGEST_LEN]),
     /// In these parts we differ, and this is what I have there: what have you that is newer? Without parts it is mere news.
-    Heads {
-        /// The mesh this is about; another mesh's nodes refuse.
-        mesh: MeshId,
-        /// Number of parts in the answer that said that we differ.
-        of: u16,
-        /// Which of them; heads belong to a part by the hash in their name.
-        parts: Vec<u16>,
-        /// Facts.
-        facts: Vec<FactHead>,
-        /// Filters.
-        filters: Vec<FilterHead>,
-    },
+    Heads(Box<Holdings>),
     /// Send me these facts.
     WantFacts(Vec<FactHead>),
     /// Here are facts that you may lack, signed, encoded.

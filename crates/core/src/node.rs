@@ -424,7 +424,7 @@ impl Node {
                 Ok(())
             }
             Request::Digest(_)
-            | Request::Heads { .. }
+            | Request::Heads(_)
             | Request::WantFacts(_)
             | Request::Facts(_)
             | Request::Join { .. } => membership::on_request(self, tx, reply, from, request),

@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use relaymesh_protocol::frame::{DIGEST_LEN, FactHead, FilterHead, PARTS_PER_REQUEST_MAX, Request, Response, SUM_LEN};
+use relaymesh_protocol::frame::{
+    DIGEST_LEN, FactHead, FilterHead, Holdings, PARTS_PER_REQUEST_MAX, Request, Response, SUM_LEN,
+};
 use relaymesh_protocol::ids::{NodeId, Timestamp};
 use serde_bytes::ByteBuf;
 use sha2::{Digest, Sha256};
@@ -167,13 +169,11 @@ fn answer(node: &Node, tx: &mut Tx<'_>, from: NodeId, request: &Request) -> Run<
     }
     Ok(match request {
         Request::Digest(theirs) => compared(node, theirs),
-        Request::Heads { mesh, .. } if *mesh != state.mesh() => Response::NotMember,
-        Request::Heads { of, parts, facts, filters, .. } => {
-            if !is_sound(*of, parts, facts, filters) {
-                return Ok(Response::Refused);
-            }
-            let answer = newer(node, *of, parts, facts, filters);
-            learn(node, tx, from, facts, filters)?;
+        Request::Heads(theirs) if theirs.mesh != state.mesh() => Response::NotMember,
+        Request::Heads(theirs) if !is_sound(theirs) => Response::Refused,
+        Request::Heads(theirs) => {
+            let answer = newer(node, theirs);
+            learn(node, tx, from, &theirs.facts, &theirs.filters)?;
             answer
         }
         Request::WantFacts(heads) if heads.len() > FACTS_PER_FRAME => Response::Refused,
@@ -198,21 +198,26 @@ fn compared(node: &Node, theirs: &[u8; DIGEST_LEN]) -> Response {
     Response::Differs { rest_s, sums: parts::sums(node, parts::count(node)) }
 }
 
-fn is_sound(of: u16, parts: &[u16], facts: &[FactHead], filters: &[FilterHead]) -> bool {
-    let divided = parts.is_empty() || parts::is_count(of.into());
-    divided && parts.len() <= PARTS_PER_REQUEST_MAX && facts.len() <= HEADS_MAX && filters.len() <= HEADS_MAX
+fn is_sound(theirs: &Holdings) -> bool {
+    let divided = theirs.parts.is_empty() || parts::is_count(theirs.of.into());
+    divided && theirs.parts.len() <= PARTS_PER_REQUEST_MAX && are_few(&theirs.facts, &theirs.filters)
 }
 
-/// What a peer lacks, or has in an older version, in some parts.
-fn newer(node: &Node, of: u16, parts: &[u16], facts: &[FactHead], filters: &[FilterHead]) -> Response {
-    let theirs: BTreeMap<_, u64> = filters.iter().map(|head| ((head.node, head.layer), head.version)).collect();
-    let mut ours = parts::sorted_filters(node);
-    ours.retain(|head| {
-        let known = theirs.get(&(head.node, head.layer)).is_some_and(|version| *version >= head.version);
-        parts.contains(&parts::of_filter(head, of)) && !known
+fn are_few(facts: &[FactHead], filters: &[FilterHead]) -> bool {
+    facts.len() <= HEADS_MAX && filters.len() <= HEADS_MAX
+}
+
+/// What a peer lacks, or has in an older version, in the parts that it names.
+fn newer(node: &Node, theirs: &Holdings) -> Response {
+    let Holdings { of, parts, .. } = theirs;
+    let known: BTreeMap<_, u64> = theirs.filters.iter().map(|head| ((head.node, head.layer), head.version)).collect();
+    let mut filters = parts::sorted_filters(node);
+    filters.retain(|head| {
+        let known = known.get(&(head.node, head.layer)).is_some_and(|version| *version >= head.version);
+        parts.contains(&parts::of_filter(head, *of)) && !known
     });
-    let facts = node.membership.facts.surplus(facts, |head| parts.contains(&parts::of_fact(head, of)));
-    Response::Heads { facts, filters: ours }
+    let within = |head: &FactHead| parts.contains(&parts::of_fact(head, *of));
+    Response::Heads { facts: node.membership.facts.surplus(&theirs.facts, within), filters }
 }
 
 fn too_much(facts: &[ByteBuf]) -> bool {
@@ -256,7 +261,7 @@ pub(super) fn on_answer(
             Ok(())
         }
         (What::Heads { of, rest }, Ok(Response::Heads { facts, filters })) => {
-            if !is_sound(*of, &[], facts, filters) {
+            if !are_few(facts, filters) {
                 node.count(tx, "heads_refused");
                 return Ok(());
             }
@@ -291,7 +296,7 @@ fn ask_parts(node: &Node, tx: &mut Tx<'_>, peer: NodeId, of: u16, mut parts: Vec
     let mut filters = parts::sorted_filters(node);
     filters.retain(|head| parts.contains(&parts::of_filter(head, of)));
     let mesh = node.membership.mesh();
-    ask(tx, peer, What::Heads { of, rest }, Request::Heads { mesh, of, parts, facts, filters });
+    ask(tx, peer, What::Heads { of, rest }, Request::Heads(Box::new(Holdings { mesh, of, parts, facts, filters })));
 }
 
 /// Fetches what a peer's heads show this node to lack.

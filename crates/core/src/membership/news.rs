@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use relaymesh_protocol::frame::{FactHead, FilterHead, Request};
+use relaymesh_protocol::frame::{FactHead, FilterHead, Holdings, Request};
 use relaymesh_protocol::ids::{NodeId, Timestamp};
 use serde_bytes::ByteBuf;
 
@@ -66,7 +66,12 @@ fn tell(node: &Node, tx: &mut Tx<'_>, facts: &[FactHead], filters: &[FilterHead]
     for peer in audience(node, tx, not) {
         let mesh = node.membership.mesh();
         let (facts, filters) = (facts.to_vec(), filters.to_vec());
-        ask(tx, peer, What::Told, Request::Heads { mesh, of: 0, parts: Vec::new(), facts, filters });
+        ask(
+            tx,
+            peer,
+            What::Told,
+            Request::Heads(Box::new(Holdings { mesh, of: 0, parts: Vec::new(), facts, filters })),
+        );
     }
 }
 

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use relaymesh_core::batch::Key;
 use relaymesh_core::command::{Command, Door, OperatorCommand, OperatorReply, Reply, Submit};
-use relaymesh_protocol::frame::{Carried, FactHead, FilterHead, FilterLayer, Request, Response};
+use relaymesh_protocol::frame::{Carried, FactHead, FilterHead, FilterLayer, Holdings, Request, Response};
 use relaymesh_protocol::ids::{MeshId, NodeId};
 use serde_bytes::ByteBuf;
 
@@ -45,13 +45,13 @@ fn request(rng: &mut ChaCha20Rng, nodes: &[NodeId]) -> Request {
     match rng.next_u32() % 9 {
         0 => Request::Envelopes(many(rng, 4, |rng| Carried { envelope: bytes(rng, 2_000), hops: 9, copies: 255 })),
         1 => Request::Digest(array(rng)),
-        2 => Request::Heads {
+        2 => Request::Heads(Box::new(Holdings {
             mesh,
             of: (rng.next_u32() >> 16) as u16,
             parts: many(rng, 80, |rng| (rng.next_u32() % 1_030) as u16),
             facts: many(rng, 50, |rng| FactHead { subject: bytes(rng, 40), seq: rng.next_u64() }),
             filters: many(rng, 50, |rng| head(rng, nodes)),
-        },
+        })),
         3 => Request::WantFacts(many(rng, 5_000, |rng| FactHead { subject: bytes(rng, 40), seq: rng.next_u64() })),
         4 => Request::Facts(many(rng, 50, |rng| ByteBuf::from(bytes(rng, 400)))),
         5 => Request::WantFilter { head: head(rng, nodes), offset: rng.next_u32() },

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use relaymesh_protocol::frame::{FilterHead, Request, Response, SUM_LEN};
+use relaymesh_protocol::frame::{FilterHead, Holdings, Request, Response, SUM_LEN};
 use relaymesh_protocol::ids::MeshId;
 use serde_bytes::ByteBuf;
 
@@ -41,7 +41,7 @@ fn relation(net: &Net, a: usize, b: usize) -> Relation {
 
 /// A question about all that a node has.
 fn heads(mesh: MeshId) -> Request {
-    Request::Heads { mesh, of: 1, parts: vec![0], facts: Vec::new(), filters: Vec::new() }
+    Request::Heads(Box::new(Holdings { mesh, of: 1, parts: vec![0], facts: Vec::new(), filters: Vec::new() }))
 }
 
 fn facts_of(net: &Net, at: usize) -> BTreeSet<Vec<u8>> {
@@ -169,7 +169,7 @@ fn only_what_differs_is_named() {
     let (mut facts, mut filters) = (node.membership.facts.heads(), crate::locator::filter_heads(node));
     let mut ask = |parts: &[u16], facts: &[_], filters: &[_]| {
         let (parts, facts, filters) = (parts.to_vec(), facts.to_vec(), filters.to_vec());
-        match net.put_to(0, beta, Request::Heads { mesh, of, parts, facts, filters }) {
+        match net.put_to(0, beta, Request::Heads(Box::new(Holdings { mesh, of, parts, facts, filters }))) {
             Response::Heads { facts, filters } => (facts, filters),
             other => panic!("{other:?}"),
         }
@@ -182,7 +182,8 @@ fn only_what_differs_is_named() {
     let mut elsewhere = parts.clone();
     elsewhere.retain(|part| *part != parts::of_fact(&fact, of) && *part != parts::of_filter(&filter, of));
     assert_eq!(ask(&elsewhere, &facts, &filters), (Vec::new(), Vec::new()), "nor is it named in other parts");
-    let malformed = Request::Heads { mesh, of: 3, parts: vec![0], facts: Vec::new(), filters: Vec::new() };
+    let malformed =
+        Request::Heads(Box::new(Holdings { mesh, of: 3, parts: vec![0], facts: Vec::new(), filters: Vec::new() }));
     assert_eq!(net.put_to(0, beta, malformed), Response::Refused);
 }
 
