@@ -258,7 +258,7 @@ impl ser::SerializeMap for &mut Count {
 
 #[cfg(test)]
 mod tests {
-    use relaymesh_protocol::frame::{Carried, Request, Response};
+    use relaymesh_protocol::frame::{Carried, Holdings, Request, Response};
     use relaymesh_protocol::ids::MeshId;
 
     use super::*;
@@ -277,12 +277,14 @@ mod tests {
         let carried = Carried { envelope: vec![0; 300], hops: 1, copies: 2 };
         assert_eq!(length(&Request::Envelopes(vec![carried])), 1 + 10 + 1 + 1 + (9 + 303) + (5 + 1) + (7 + 1));
         // map(1), "Heads", map(5): "mesh" and an array(16) of numbers up to 23 and above, "of", and three empty arrays
-        let heads = |byte| Request::Heads {
-            mesh: MeshId([byte; 16]),
-            of: 1,
-            parts: Vec::new(),
-            facts: Vec::new(),
-            filters: Vec::new(),
+        let heads = |byte| {
+            Request::Heads(Box::new(Holdings {
+                mesh: MeshId([byte; 16]),
+                of: 1,
+                parts: Vec::new(),
+                facts: Vec::new(),
+                filters: Vec::new(),
+            }))
         };
         let others = (3 + 1) + (6 + 1) + (6 + 1) + (8 + 1);
         assert_eq!(length(&heads(1)), 1 + 6 + 1 + 5 + 1 + 16 + others);
