@@ -424,8 +424,8 @@ impl Node {
                 tx.output(Output::Respond { to: reply, response: Response::Refused });
                 Ok(())
             }
-            Request::Digest { .. }
-            | Request::Heads { .. }
+            Request::Digest(_)
+            | Request::Heads(_)
             | Request::WantFacts(_)
             | Request::Facts(_)
             | Request::Join { .. } => membership::on_request(self, tx, reply, from, request),

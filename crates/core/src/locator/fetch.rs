@@ -13,6 +13,7 @@ use super::{Asked, Change, ask};
 use crate::batch::Key;
 use crate::delivery;
 use crate::input::LinkError;
+use crate::membership;
 use crate::node::Node;
 use crate::record::{Scope, Stored, UNREADABLE, key, open_row, put_node};
 use crate::tx::{Run, Tx};
@@ -192,7 +193,14 @@ pub(super) fn on_part(
         return Ok(());
     }
     if let Some(filter) = checked(node, tx, &got) {
+        let head = filter.head();
+        // A new base filter has nobody in it who was not found before, unless it is the first.
+        let urgent =
+            head.layer == FilterLayer::Recent || node.locator.book.get(&head.node, FilterLayer::Base).is_none();
         accept(node, tx, filter)?;
+        if urgent {
+            membership::tell_filter(node, tx, head, Some(from));
+        }
         delivery::route_all(node, tx, |_| true);
     }
     next(node, tx, &part.head);
