@@ -157,7 +157,7 @@ async fn a_port_that_hangs_is_passed_over_when_it_is_full() {
         url: format!("http://{}/send", hanging().await),
         method: toml::Value::from("POST").try_into().unwrap(),
         content_type: "application/json".to_owned(),
-        body: "{}".to_owned(),
+        body: r#"{"to":"{to}","text":"{text}"}"#.to_owned(),
         headers: BTreeMap::new(),
         bearer: None,
         username: None,
