@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::batch::Key;
+use crate::command::Refusal;
 use crate::node::Node;
 use crate::output::{Private64, PublishContent};
 use crate::record::vault::JOB;
@@ -146,6 +147,16 @@ pub(crate) enum Part {
 /// Record key under which a job is sealed apart.
 fn record(message: &MessageId) -> &[u8] {
     message.as_bytes()
+}
+
+/// Writes a new job in the entity's batch. Where one lies already (no honest message comes there), the run is refused:
+/// what is owed is never written over.
+pub(super) fn create(node: &Node, tx: &mut Tx<'_>, entity: &mut Entity, message: &MessageId, job: &Job) -> Run {
+    if tx.get(&key::job(message))?.is_some() {
+        node.count(tx, "job_in_the_way");
+        return Err(Refusal::unavailable().into());
+    }
+    put(node, tx, entity, message, job)
 }
 
 /// Writes a job in the entity's batch.

@@ -1,6 +1,7 @@
 //! The home of a message: one message, one transaction, then one publication owed.
 
 mod bridge;
+mod claim;
 mod consume;
 mod find;
 mod job;

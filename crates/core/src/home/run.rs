@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
-use relaymesh_protocol::ids::{MessageId, Timestamp};
+use relaymesh_protocol::ids::{EntityId, MessageId, Timestamp};
 use relaymesh_protocol::sms_text::Notice;
+use relaymesh_seal::labels;
+use sha2::{Digest, Sha256};
 
 use super::job::{self, EMAIL_BRIDGE, Job, Part};
 use super::{Change, refusals};
@@ -71,7 +73,7 @@ fn repeatable(node: &Node, job: &Job, first: Timestamp, now: Timestamp) -> bool 
 }
 
 fn send(node: &Node, tx: &mut Tx<'_>, entity: &mut Entity, message: &MessageId, job: &mut Job, index: usize) -> Run {
-    let Some(request) = request(node, tx, entity, message, job, index)? else {
+    let Some(request) = request(node, tx, entity, job, index)? else {
         let outcome = MessageOutcome::Failed(FailureClass::Account);
         return finish(node, tx, entity, message, job, outcome);
     };
@@ -97,7 +99,6 @@ fn request(
     node: &Node,
     tx: &mut Tx<'_>,
     entity: &Entity,
-    message: &MessageId,
     job: &Job,
     index: usize,
 ) -> Run<Option<PublishRequest>> {
@@ -118,10 +119,20 @@ fn request(
         platform: job.platform.clone(),
         account: job.account.clone().into(),
         token: token.into(),
-        idempotency_key: format!("{}-{index}", hex::encode(&message.0[..16])),
+        idempotency_key: idempotency_key(entity.id, &job.block, index),
         content,
         in_reply_to,
     }))
+}
+
+/// What the platform knows a part by. Made of what the home itself found, the entity and the consumed block: a key that came
+/// from outside could be one that the platform knows from another post.
+fn idempotency_key(entity: EntityId, block: &[u8; 16], index: usize) -> String {
+    let mut hash = Sha256::new();
+    hash.update(labels::IDEMPOTENCY);
+    hash.update(entity.0);
+    hash.update(block);
+    format!("{}-{index}", hex::encode(&hash.finalize()[..16]))
 }
 
 /// The phone's own tokens over what the vault keeps.
