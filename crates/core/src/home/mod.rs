@@ -32,6 +32,8 @@ pub(crate) struct State {
     working: BTreeMap<WorkId, MessageId>,
     /// The other way round: a job has one piece of work at a time.
     busy: BTreeMap<MessageId, WorkId>,
+    /// Tokens that are being refreshed: whose, and the token's record key.
+    refreshing: BTreeMap<WorkId, (EntityId, Vec<u8>)>,
     /// Jobs owed.
     owed: BTreeMap<MessageId, ()>,
     /// Messages in a row, per entity, that authenticated gateway clients brought and no session opened. An ingress offers
@@ -46,6 +48,7 @@ pub(crate) enum Change {
     Settled(MessageId),
     Working(WorkId, MessageId),
     Worked(WorkId),
+    Refreshing(WorkId, (EntityId, Vec<u8>)),
     MacFailed(EntityId, MessageId),
     MacGood(EntityId),
 }
@@ -71,7 +74,11 @@ impl State {
                 self.working.insert(id, message);
                 self.busy.insert(message, id);
             }
+            Change::Refreshing(id, token) => {
+                self.refreshing.insert(id, token);
+            }
             Change::Worked(id) => {
+                self.refreshing.remove(&id);
                 if let Some(message) = self.working.remove(&id) {
                     self.busy.remove(&message);
                 }

@@ -23,8 +23,9 @@ use crate::tx::{Run, Tx};
 /// Shortest and longest pause between attempts.
 const PAUSE_MIN: Duration = Duration::from_secs(2);
 const PAUSE_MAX: Duration = Duration::from_secs(15 * 60);
-/// A part that may be repeated harmlessly is tried again after this.
+/// Shortest and longest pause before a part is repeated that may be there: until then the platform knows its key.
 const REPEAT_AFTER: Duration = Duration::from_secs(10);
+const DOUBT_PAUSE_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// What comes next in a job.
 enum Next {
@@ -50,19 +51,10 @@ pub(crate) fn on_job(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run {
 fn next(node: &Node, job: &Job, now: Timestamp) -> Next {
     let open = job.parts.iter().position(|part| !matches!(part, Part::Done { .. }));
     let Some(index) = open else { return Next::Finish(MessageOutcome::Published) };
-    match job.parts.get(index) {
-        Some(Part::Sending { first }) if !repeatable(node, job, *first, now) => Next::Finish(MessageOutcome::Uncertain),
-        _ if now >= job.deadline => Next::Finish(late(job)),
+    match job.parts.get(index).and_then(Part::in_doubt_since) {
+        Some(first) if !repeatable(node, job, first, now) => Next::Finish(MessageOutcome::Uncertain),
+        _ if now >= job.deadline => Next::Finish(job.unfinished(FailureClass::Expired)),
         _ => Next::Send(index),
-    }
-}
-
-/// Time ran out: with nothing on the platform that is a failure, with a part of it uncertain.
-fn late(job: &Job) -> MessageOutcome {
-    if job.parts.iter().all(|part| *part == Part::Ready) {
-        MessageOutcome::Failed(FailureClass::Expired)
-    } else {
-        MessageOutcome::Uncertain
     }
 }
 
@@ -74,17 +66,10 @@ fn repeatable(node: &Node, job: &Job, first: Timestamp, now: Timestamp) -> bool 
 
 fn send(node: &Node, tx: &mut Tx<'_>, entity: &mut Entity, message: &MessageId, job: &mut Job, index: usize) -> Run {
     let Some(request) = request(node, tx, entity, job, index)? else {
-        let outcome = MessageOutcome::Failed(FailureClass::Account);
+        let outcome = job.unfinished(FailureClass::Account);
         return finish(node, tx, entity, message, job, outcome);
     };
-    let now = tx.now();
-    if let Some(part) = job.parts.get_mut(index) {
-        let first = match part {
-            Part::Sending { first } => *first,
-            _ => now,
-        };
-        *part = Part::Sending { first };
-    }
+    job.begin(index, tx.now());
     job::put(node, tx, entity, message, job)?;
     let id = WorkId(u64::from_be_bytes(tx.random()));
     tx.then(Change::Working(id, *message));
@@ -95,13 +80,7 @@ fn send(node: &Node, tx: &mut Tx<'_>, entity: &mut Entity, message: &MessageId, 
 }
 
 /// One part for the platform's adapter; `None` when the account is no longer connected.
-fn request(
-    node: &Node,
-    tx: &mut Tx<'_>,
-    entity: &Entity,
-    job: &Job,
-    index: usize,
-) -> Run<Option<PublishRequest>> {
+fn request(node: &Node, tx: &mut Tx<'_>, entity: &Entity, job: &Job, index: usize) -> Run<Option<PublishRequest>> {
     let token = if job.platform == EMAIL_BRIDGE {
         String::new()
     } else {
@@ -160,10 +139,6 @@ pub(crate) fn on_worked(node: &Node, tx: &mut Tx<'_>, id: WorkId, done: &WorkDon
     }
 }
 
-fn sending(job: &Job) -> Option<usize> {
-    job.parts.iter().position(|part| matches!(part, Part::Sending { .. }))
-}
-
 fn published(
     node: &Node,
     tx: &mut Tx<'_>,
@@ -172,7 +147,7 @@ fn published(
     job: &mut Job,
     remote: &str,
 ) -> Run {
-    if let Some(part) = sending(job).and_then(|index| job.parts.get_mut(index)) {
+    if let Some(part) = job.open_part() {
         *part = Part::Done { remote: remote.to_owned() };
     }
     job.attempts = 0;
@@ -193,21 +168,12 @@ fn unpublished(
     error: &SendError,
 ) -> Run {
     node.count(tx, "publish_failed");
+    if *error != SendError::Unknown {
+        job.not_taken();
+    }
     match error {
-        SendError::Retry { after_ms } => {
-            let pause = after_ms.map_or_else(|| pause(job.attempts), Duration::from_millis).min(PAUSE_MAX);
-            again(node, tx, entity, message, job, Part::Ready, pause)
-        }
-        SendError::Unknown => {
-            let first = match sending(job).and_then(|index| job.parts.get(index)) {
-                Some(Part::Sending { first }) => *first,
-                _ => tx.now(),
-            };
-            if repeatable(node, job, first, tx.now().after(REPEAT_AFTER)) {
-                return again(node, tx, entity, message, job, Part::Sending { first }, REPEAT_AFTER);
-            }
-            finish(node, tx, entity, message, job, MessageOutcome::Uncertain)
-        }
+        SendError::Unknown => again(node, tx, entity, message, job, None),
+        SendError::Retry { after_ms } => again(node, tx, entity, message, job, after_ms.map(Duration::from_millis)),
         SendError::Unauthorized if !job.refreshed && job.device_tokens.is_none() => {
             refresh(node, tx, entity, message, job)
         }
@@ -216,7 +182,7 @@ fn unpublished(
     }
 }
 
-/// Final. Parts that are on the platform already make the whole uncertain rather than failed.
+/// Final.
 fn failed(
     node: &Node,
     tx: &mut Tx<'_>,
@@ -225,52 +191,59 @@ fn failed(
     job: &Job,
     class: FailureClass,
 ) -> Run {
-    let some_done = job.parts.iter().any(|part| matches!(part, Part::Done { .. }));
-    let outcome = if some_done { MessageOutcome::Uncertain } else { MessageOutcome::Failed(class) };
-    finish(node, tx, entity, message, job, outcome)
+    finish(node, tx, entity, message, job, job.unfinished(class))
 }
 
 fn pause(attempts: u32) -> Duration {
     PAUSE_MIN.saturating_mul(1 << attempts.min(9)).min(PAUSE_MAX)
 }
 
+/// Tries a job again after a pause, as the platform wished or longer each time. A part in doubt has only as long as the
+/// platform knows its key, and where that is over it ends now.
 fn again(
     node: &Node,
     tx: &mut Tx<'_>,
     entity: &mut Entity,
     message: &MessageId,
     job: &mut Job,
-    part: Part,
-    pause: Duration,
+    wish: Option<Duration>,
 ) -> Run {
-    if let Some(slot) = sending(job).and_then(|index| job.parts.get_mut(index)) {
-        *slot = part;
+    let mut wait = wish.unwrap_or_else(|| pause(job.attempts)).min(PAUSE_MAX);
+    if let Some(first) = job.open_part().and_then(|part| part.in_doubt_since()) {
+        wait = wait.max(REPEAT_AFTER).min(wish.map_or(DOUBT_PAUSE_MAX, |_| PAUSE_MAX));
+        if !repeatable(node, job, first, tx.now().after(wait)) {
+            return finish(node, tx, entity, message, job, MessageOutcome::Uncertain);
+        }
     }
     job.attempts = job.attempts.saturating_add(1);
     job::put(node, tx, entity, message, job)?;
-    tx.wake(tx.now().after(pause), Timer::Job(*message));
-    node.trace(tx, *message, "publish", format!("will be tried again in {} s", pause.as_secs()));
+    tx.wake(tx.now().after(wait), Timer::Job(*message));
+    node.trace(tx, *message, "publish", format!("will be tried again in {} s", wait.as_secs()));
     Ok(())
 }
 
-/// The platform did not take the token: one refresh is tried, durably noted before it.
+/// The platform did not take the token: it is refreshed, once with an answer. What the attempt left is durable before.
 fn refresh(node: &Node, tx: &mut Tx<'_>, entity: &mut Entity, message: &MessageId, job: &mut Job) -> Run {
-    let Some(stored) = entity.get::<Token>(node, tx, TOKEN, &token_key(&job.platform, &job.account))? else {
+    let place = token_key(&job.platform, &job.account);
+    let Some(stored) = entity.get::<Token>(node, tx, TOKEN, &place)? else {
         return failed(node, tx, entity, message, job, FailureClass::Account);
     };
-    if let Some(slot) = sending(job).and_then(|index| job.parts.get_mut(index)) {
-        *slot = Part::Ready;
+    // Two refreshes at once would spend one rotating token twice, for which platforms take the whole grant away.
+    let of = (entity.id, place);
+    if node.home.refreshing.values().any(|other| *other == of) {
+        return again(node, tx, entity, message, job, None);
     }
-    job.refreshed = true;
     job::put(node, tx, entity, message, job)?;
     let id = WorkId(u64::from_be_bytes(tx.random()));
     tx.then(Change::Working(id, *message));
+    tx.then(Change::Refreshing(id, of));
     let work = Work::Refresh { platform: job.platform.clone(), token: stored.json.clone().into() };
     tx.output(Output::Work { id, work });
     Ok(())
 }
 
-/// A refreshed token is durable before the send that uses it.
+/// A refreshed token is durable before the send that uses it. Asking again is harmless where the answer was lost or nobody
+/// was there: the platform either gives the next token, or says that the old one was spent.
 fn refreshed(
     node: &Node,
     tx: &mut Tx<'_>,
@@ -281,16 +254,23 @@ fn refreshed(
 ) -> Run {
     match result {
         Ok(json) => {
+            let place = token_key(&job.platform, &job.account);
+            if entity.get::<Token>(node, tx, TOKEN, &place)?.is_none() {
+                // The person has revoked it since.
+                return failed(node, tx, entity, message, job, FailureClass::Account);
+            }
             let token =
                 Token { platform: job.platform.clone(), account: job.account.clone(), json: json.reveal().to_owned() };
-            entity.put(node, tx, TOKEN, &token_key(&job.platform, &job.account), &token)?;
+            entity.put(node, tx, TOKEN, &place, &token)?;
+            job.refreshed = true;
+            job::put(node, tx, entity, message, job)?;
             tx.follow(Follow::RunJob(*message));
             Ok(())
         }
-        Err(SendError::Retry { .. }) => {
-            job.refreshed = false;
-            again(node, tx, entity, message, job, Part::Ready, PAUSE_MIN)
+        Err(SendError::Retry { after_ms }) => {
+            again(node, tx, entity, message, job, after_ms.map(Duration::from_millis))
         }
+        Err(SendError::Unknown) => again(node, tx, entity, message, job, None),
         Err(_) => failed(node, tx, entity, message, job, FailureClass::Account),
     }
 }
