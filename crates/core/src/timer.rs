@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use relaymesh_protocol::ids::{EntityId, MessageId, NodeId, Timestamp};
 
+use crate::output::WorkId;
+
 /// One reason to wake up.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Timer {
@@ -47,6 +49,8 @@ pub enum Timer {
     Refusal(EntityId, MessageId),
     /// The node begins again to act: the store was down when it first did.
     Start,
+    /// The end of a piece of work that met a failing store is dealt with again.
+    Worked(WorkId),
 }
 
 /// The timers in order. Same moment: first set, first fired.

@@ -4,6 +4,8 @@
 
 #[path = "home/memory.rs"]
 mod memory;
+#[path = "home/platform.rs"]
+mod platform;
 mod world;
 
 use relaymesh_core::command::{MessageOutcome, OperatorCommand, OperatorReply, Reply, StatusReport, Submitted};

@@ -62,6 +62,11 @@ impl State {
         self.owed.len()
     }
 
+    /// Whether this work is a job's.
+    pub(crate) fn awaits(&self, id: WorkId) -> bool {
+        self.working.contains_key(&id)
+    }
+
     pub(crate) fn apply(&mut self, change: Change) {
         match change {
             Change::Owed(message) => {
