@@ -488,6 +488,7 @@ impl Node {
             Timer::Outcome(message) => delivery::on_forget(self, tx, *message),
             Timer::Job(message) => home::on_job(self, tx, *message),
             Timer::Refusal(entity, message) => home::on_refusal(self, tx, *entity, *message),
+            Timer::Sweep => home::on_sweep(self, tx),
             Timer::Sms(id) => egress::on_sms(self, tx, id),
             Timer::Gossip | Timer::RenewRecord => membership::on_timer(self, tx, timer),
             Timer::FilterRecent | Timer::FilterSoon | Timer::Audit | Timer::Question(_) => {

@@ -47,6 +47,8 @@ pub enum Timer {
     Audit,
     /// An unconsumed refusal may now be told to the sender.
     Refusal(EntityId, MessageId),
+    /// The next page of old rows is swept.
+    Sweep,
     /// The node begins again to act: the store was down when it first did.
     Start,
     /// The end of a piece of work that met a failing store is dealt with again.

@@ -9,6 +9,7 @@ mod platform;
 mod world;
 
 use relaymesh_core::command::{MessageOutcome, OperatorCommand, OperatorReply, Reply, StatusReport, Submitted};
+use relaymesh_ratchet::PublicKey;
 use world::{Person, World};
 
 const NUMBER: &str = "+237650123456";
@@ -24,6 +25,13 @@ fn two() -> (World, usize, usize) {
 
 fn minutes(n: u64) -> u64 {
     n * 60_000
+}
+
+fn static_key(world: &mut World, node: usize) -> (u8, PublicKey) {
+    let OperatorReply::BridgeKeys(rows) = world.operate(node, OperatorCommand::BridgeKeysGenerate { count: 2 }) else {
+        panic!("no keys");
+    };
+    (rows[1].kid, PublicKey::from_base64_lenient(&rows[1].keypair).unwrap())
 }
 
 fn status(world: &mut World, node: usize) -> StatusReport {

@@ -171,7 +171,7 @@ pub(super) struct BridgeIdentity {
 impl Stored for BridgeIdentity {}
 
 /// Table byte of [`BridgeIdentity`]; one record, key empty.
-const BRIDGE_IDENTITY: u8 = 9;
+pub(super) const BRIDGE_IDENTITY: u8 = 9;
 
 /// First contact of a number: its bridge identity begins here, apart from any account, and the number is told.
 pub(super) fn register(

@@ -307,7 +307,7 @@ fn opened_by(
             ordinal: refusals::next_ordinal(node, tx, &mut entity)?,
         };
         job::create(node, tx, &mut entity, &message, &job)?;
-        tx.then(Change::Owed(message));
+        tx.then(Change::Owed(message, entity.id));
         tx.follow(Follow::RunJob(message));
     }
     tx.then(Change::MacGood(entity.id));

@@ -216,12 +216,17 @@ pub(super) fn put(node: &Node, tx: &mut Tx<'_>, entity: &mut Entity, message: &M
     tx.put(key::job(message), row)
 }
 
+/// Whose job a row is.
+pub(super) fn owner(row: &[u8]) -> Option<EntityId> {
+    row.first_chunk::<16>().map(|id| EntityId(*id))
+}
+
 /// Reads a job and its entity.
 pub(super) fn get(node: &Node, tx: &mut Tx<'_>, message: &MessageId) -> Run<Option<(Entity, Job)>> {
     let job_key: Key = key::job(message);
     let Some(row) = tx.get(&job_key)? else { return Ok(None) };
-    let entity = match row.first_chunk::<16>() {
-        Some(id) => Entity::load(node, tx, EntityId(*id))?,
+    let entity = match owner(&row) {
+        Some(id) => Entity::load(node, tx, id)?,
         None => None,
     };
     let opened = entity.and_then(|entity| {

@@ -9,6 +9,7 @@ mod parts;
 mod refusals;
 mod run;
 mod sessions;
+mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +24,8 @@ use crate::tx::{Run, Tx};
 
 pub(crate) use consume::{on_assembled, on_local, on_submission};
 pub(crate) use refusals::on_refusal;
-pub(crate) use run::{on_job, on_worked};
+pub(crate) use run::{give_up, on_job, on_worked};
+pub(crate) use sweep::{on_sweep, soon as sweep_soon};
 
 /// What the home remembers.
 #[derive(Debug, Default)]
@@ -34,8 +36,10 @@ pub(crate) struct State {
     busy: BTreeMap<MessageId, WorkId>,
     /// Tokens that are being refreshed: whose, and the token's record key.
     refreshing: BTreeMap<WorkId, (EntityId, Vec<u8>)>,
-    /// Jobs owed.
-    owed: BTreeMap<MessageId, ()>,
+    /// Jobs owed, and whose they are.
+    owed: BTreeMap<MessageId, EntityId>,
+    /// What is swept next.
+    sweep: sweep::Pass,
     /// Messages in a row, per entity, that authenticated gateway clients brought and no session opened. An ingress offers
     /// such a message again and again, so messages are counted and not failures.
     failures: BTreeMap<EntityId, BTreeSet<MessageId>>,
@@ -44,7 +48,8 @@ pub(crate) struct State {
 /// How the home's memory changes.
 #[derive(Debug)]
 pub(crate) enum Change {
-    Owed(MessageId),
+    Owed(MessageId, EntityId),
+    Sweep(sweep::Step),
     Settled(MessageId),
     Working(WorkId, MessageId),
     Worked(WorkId),
@@ -69,9 +74,10 @@ impl State {
 
     pub(crate) fn apply(&mut self, change: Change) {
         match change {
-            Change::Owed(message) => {
-                self.owed.insert(message, ());
+            Change::Owed(message, entity) => {
+                self.owed.insert(message, entity);
             }
+            Change::Sweep(step) => self.sweep.apply(step),
             Change::Settled(message) => {
                 self.owed.remove(&message);
             }
@@ -109,16 +115,18 @@ pub(crate) fn start(node: &Node, tx: &mut Tx<'_>) -> Run {
     for message in node.home.owed.keys() {
         tx.wake(tx.now(), Timer::Job(*message));
     }
+    sweep::start(tx);
     Ok(())
 }
 
 /// Reads which jobs are owed.
 pub(crate) fn restore(node: &mut Node, rows: &[(Key, Vec<u8>)], _now: Timestamp) {
-    for (row_key, _) in rows {
+    for (row_key, row) in rows {
         if row_key.first() == Some(&key::JOB)
             && let Some(Ok(message)) = row_key.get(1..).map(MessageId::try_from)
+            && let Some(entity) = job::owner(row)
         {
-            node.home.owed.insert(message, ());
+            node.home.owed.insert(message, entity);
         }
     }
 }

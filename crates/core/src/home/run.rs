@@ -127,7 +127,9 @@ fn overlay(json: &str, device: Option<&(String, String)>) -> String {
 pub(crate) fn on_worked(node: &Node, tx: &mut Tx<'_>, id: WorkId, done: &WorkDone) -> Run {
     let Some(message) = node.home.working.get(&id).copied() else { return Ok(()) };
     let Some((mut entity, mut job)) = job::get(node, tx, &message)? else {
+        // Given up with its account while it was under way.
         tx.then(Change::Worked(id));
+        tx.then(Change::Settled(message));
         return Ok(());
     };
     tx.then(Change::Worked(id));
@@ -288,6 +290,23 @@ fn finish(
         seen.outcome = outcome;
         entity.put(node, tx, SEEN, &job.block, &seen)?;
     }
+    end(node, tx, message, job, outcome)
+}
+
+/// An account goes: what is owed to it goes unpublished, and is told as ever. A part that is under way may still arrive.
+pub(crate) fn give_up(node: &Node, tx: &mut Tx<'_>, entity: EntityId) -> Run {
+    let owed: Vec<MessageId> =
+        node.home.owed.iter().filter(|(_, whose)| **whose == entity).map(|(message, _)| *message).collect();
+    tx.prefetch(owed.iter().map(key::job))?;
+    for message in &owed {
+        if let Some((_, job)) = job::get(node, tx, message)? {
+            end(node, tx, message, &job, job.unfinished(FailureClass::Account))?;
+        }
+    }
+    Ok(())
+}
+
+fn end(node: &Node, tx: &mut Tx<'_>, message: &MessageId, job: &Job, outcome: MessageOutcome) -> Run {
     tx.get(&key::job(message))?;
     tx.delete(key::job(message))?;
     tx.then(Change::Settled(*message));

@@ -6,4 +6,4 @@ mod sealed;
 pub mod vault;
 
 pub use sealed::{Entity, Head, Scope, Stored, decode, encode};
-pub(crate) use sealed::{UNREADABLE, delete_entity, delete_row, get_node, open_row, put_node, restore_row};
+pub(crate) use sealed::{UNREADABLE, delete_head, delete_row, get_node, open_row, put_node, restore_row};
