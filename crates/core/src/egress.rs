@@ -50,6 +50,11 @@ impl State {
         self.queued.len()
     }
 
+    /// Whether this work sends an SMS of the queue.
+    pub(crate) fn awaits(&self, id: WorkId) -> bool {
+        self.sending.contains_key(&id)
+    }
+
     pub(crate) fn apply(&mut self, change: Change) {
         match change {
             Change::Queued(id) => {

@@ -12,7 +12,7 @@ use crate::command::{Command, OperatorCommand, Refusal, Reply};
 use crate::config::Config;
 use crate::crypto::Crypto;
 use crate::input::{Follow, Input, ReplyTo};
-use crate::output::Output;
+use crate::output::{Output, WorkDone, WorkId};
 use crate::record::key;
 use crate::timer::{Timer, Timers};
 use crate::tx::{Effects, Fetch, Halt, Lane, Run, Tx, View};
@@ -38,6 +38,8 @@ pub enum Step {
 #[derive(Debug)]
 pub(crate) enum Change {
     Count(&'static str),
+    /// The end of a piece of work is dealt with.
+    Settled(WorkId),
     Accounts(accounts::Change),
     Clients(clients::Change),
     Delivery(delivery::Change),
@@ -110,6 +112,9 @@ pub struct Node {
     pending: BTreeMap<u64, Pending>,
     next_token: u64,
     outputs: VecDeque<Output>,
+    /// Ends of work that met a failing store. Each is of work that a conversation still waits for, so there are no more of
+    /// them than jobs under way, SMS on their way and one keyring.
+    unsettled: BTreeMap<WorkId, WorkDone>,
     pub(crate) keys: keys::State,
     pub(crate) accounts: accounts::State,
     pub(crate) clients: clients::State,
@@ -140,6 +145,7 @@ impl Node {
             pending: BTreeMap::new(),
             next_token: 1,
             outputs: VecDeque::new(),
+            unsettled: BTreeMap::new(),
             keys: keys::State::new(keyring),
             accounts: accounts::State::default(),
             clients: clients::State::default(),
@@ -332,6 +338,11 @@ impl Node {
         account.or_else(|| self.publisher.waiting.get(id).map(|waiter| waiter.reply))
     }
 
+    /// Whether a conversation goes on with the end of this piece of work.
+    fn awaits(&self, id: WorkId) -> bool {
+        self.home.awaits(id) || self.egress.awaits(id) || self.keys.awaits(id)
+    }
+
     /// Work that nobody waits for must not be forgotten because the store was down for a moment.
     fn retry_later(&mut self, input: &Input) {
         let at = self.retry_at();
@@ -341,6 +352,11 @@ impl Node {
             Input::Follow(Follow::Route(message) | Follow::Local(message)) => Timer::Route(*message),
             Input::Follow(Follow::RunJob(message)) => Timer::Job(*message),
             Input::Follow(Follow::RunSms(id)) => Timer::Sms(*id),
+            // What happened outside happened: a post that is out, a token that was changed for another.
+            Input::Worked { id, done } if self.awaits(*id) => {
+                self.unsettled.insert(*id, done.clone());
+                Timer::Worked(*id)
+            }
             _ => return,
         };
         self.timers.set(at, timer);
@@ -449,8 +465,8 @@ impl Node {
         }
     }
 
-    fn run_worked(&self, tx: &mut Tx<'_>, id: crate::WorkId, done: &crate::WorkDone) -> Run {
-        use crate::WorkDone as D;
+    fn run_worked(&self, tx: &mut Tx<'_>, id: WorkId, done: &WorkDone) -> Run {
+        use WorkDone as D;
         match done {
             D::Hashed(_) | D::Verified(_) | D::Captcha(_) => accounts::on_worked(self, tx, &id, done),
             D::Sent(_) if self.accounts.waits_for(&id) => accounts::on_worked(self, tx, &id, done),
@@ -477,6 +493,7 @@ impl Node {
             Timer::Job(message) => home::on_job(self, tx, *message),
             Timer::Kept(message) => home::on_kept(self, tx, *message),
             Timer::Refusal(entity, message) => home::on_refusal(self, tx, *entity, *message),
+            Timer::Sweep => home::on_sweep(self, tx),
             Timer::Sms(id) => egress::on_sms(self, tx, id),
             Timer::Gossip | Timer::RenewRecord => membership::on_timer(self, tx, timer),
             Timer::FilterRecent | Timer::FilterSoon | Timer::Audit | Timer::Question(_) => {
@@ -485,6 +502,12 @@ impl Node {
             Timer::Ping(nonce) => operator::on_ping_lost(self, tx, *nonce),
             Timer::Daily => self.daily(tx),
             Timer::Start => self.start(tx),
+            Timer::Worked(id) => {
+                let Some(done) = self.unsettled.get(id) else { return Ok(()) };
+                self.run_worked(tx, *id, done)?;
+                tx.then(Change::Settled(*id));
+                Ok(())
+            }
         }
     }
 
@@ -553,6 +576,9 @@ impl Node {
         for change in changes {
             match change {
                 Change::Count(name) => self.bump(name),
+                Change::Settled(id) => {
+                    self.unsettled.remove(&id);
+                }
                 Change::Accounts(change) => self.accounts.apply(change),
                 Change::Clients(change) => self.clients.apply(change),
                 Change::Delivery(change) => self.delivery.apply(change),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use relaymesh_protocol::ids::{EntityId, MessageId, NodeId, Timestamp};
 
 use crate::delivery::Line;
+use crate::output::WorkId;
 
 /// One reason to wake up.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,8 +56,12 @@ pub enum Timer {
     Audit,
     /// An unconsumed refusal may now be told to the sender.
     Refusal(EntityId, MessageId),
+    /// The next page of old rows is swept.
+    Sweep,
     /// The node begins again to act: the store was down when it first did.
     Start,
+    /// The end of a piece of work that met a failing store is dealt with again.
+    Worked(WorkId),
 }
 
 /// The timers in order. Same moment: first set, first fired.

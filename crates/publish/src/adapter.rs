@@ -133,7 +133,7 @@ pub enum Class {
     TooEarly,
     /// 429.
     RateLimited,
-    /// 5xx other than 504.
+    /// 503. The other 5xx say nothing of what was done: [`SendError::Unknown`].
     Server,
     /// An attached file is not ready yet; the post itself was not sent.
     Media,

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::find::{self, Try};
 use super::job::{self, EMAIL_BRIDGE, Job, Part};
-use super::{Change, allowance, bridge, keywords, receipts, refusals, seen, sessions, spent};
+use super::{Change, allowance, bridge, claim, keywords, receipts, refusals, seen, sessions, spent};
 use crate::command::MessageOutcome;
 use crate::crypto::RatchetOpened;
 use crate::delivery::{self, Cargo, Outbox, Route, Stage, Submission};
@@ -107,12 +107,12 @@ fn assemble(
     row.0.merge(set.clone(), tx.now());
     for assembly in row.0.assemblies() {
         let Ok(message) = parse_text(&assembly.text) else { continue };
-        let origin = message.payload.device_id().map_or_else(
-            || number.as_ref().map(|n| n.reveal().as_bytes().to_vec()).unwrap_or_default(),
-            |device| device.as_bytes().to_vec(),
-        );
+        let phone = match &number {
+            Some(number) => Some(number.clone()),
+            None => claim::phone(node, tx, entity)?,
+        };
         let mut whole = submission.clone();
-        whole.message = MessageId::of(&origin, &message.bytes);
+        whole.message = claim::id(&message.payload, phone.as_ref(), &message.bytes);
         whole.cargo = Cargo::Whole { payload: message.bytes, image: Some(assembly.image_len) };
         if let Some(device) = message.payload.device_id() {
             whole.route = Route::Device(device);
@@ -177,15 +177,25 @@ fn consume(node: &Node, tx: &mut Tx<'_>, incoming: &Incoming<'_>) -> Run {
     };
     let block = payload.block();
     let seen_key = block_key(block);
-    let tries = find::tries(node, tx, incoming, &payload)?;
-    for candidate in &tries {
-        if let Some(entity) = &candidate.entity
-            && let Some(seen) = entity.get::<Seen>(node, tx, SEEN, &seen_key)?
-        {
+    if !claim::fits_payload(node, incoming, &payload) {
+        node.count(tx, "submission_mismatched");
+        decoy(node, tx, block);
+        return decline(node, tx, incoming.from, incoming.message);
+    }
+    let people = find::people(node, tx, incoming, &payload, &seen_key)?;
+    if !claim::fits_number(node, tx, incoming, &people)? {
+        node.count(tx, "submission_mismatched");
+        decoy(node, tx, block);
+        return decline(node, tx, incoming.from, incoming.message);
+    }
+    // Before any session: one that has ended (a new login, a change of password) still answers for what it consumed.
+    for entity in people.iter() {
+        if let Some(seen) = entity.get::<Seen>(node, tx, SEEN, &seen_key)? {
             node.count(tx, "block_repeated");
             return receipts::repeat(node, tx, (incoming.from, incoming.message), &seen_key, &seen);
         }
     }
+    let tries = find::tries(node, tx, people, &payload)?;
     if tries.is_empty() {
         decoy(node, tx, block);
         return decline(node, tx, incoming.from, incoming.message);
@@ -306,8 +316,8 @@ fn opened_by(
             kept_until: None,
             asked: Vec::new(),
         };
-        job::put(node, tx, &mut entity, &message, &job)?;
-        tx.then(Change::Owed(message));
+        job::create(node, tx, &mut entity, &message, &job)?;
+        tx.then(Change::Owed(message, entity.id));
         tx.follow(Follow::RunJob(message));
     }
     tx.then(Change::MacGood(entity.id));

@@ -111,7 +111,7 @@ pub(super) fn again(
     job.attempts = 0;
     owner.delete(node, tx, TOLD, &place(&job))?;
     job::put(node, tx, &mut owner, &message, &job)?;
-    tx.then(Change::Owed(message));
+    tx.then(Change::Owed(message, owner.id));
     tx.follow(Follow::RunJob(message));
     node.trace(tx, message, "publish", "asked for once more by its person");
     Ok(true)

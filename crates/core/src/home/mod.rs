@@ -2,6 +2,7 @@
 
 mod allowance;
 mod bridge;
+mod claim;
 mod consume;
 mod find;
 mod job;
@@ -14,6 +15,7 @@ mod run;
 mod seen;
 mod sessions;
 mod spent;
+mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,7 +35,17 @@ pub(crate) use job::reads as reads_job;
 pub(crate) use kept::on_kept;
 pub(crate) use receipts::{Word, heard, lost, on_connected, on_remind, on_remind_of};
 pub(crate) use refusals::on_refusal;
-pub(crate) use run::{on_job, on_worked};
+pub(crate) use run::{give_up, on_job, on_worked};
+pub(crate) use sweep::{on_sweep, soon as sweep_soon};
+
+/// A job that is owed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Owed {
+    /// Whose it is.
+    entity: EntityId,
+    /// It was read at start and not looked at since.
+    restored: bool,
+}
 
 /// What the home remembers.
 #[derive(Debug, Default)]
@@ -42,10 +54,14 @@ pub(crate) struct State {
     working: BTreeMap<WorkId, MessageId>,
     /// The other way round: a job has one piece of work at a time.
     busy: BTreeMap<MessageId, WorkId>,
-    /// Jobs owed, and whether each was read at start and not looked at since.
-    owed: BTreeMap<MessageId, bool>,
+    /// Tokens that are being refreshed: whose, and the token's record key.
+    refreshing: BTreeMap<WorkId, (EntityId, Vec<u8>)>,
+    /// Jobs owed.
+    owed: BTreeMap<MessageId, Owed>,
     /// What ingresses may not have heard.
     unheard: Unheard,
+    /// What is swept next.
+    sweep: sweep::Pass,
     /// Messages in a row, per entity, that authenticated gateway clients brought and no session opened. An ingress offers
     /// such a message again and again, so messages are counted and not failures.
     failures: BTreeMap<EntityId, BTreeSet<MessageId>>,
@@ -56,10 +72,12 @@ pub(crate) struct State {
 /// How the home's memory changes.
 #[derive(Debug)]
 pub(crate) enum Change {
-    Owed(MessageId),
+    Owed(MessageId, EntityId),
+    Sweep(sweep::Step),
     Settled(MessageId),
     Working(WorkId, MessageId),
     Worked(WorkId),
+    Refreshing(WorkId, (EntityId, Vec<u8>)),
     MacFailed(EntityId, MessageId),
     MacGood(EntityId),
     Mailed(allowance::Via, bool, Timestamp),
@@ -81,11 +99,17 @@ impl State {
         self.owed.len()
     }
 
+    /// Whether this work is a job's.
+    pub(crate) fn awaits(&self, id: WorkId) -> bool {
+        self.working.contains_key(&id)
+    }
+
     pub(crate) fn apply(&mut self, change: Change) {
         match change {
-            Change::Owed(message) => {
-                self.owed.insert(message, false);
+            Change::Owed(message, entity) => {
+                self.owed.insert(message, Owed { entity, restored: false });
             }
+            Change::Sweep(step) => self.sweep.apply(step),
             Change::Settled(message) => {
                 self.owed.remove(&message);
             }
@@ -93,7 +117,11 @@ impl State {
                 self.working.insert(id, message);
                 self.busy.insert(message, id);
             }
+            Change::Refreshing(id, token) => {
+                self.refreshing.insert(id, token);
+            }
             Change::Worked(id) => {
+                self.refreshing.remove(&id);
                 if let Some(message) = self.working.remove(&id) {
                     self.busy.remove(&message);
                 }
@@ -128,6 +156,7 @@ pub(crate) fn start(node: &Node, tx: &mut Tx<'_>) -> Run {
         tx.wake(tx.now(), Timer::Job(*message));
     }
     receipts::start(node, tx);
+    sweep::start(tx);
     Ok(())
 }
 
@@ -139,11 +168,12 @@ pub(crate) fn restore(node: &mut Node, table: u8, rows: &Rows) {
     if table == key::RECEIPT {
         return receipts::restore(node, rows);
     }
-    for (row_key, _) in rows {
+    for (row_key, row) in rows {
         if row_key.first() == Some(&key::JOB)
             && let Some(Ok(message)) = row_key.get(1..).map(MessageId::try_from)
+            && let Some(entity) = job::owner(row)
         {
-            node.home.owed.insert(message, true);
+            node.home.owed.insert(message, Owed { entity, restored: true });
         }
     }
 }

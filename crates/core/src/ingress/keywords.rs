@@ -121,6 +121,7 @@ fn hold(
         node.count(tx, "sms_duplicate");
         return Ok(());
     }
+    delivery::make_room(node, tx, message, true)?;
     let received = tx.now();
     let outbox = Outbox {
         cargo: Cargo::Keyword(keyword),

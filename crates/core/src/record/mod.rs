@@ -11,5 +11,5 @@ pub use head::Head;
 #[cfg(test)]
 pub(crate) use head::OpenedHead;
 pub use sealed::{Entity, Scope, Stored, decode, encode};
-pub(crate) use sealed::{UNREADABLE, delete_entity, delete_row, get_node, open_row, put_node, restore_row, seal_row};
+pub(crate) use sealed::{UNREADABLE, delete_head, delete_row, get_node, open_row, put_node, restore_row, seal_row};
 pub use sound::is_sound;

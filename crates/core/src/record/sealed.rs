@@ -263,16 +263,9 @@ impl Entity {
     }
 }
 
-/// Most records that one entity may have: more than its owner can make within their lives.
-const ENTITY_RECORDS_MAX: usize = 100_000;
-
-/// Removes an entity: its key with the head, then every record.
-pub(crate) fn delete_entity(tx: &mut Tx<'_>, id: &EntityId) -> Run {
-    let rows = tx.rows(&key::entity_prefix(id), ENTITY_RECORDS_MAX)?;
+/// Removes an entity: its key goes with the head, and nothing of it can be read any more. Its records are swept away page
+/// by page afterwards, as they would be after a crash.
+pub(crate) fn delete_head(tx: &mut Tx<'_>, id: &EntityId) -> Run {
     tx.get(&key::head(id))?;
-    tx.delete(key::head(id))?;
-    for (row, _) in rows {
-        tx.delete(row)?;
-    }
-    Ok(())
+    tx.delete(key::head(id))
 }

@@ -9,7 +9,7 @@ mod sim;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use relaymesh_core::command::{Command, OperatorCommand, OperatorReply, Reply};
+use relaymesh_core::command::{Command, OperatorCommand, OperatorReply, Private, Reply};
 use relaymesh_core::{Input, Output, PublishContent, PublishRequest, ReplyTo, SendError, Work, WorkDone, WorkId};
 use relaymesh_protocol::frame::Request;
 use relaymesh_protocol::ids::{EnvelopeId, NodeId, Timestamp};
@@ -17,7 +17,7 @@ use relaymesh_protocol::ids::{EnvelopeId, NodeId, Timestamp};
 pub use forge::{Stranger, bridge_text, letter, letter_bytes, open, platform_text, seal_to};
 pub use network::{Fate, Frame, Mind, Tap};
 pub use people::Person;
-pub use sim::Sim;
+pub use sim::{Health, Sim};
 
 /// Virtual start: 2026-01-01.
 pub const START: Timestamp = Timestamp(1_767_225_600_000);
@@ -80,14 +80,26 @@ pub struct Post {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlatformMood {
     Fine,
-    /// Posts, and the answer is lost.
+    /// Posts, and the answer is lost (or a proxy's 502).
     LosesAnswers,
     /// Posts nothing, and answers nothing.
     Swallows,
-    /// 503.
+    /// 503 or 429: nothing is taken.
     Down,
     /// 422.
     Refuses,
+}
+
+/// How the platform answers a request for a new token. Each new one spends the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefreshMood {
+    /// No refresh tokens here.
+    Refuses,
+    Fine,
+    /// Gives the next token, and the answer is lost.
+    LosesAnswers,
+    /// Nobody is there, and nothing is spent.
+    Down,
 }
 
 pub struct World {
@@ -103,7 +115,15 @@ pub struct World {
     pub mood: PlatformMood,
     /// The platform never ends a request for this account.
     pub hangs_for: Option<String>,
+    pub refresh: RefreshMood,
+    /// Posts by key, and when they were made.
     keys: BTreeMap<String, (String, Timestamp)>,
+    /// Access tokens that the platform does not take any more.
+    stale: BTreeSet<String>,
+    /// Tokens that it gave for others.
+    issued: BTreeSet<String>,
+    /// Requests for a new token that the platform saw.
+    pub refreshes: usize,
     cut: BTreeSet<(usize, usize)>,
     events: BTreeMap<(Timestamp, u64), Event>,
     seq: u64,
@@ -135,7 +155,11 @@ impl World {
             codes: Vec::new(),
             mood: PlatformMood::Fine,
             hangs_for: None,
+            refresh: RefreshMood::Refuses,
             keys: BTreeMap::new(),
+            stale: BTreeSet::new(),
+            issued: BTreeSet::new(),
+            refreshes: 0,
             cut: BTreeSet::new(),
             events: BTreeMap::new(),
             seq: 0,
@@ -420,7 +444,7 @@ impl World {
                 WorkDone::Sent(Ok(()))
             }
             Work::Publish { request, .. } => WorkDone::Published(self.publish(*request)),
-            Work::Refresh { .. } => WorkDone::Refreshed(Err(SendError::Refused { text: "no refresh".to_owned() })),
+            Work::Refresh { token, .. } => WorkDone::Refreshed(self.refreshed(token.reveal())),
             Work::Exchange { code, .. } => WorkDone::Exchanged(Ok(relaymesh_core::Exchanged {
                 token: format!("{{\"access_token\":\"token-{}\"}}", code.reveal()).into(),
                 account: format!("{}@mastodon.test", code.reveal()).into(),
@@ -437,6 +461,9 @@ impl World {
             PlatformMood::Fine | PlatformMood::LosesAnswers => {}
         }
         let known = if self.mood == PlatformMood::LosesAnswers { Err(SendError::Unknown) } else { Ok(()) };
+        if self.stale.contains(&access_token(request.token.reveal())) {
+            return Err(SendError::Unauthorized);
+        }
         let text = match &request.content {
             PublishContent::Text { text, .. } => text.reveal().to_owned(),
             PublishContent::Email { .. } | PublishContent::Message { .. } => {
@@ -444,17 +471,45 @@ impl World {
                 return known.map(|()| "mail".to_owned());
             }
         };
+        let now = self.now;
+        self.keys.retain(|_, (_, made)| now.0 - made.0 < KEY_LIFE_MS);
         let id = match self.keys.get(&request.idempotency_key) {
-            Some((id, at)) if self.now.0 - at.0 < KEY_LIFE_MS => id.clone(),
-            _ => {
+            Some((id, _)) => id.clone(),
+            None => {
                 let id = format!("{}", self.posts.len() + 1);
-                self.keys.insert(request.idempotency_key.clone(), (id.clone(), self.now));
+                self.keys.insert(request.idempotency_key.clone(), (id.clone(), now));
                 let account = request.account.reveal().to_owned();
                 self.posts.push(Post { account, text, key: request.idempotency_key, id: id.clone() });
                 id
             }
         };
         known.map(|()| id)
+    }
+
+    /// From now on the platform wants a new token of this account.
+    pub fn expire(&mut self, person: &Person) {
+        self.stale.insert(format!("token-{}", person.account.split('@').next().unwrap_or_default()));
+    }
+
+    /// Access and refresh token are one here: what is spent cannot be refreshed again.
+    fn refreshed(&mut self, token: &str) -> Result<Private, SendError> {
+        let old = access_token(token);
+        let spent = || SendError::Refused { text: "invalid_grant".to_owned() };
+        match self.refresh {
+            RefreshMood::Refuses => return Err(spent()),
+            RefreshMood::Down => return Err(SendError::Retry { after_ms: None }),
+            RefreshMood::Fine | RefreshMood::LosesAnswers => self.refreshes += 1,
+        }
+        let next = format!("{old}+");
+        if self.issued.contains(&next) {
+            return Err(spent());
+        }
+        self.stale.insert(old);
+        self.issued.insert(next.clone());
+        if self.refresh == RefreshMood::LosesAnswers {
+            return Err(SendError::Unknown);
+        }
+        Ok(format!("{{\"access_token\":\"{next}\"}}").into())
     }
 
     /// As if nothing had ever been posted.
@@ -467,6 +522,11 @@ impl World {
     pub fn count(&self, text: &str) -> usize {
         self.posts.iter().filter(|post| post.text == text).count()
     }
+}
+
+fn access_token(json: &str) -> String {
+    let inner = json.split_once(':').map_or("", |(_, token)| token);
+    inner.trim_matches(['"', '}', ' ']).to_owned()
 }
 
 /// Nobody answers for a work twice.

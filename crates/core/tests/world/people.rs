@@ -112,6 +112,30 @@ impl Person {
         self.account = format!("{name}@mastodon.test");
     }
 
+    /// Changes the password: the phone is logged out.
+    pub fn change_password(&self, world: &mut World, node: usize) {
+        let command = AccountCommand::UpdatePassword {
+            llt: self.llt.clone().into(),
+            current: PASSWORD.into(),
+            new: "Another2Horse!".into(),
+        };
+        let reply = world.ask(node, Command::Account(command));
+        assert!(matches!(reply, Reply::Account(AccountReply::Done { .. })), "{reply:?}");
+    }
+
+    /// Disconnects the platform account, then deletes the account.
+    pub fn delete(&self, world: &mut World, node: usize) {
+        let revoke = PublisherCommand::Revoke {
+            llt: self.llt.clone().into(),
+            platform: "mastodon".to_owned(),
+            account: self.account.clone().into(),
+        };
+        let reply = world.ask(node, Command::Publisher(revoke));
+        assert!(matches!(reply, Reply::Publisher(PublisherReply::Revoked { .. })), "{reply:?}");
+        let reply = world.ask(node, Command::Account(AccountCommand::Delete { llt: self.llt.clone().into() }));
+        assert!(matches!(reply, Reply::Account(AccountReply::Done { .. })), "{reply:?}");
+    }
+
     /// The SMS text of a post.
     pub fn compose(&mut self, text: &str, with_device: bool) -> String {
         let content = PlatformContent {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{MEDIA_MAX, Mastodon};
 use crate::adapter::{Class, Media, PartRequest, SendError, Sent};
 use crate::egress::{Answer, EgressError, FilePart};
-use crate::oauth::{Token, retry_class};
+use crate::oauth::{Token, may_be_taken, retry_class};
 
 /// Looks at a file that the server is still working on, before the post is put off.
 const MEDIA_POLLS: usize = 5;
@@ -163,7 +163,7 @@ fn posted(result: Result<Answer, EgressError>) -> Result<Sent, SendError> {
 fn refusal(answer: &Answer) -> SendError {
     match retry_class(answer.status) {
         Some(why) => SendError::Retry { why, retry_after_ms: answer.retry_after_ms },
-        None if answer.status == 504 => SendError::Unknown,
+        None if may_be_taken(answer.status) => SendError::Unknown,
         None if answer.status == 401 => SendError::Unauthorized,
         None => SendError::Refused { status: answer.status },
     }

@@ -158,6 +158,13 @@ impl World {
         self.now = self.now.after(Duration::from_mins(minutes));
     }
 
+    /// Runs what is due.
+    pub fn tick(&mut self) {
+        self.pump.tick(self.now, &mut self.disk);
+        self.drain();
+        self.settle();
+    }
+
     /// Hands a command in; nothing becomes durable by it.
     pub fn ask(&mut self, command: Command) -> u64 {
         self.next += 1;
