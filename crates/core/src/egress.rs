@@ -25,7 +25,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(15 * 60);
 /// Most SMS that wait at once; further ones are dropped and counted.
 const QUEUE_MAX: usize = 100_000;
 /// Longest text that another node may ask to send: four joined SMS.
-const FOREIGN_TEXT_MAX: usize = 612;
+pub(crate) const FOREIGN_TEXT_MAX: usize = 612;
 
 /// What egress remembers.
 #[derive(Debug, Default)]

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use relaymesh_protocol::content::ServiceType;
 use relaymesh_protocol::ids::{E164, Language, MessageId, NodeId, Timestamp};
 use relaymesh_protocol::payload::Payload;
+use relaymesh_protocol::platform::Platform;
 use relaymesh_protocol::sms_text::Keyword;
 use serde::{Deserialize, Serialize};
 
@@ -88,9 +90,17 @@ impl Outbox {
             received: self.received,
             date: self.date,
             date_sent: self.date_sent,
-            gateway: self.gateway.clone(),
+            gateway: self.gateway.clone().filter(|_| self.is_test()),
             trusted: self.trusted,
         }
+    }
+
+    /// Whether it tests a gateway client. Only such a message names the one that took it in: no candidate needs to learn
+    /// which volunteer's phone a person writes through.
+    fn is_test(&self) -> bool {
+        let Cargo::Whole { payload, .. } = &self.cargo else { return false };
+        let Ok(Payload::Platform(payload)) = Payload::parse(payload) else { return false };
+        Platform::by_shortcode(payload.shortcode).is_some_and(|platform| platform.service == ServiceType::Test)
     }
 
     /// The language of the payload, while it is here; English else.

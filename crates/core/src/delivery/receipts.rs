@@ -11,7 +11,7 @@ use super::legs::Leg;
 use super::outbox::{OUTCOME_LIFE, Outbox, Stage};
 use super::{Change, letters, window};
 use crate::command::MessageOutcome;
-use crate::egress;
+use crate::egress::{self, FOREIGN_TEXT_MAX};
 use crate::home::{self, Word};
 use crate::ingress;
 use crate::input::Follow;
@@ -209,7 +209,7 @@ fn done(
     let at = tx.now();
     outbox.stage = Stage::Done { by, at, outcome };
     let sender = outbox.sender.take();
-    if let (Some(text), Some(sender)) = (tell, sender) {
+    if let (Some(text), Some(sender)) = (tell.filter(|text| text.len() <= FOREIGN_TEXT_MAX), sender) {
         egress::text(node, tx, &sender, text.to_owned())?;
     }
     put_node(node, tx, key::outbox(&message), &outbox)?;

@@ -1,12 +1,13 @@
 //! What a submission claims about itself. Everything in it comes from another node, which may lie: its message id names the
 //! job and answers duplicates, so it is computed again from the payload and from who wrote it.
 
-use relaymesh_protocol::ids::{E164, EntityId, MessageId};
+use relaymesh_protocol::ids::{E164, EntityId, MessageId, NodeId};
 use relaymesh_protocol::payload::Payload;
 
 use super::consume::Incoming;
 use super::find::People;
-use crate::delivery::Route;
+use crate::delivery::{Route, Submission};
+use crate::membership::Relation;
 use crate::node::Node;
 use crate::record::Entity;
 use crate::record::vault::{ACCOUNT, Account};
@@ -41,6 +42,13 @@ pub(super) fn fits_number(node: &Node, tx: &mut Tx<'_>, incoming: &Incoming<'_>,
     let account = entity.get::<Account>(node, tx, ACCOUNT, b"")?;
     let number = account.and_then(|account| account.phone);
     Ok(number.is_some_and(|number| incoming.message == MessageId::of(number.reveal().as_bytes(), incoming.payload)))
+}
+
+/// Whether an operator whom this one knows vouches for the gateway client that a submission came through. A stranger's word
+/// that a gateway client is enrolled is worth nothing.
+pub(super) fn is_vouched(node: &Node, from: NodeId, submission: &Submission) -> bool {
+    let known = from == node.id() || matches!(node.membership.relation(&from), Relation::Own | Relation::Partner);
+    known && submission.trusted
 }
 
 /// The number of an account.

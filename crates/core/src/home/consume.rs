@@ -182,6 +182,13 @@ fn consume(node: &Node, tx: &mut Tx<'_>, incoming: &Incoming<'_>) -> Run {
         decoy(node, tx, block);
         return decline(node, tx, incoming.from, incoming.message);
     }
+    // A bridge key exchange is made with a public key: its MAC proves nothing about who sent it, and each mail goes out
+    // under this operator's name. So somebody whom the operator knows must vouch for the gateway client.
+    if matches!(payload, Payload::Bridge(_)) && !claim::is_vouched(node, incoming.from, incoming.submission) {
+        node.count(tx, "bridge_unvouched");
+        decoy(node, tx, block);
+        return decline(node, tx, incoming.from, incoming.message);
+    }
     let people = find::people(node, tx, incoming, &payload, &seen_key)?;
     if !claim::fits_number(node, tx, incoming, &people)? {
         node.count(tx, "submission_mismatched");

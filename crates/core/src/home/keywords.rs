@@ -11,11 +11,10 @@ use serde::{Deserialize, Serialize};
 use super::bridge::{self, BridgeIdentity};
 use super::consume::{self, Incoming};
 use super::find::Try;
-use super::{allowance, kept, sessions};
+use super::{allowance, claim, kept, sessions};
 use crate::delivery::{Outbox, Route, Submission};
 use crate::egress;
 use crate::locator::{self, Lookup, NumberKind};
-use crate::membership::Relation;
 use crate::node::Node;
 use crate::record::index;
 use crate::record::vault::BRIDGE;
@@ -71,7 +70,7 @@ pub(super) fn on_local(node: &Node, tx: &mut Tx<'_>, message: MessageId, outbox:
 /// An answer, from here or out of an envelope.
 pub(super) fn on_keyword(node: &Node, tx: &mut Tx<'_>, from: NodeId, submission: &Submission, keyword: Keyword) -> Run {
     if let Some((kind, tag)) = of(&submission.route)
-        && believed(node, from, submission)
+        && claim::is_vouched(node, from, submission)
         && let Some(id) = index::find(node, tx, kind.index(), &consume::tag_value(tag.0, &tag.1))?
         && let Some(mut entity) = Entity::load(node, tx, id)?
     {
@@ -95,12 +94,6 @@ fn of(route: &Route) -> Option<(NumberKind, (u32, relaymesh_protocol::ids::Tag))
         Route::Identity { tag, key_id } => Some((NumberKind::Bridge, (*key_id, *tag))),
         Route::Device(_) | Route::Bridge { .. } => None,
     }
-}
-
-/// A number is no authority: what counts is that an operator whom this one knows vouches for the gateway client.
-fn believed(node: &Node, from: NodeId, submission: &Submission) -> bool {
-    let known = from == node.id() || matches!(node.membership.relation(&from), Relation::Own | Relation::Partner);
-    known && submission.trusted
 }
 
 fn stop(node: &Node, tx: &mut Tx<'_>, submission: &Submission, entity: &mut Entity) -> Run<bool> {

@@ -7,9 +7,9 @@ use relaymesh_protocol::payload::Payload;
 use relaymesh_protocol::sms_text::Notice;
 use serde::{Deserialize, Serialize};
 
-use super::Change;
 use super::bridge::Misfit;
 use super::consume::Incoming;
+use super::{Change, claim};
 use crate::egress;
 use crate::node::Node;
 use crate::record::vault::{ACCOUNT, Account, NOTICES};
@@ -125,7 +125,7 @@ fn end_wait(node: &Node, tx: &mut Tx<'_>, entity: &Entity, notices: &mut Notices
 /// No session opened the block. Three in a row from authenticated gateway clients: the phone's session is lost.
 pub(super) fn mac_failed(node: &Node, tx: &mut Tx<'_>, incoming: &Incoming<'_>, id: Option<EntityId>) -> Run {
     node.count(tx, "mac_failed");
-    let Some(id) = id.filter(|_| incoming.submission.trusted) else { return Ok(()) };
+    let Some(id) = id.filter(|_| claim::is_vouched(node, incoming.from, incoming.submission)) else { return Ok(()) };
     tx.change(Change::MacFailed(id, incoming.message));
     let before = node.home.failures.get(&id);
     let others = before.map_or(0, |failed| failed.iter().filter(|message| **message != incoming.message).count());

@@ -5,15 +5,14 @@
 //! with them their keys, went first, so a crash in between leaves nothing that could be read. A page is one batch of bounded
 //! size, and its end is the memory of the pass; a restart begins anew.
 //!
-//! The positions of a bridge identity stay: from a static key that everybody may use, a session can be begun again as long as
-//! the key lives, and with it each position of it.
+//! Positions of bridge sessions are not among them: they are remembered by the whole node, as long as the static key from
+//! which such a session could be begun again (see `spent`).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use relaymesh_protocol::ids::{EntityId, Timestamp};
 
-use super::bridge::BRIDGE_IDENTITY;
 use super::{Change, refusals};
 use crate::batch::Key;
 use crate::node::Node;
@@ -182,16 +181,11 @@ fn age<'a>(node: &Node, tx: &mut Tx<'_>, entity: &mut Entity, rows: &[&'a Key]) 
 
 /// A position is as old as its block, and goes after it. Whether it wrote.
 fn forget_positions(node: &Node, tx: &mut Tx<'_>, of: Vec<(Entity, Vec<Place<'_>>)>) -> Run<bool> {
-    let bridge = |id: &EntityId| key::entity(id, BRIDGE_IDENTITY, b"");
     tx.prefetch(of.iter().flat_map(|(entity, positions)| {
-        let blocks = positions.iter().map(|(_, block)| key::entity(&entity.id, SEEN, block));
-        blocks.chain([bridge(&entity.id)]).collect::<Vec<_>>()
+        positions.iter().map(|(_, block)| key::entity(&entity.id, SEEN, block)).collect::<Vec<_>>()
     }))?;
     let mut wrote = false;
     for (mut entity, positions) in of {
-        if tx.get(&bridge(&entity.id))?.is_some() {
-            continue;
-        }
         for (record, block) in positions {
             if tx.get(&key::entity(&entity.id, SEEN, &block))?.is_none() {
                 entity.delete(node, tx, POSITION, record)?;

@@ -210,6 +210,11 @@ fn take_message(
     message: &Message,
     image: Option<u16>,
 ) -> Run {
+    if matches!(message.payload, Payload::Bridge(_)) && !origin.trusted {
+        // Anybody can make one for any number, and it leaves as mail under an operator's name.
+        let text = "bridge mail comes in through enrolled gateway clients only (`relaymesh gateway add`)";
+        return Err(Refusal::new(Code::InvalidArgument, text).into());
+    }
     let lookup = lookup(&message.payload, origin.sender.as_ref())?;
     let id = match &lookup {
         Lookup::Device(device) => MessageId::of(device.as_bytes(), &message.bytes),

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use relaymesh_core::batch::Key;
-use relaymesh_core::command::{OperatorCommand, OperatorReply};
+use relaymesh_core::command::{Command, Door, OperatorCommand, OperatorReply, Submit};
 use relaymesh_core::record::{is_sound, key};
 use relaymesh_protocol::base64text;
 use relaymesh_protocol::ids::EntityId;
@@ -85,10 +85,16 @@ fn no_flip_in_a_first_contact_sends_another_mail() {
     let hello = Stranger::new(server, rows[1].kid, 4).mail("the only text", true);
     let bytes = base64text::decode(&bridge_text(hello.clone())).unwrap();
     let start = find(&bytes, &hello.block);
+    let door = Door::Gateway(crate::forged::gateway(&mut world, c));
+    let hand_in = |world: &mut World, bytes: &[u8]| {
+        let Command::Submit(submit) = person.submit(&base64text::encode(bytes)) else { unreachable!() };
+        let _ = world.ask(c, Command::Submit(Submit { door, ..submit }));
+        world.run_for(40);
+    };
     for (_, copy) in copies(&bytes, start..start + hello.block.len()) {
-        hand_in(&mut world, c, &person, &copy);
+        hand_in(&mut world, &copy);
     }
-    hand_in(&mut world, c, &person, &bytes);
+    hand_in(&mut world, &bytes);
     world.run_for(minutes(1));
     assert_eq!(world.mails.len(), 1);
     let shown = match &world.mails[0].content {

@@ -6,7 +6,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use relaymesh_core::batch::Key;
-use relaymesh_core::command::{BridgeKeyRow, Command, Door, OperatorCommand, OperatorReply, Submit};
+use relaymesh_core::command::{BridgeKeyRow, Code, Command, Door, OperatorCommand, OperatorReply, Reply, Submit};
 use relaymesh_core::delivery::{Body, Receipt};
 use relaymesh_core::gateway_id;
 use relaymesh_core::record::{is_sound, key, vault};
@@ -50,7 +50,7 @@ fn static_key(world: &mut World, node: usize) -> (u8, PublicKey) {
     (*kid, PublicKey::from_base64_lenient(keypair).unwrap())
 }
 
-fn gateway(world: &mut World, node: usize) -> GatewayId {
+pub fn gateway(world: &mut World, node: usize) -> GatewayId {
     let add = OperatorCommand::GatewayAdd {
         name: "booth".to_owned(),
         msisdn: "+237699000000".into(),
@@ -105,7 +105,7 @@ fn a_thousand_forgeries_leave_the_account_byte_identical() {
     let server = static_key(&mut world, c);
     let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
     let [id] = entities(&world, c)[..] else { panic!("one account") };
-    let door = Door::Gateway(gateway(&mut world, c));
+    let (door, at_a) = (Door::Gateway(gateway(&mut world, c)), Door::Gateway(gateway(&mut world, a)));
     world.federate(a, c);
     world.run_for(minutes(2));
     let first = person.compose("first", true);
@@ -118,9 +118,8 @@ fn a_thousand_forgeries_leave_the_account_byte_identical() {
     let mut rng = ChaCha20Rng::seed_from_u64(5);
     for n in 0..1_000 {
         let text = forgery(n, &mut rng, &person, &waiting, server);
-        // Most enter at the home; an enrolled gateway client is believed no more than the open door.
-        let (node, door) =
-            if n % 50 == 7 { (a, Door::Open) } else { (c, if n.is_multiple_of(2) { Door::Open } else { door }) };
+        // Most enter at the home; an enrolled gateway client, the only door for bridge mail, is believed no more than others.
+        let (node, door) = if n % 50 == 7 { (a, at_a) } else { (c, door) };
         let _ = world.send(node, submit(&text, door));
         world.run_for(5);
     }
@@ -153,10 +152,15 @@ fn forgeries_from_the_open_door_do_not_even_count_notices() {
 }
 
 /// The first mail of a number without an account, delivered; its entity and what the next mail is made with.
-fn bridge_user(world: &mut World, c: usize, server: (u8, PublicKey)) -> (EntityId, Stranger, BridgePayload) {
+fn bridge_user(
+    world: &mut World,
+    c: usize,
+    server: (u8, PublicKey),
+    door: Door,
+) -> (EntityId, Stranger, BridgePayload) {
     let mut phone = Stranger::new(server.1, server.0, 1);
     let hello = phone.mail("hello", true);
-    let _ = world.ask(c, submit(&bridge_text(hello.clone()), Door::Open));
+    let _ = world.ask(c, submit(&bridge_text(hello.clone()), door));
     world.run_for(5_000);
     assert_eq!(world.mails.len(), 1);
     let [id] = entities(world, c)[..] else { panic!("one bridge identity") };
@@ -166,8 +170,8 @@ fn bridge_user(world: &mut World, c: usize, server: (u8, PublicKey)) -> (EntityI
 #[test]
 fn key_exchanges_of_others_neither_touch_nor_push_out_the_session_of_a_bridge_user() {
     let (mut world, _, _, c) = three();
-    let server = static_key(&mut world, c);
-    let (id, mut phone, _) = bridge_user(&mut world, c, server);
+    let (server, door) = (static_key(&mut world, c), Door::Gateway(gateway(&mut world, c)));
+    let (id, mut phone, _) = bridge_user(&mut world, c, server, door);
     let before = entity_rows(&world, c, &id);
     let sessions = |world: &World| {
         let prefix = key::entity(&id, vault::BRIDGE, b"");
@@ -178,7 +182,7 @@ fn key_exchanges_of_others_neither_touch_nor_push_out_the_session_of_a_bridge_us
     world.sleep(c, 4 * 24 * minutes(60));
     for n in 0..12 {
         let forged = Stranger::new(server.1, server.0, 100 + n).mail("not me", true);
-        let _ = world.send(c, submit(&bridge_text(forged), Door::Open));
+        let _ = world.send(c, submit(&bridge_text(forged), door));
         world.run_for(minutes(15));
     }
     assert_eq!(world.mails.len(), 13);
@@ -189,7 +193,7 @@ fn key_exchanges_of_others_neither_touch_nor_push_out_the_session_of_a_bridge_us
         assert_eq!(after.get(row), before.get(row), "the session of the first contact stays as it was");
     }
     let next = phone.mail("still me", false);
-    let _ = world.ask(c, submit(&bridge_text(next), Door::Open));
+    let _ = world.ask(c, submit(&bridge_text(next), door));
     world.run_for(5_000);
     assert_eq!(world.mails.len(), 14, "its next mail opens");
 }
@@ -197,8 +201,8 @@ fn key_exchanges_of_others_neither_touch_nor_push_out_the_session_of_a_bridge_us
 #[test]
 fn unsound_key_exchanges_leave_a_bridge_user_byte_identical() {
     let (mut world, _, _, c) = three();
-    let server = static_key(&mut world, c);
-    let (id, _, hello) = bridge_user(&mut world, c, server);
+    let (server, door) = (static_key(&mut world, c), Door::Gateway(gateway(&mut world, c)));
+    let (id, _, hello) = bridge_user(&mut world, c, server, door);
     let before = entity_rows(&world, c, &id);
     let mut rng = ChaCha20Rng::seed_from_u64(8);
     for n in 0..200_u64 {
@@ -213,10 +217,11 @@ fn unsound_key_exchanges_leave_a_bridge_user_byte_identical() {
             _ => forged = Stranger::new(server.1, server.0, 500 + n).mail("no hello", false),
         }
         // The block of the hello itself under another key is a repeat, and answered as one.
-        let _ = world.send(c, submit(&bridge_text(forged), Door::Open));
+        let _ = world.send(c, submit(&bridge_text(forged), door));
         world.run_for(40);
     }
-    assert_eq!(entity_rows(&world, c, &id), before);
+    let after = entity_rows(&world, c, &id);
+    assert_eq!(without_notices(&world, c, &after), without_notices(&world, c, &before));
     assert_eq!(world.mails.len(), 1);
 }
 
@@ -280,7 +285,8 @@ fn a_shown_mac_key_never_counts_twice() {
     // A bridge key exchange can be derived again for as long as the static key lives, from a twin of its key too.
     heard.borrow_mut().take();
     let hello = Stranger::new(server.1, server.0, 3).mail("hello", true);
-    let _ = world.ask(a, submit(&bridge_text(hello.clone()), Door::Open));
+    let (at_a, door) = (Door::Gateway(gateway(&mut world, a)), Door::Gateway(gateway(&mut world, c)));
+    let _ = world.ask(a, submit(&bridge_text(hello.clone()), at_a));
     world.run_for(minutes(1));
     let proof = heard.borrow().clone().expect("an acceptance came");
     let mails = world.mails.len();
@@ -293,7 +299,7 @@ fn a_shown_mac_key_never_counts_twice() {
         {
             exchange.client_public[31] ^= 0x80;
         }
-        let _ = world.send(c, submit(&bridge_text(forged), Door::Open));
+        let _ = world.send(c, submit(&bridge_text(forged), door));
         world.run_for(500);
     }
     assert_eq!(world.mails.len(), mails, "no mail was made from a shown key");
@@ -320,6 +326,28 @@ fn one_damaged_copy_never_asks_to_log_in_again_and_three_do() {
     assert_eq!(world.sms.len(), told + 1, "three messages in a row");
     damaged(&mut world);
     assert_eq!(world.sms.len(), told + 1, "once a day");
+}
+
+#[test]
+fn bridge_mail_comes_in_only_where_somebody_known_vouches_for_the_gateway_client() {
+    let (mut world, a, b, c) = three();
+    let server = static_key(&mut world, c);
+    let mail = |n, text: &str| bridge_text(Stranger::new(server.1, server.0, n).mail(text, true));
+    for node in [a, c] {
+        for door in [Door::Open, Door::Content] {
+            let reply = world.ask(node, submit(&mail(1, "any door"), door));
+            assert!(matches!(reply, Reply::Refused(refusal) if refusal.code == Code::InvalidArgument), "{door:?}");
+        }
+    }
+    // A member that is no partner says that its gateway client is enrolled.
+    let at_b = Door::Gateway(gateway(&mut world, b));
+    let _ = world.ask(b, submit(&mail(2, "a stranger's word"), at_b));
+    world.run_for(minutes(5));
+    assert!(world.mails.is_empty() && entities(&world, c).is_empty());
+    let door = Door::Gateway(gateway(&mut world, c));
+    let _ = world.ask(c, submit(&mail(3, "vouched for"), door));
+    world.run_for(minutes(1));
+    assert_eq!(world.mails.len(), 1);
 }
 
 #[test]
