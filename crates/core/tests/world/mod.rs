@@ -22,7 +22,6 @@ pub use sim::Sim;
 /// Virtual start: 2026-01-01.
 pub const START: Timestamp = Timestamp(1_767_225_600_000);
 /// How long things take, in milliseconds.
-const FSYNC_MS: u64 = 2;
 const LINK_MS: u64 = 20;
 const WORK_MS: u64 = 30;
 
@@ -97,6 +96,8 @@ pub struct World {
     /// Codes that were mailed: address and code.
     pub codes: Vec<(String, String)>,
     pub mood: PlatformMood,
+    /// How long a write takes to be durable, in milliseconds.
+    pub fsync_ms: u64,
     keys: BTreeMap<String, String>,
     cut: BTreeSet<(usize, usize)>,
     events: BTreeMap<(Timestamp, u64), Event>,
@@ -128,6 +129,7 @@ impl World {
             sms_ids: Vec::new(),
             codes: Vec::new(),
             mood: PlatformMood::Fine,
+            fsync_ms: 2,
             keys: BTreeMap::new(),
             cut: BTreeSet::new(),
             events: BTreeMap::new(),
@@ -358,7 +360,7 @@ impl World {
         match output {
             Output::Persist { token, batch } => {
                 self.nodes[node].stage(token, batch);
-                self.push(FSYNC_MS, Event::Persisted { node, boot, token });
+                self.push(self.fsync_ms, Event::Persisted { node, boot, token });
             }
             Output::Reply { to, reply } => {
                 if self.waiters.remove(&(node, to)).is_some() {
