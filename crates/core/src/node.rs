@@ -15,7 +15,7 @@ use crate::input::{Follow, Input, ReplyTo};
 use crate::output::{Output, WorkDone, WorkId};
 use crate::record::key;
 use crate::timer::{Timer, Timers};
-use crate::tx::{Effects, Fetch, Halt, Lane, Run, Tx, View};
+use crate::tx::{Effects, Fetch, Halt, Lane, Run, Tx, View, Wake};
 use crate::{accounts, clients, delivery, egress, home, ingress, keys, locator, membership, operator, publisher};
 
 /// How long a caller or peer is asked to wait when the store is down or a lane is full, in milliseconds.
@@ -83,7 +83,7 @@ struct Pending {
     lanes: Vec<Lane>,
     then: Vec<Change>,
     outputs: Vec<Output>,
-    timers: Vec<(Timestamp, Timer)>,
+    timers: Vec<Wake>,
     input: Input,
     reruns: u8,
 }
@@ -256,10 +256,10 @@ impl Node {
         self.outputs.push_back(Output::Persist { token, batch: effects.batch });
     }
 
-    fn finish(&mut self, then: Vec<Change>, outputs: Vec<Output>, timers: Vec<(Timestamp, Timer)>) {
+    fn finish(&mut self, then: Vec<Change>, outputs: Vec<Output>, timers: Vec<Wake>) {
         self.apply_all(then);
-        for (at, timer) in timers {
-            self.timers.set(at, timer);
+        for wake in timers {
+            self.wake(wake);
         }
         self.outputs.extend(outputs);
     }
@@ -279,8 +279,8 @@ impl Node {
             Outcome::Conflict | Outcome::Failed => {
                 self.bump("store_failed");
                 let soonest = self.retry_at();
-                for (at, timer) in pending.timers {
-                    self.timers.set(at.max(soonest), timer);
+                for wake in pending.timers {
+                    self.wake(Wake { at: wake.at.max(soonest), ..wake });
                 }
                 let mut told = false;
                 for output in pending.outputs {
@@ -562,6 +562,10 @@ impl Node {
             key::SEGMENTS => ingress::restore_segments(self, rows),
             _ => {}
         }
+    }
+
+    fn wake(&mut self, Wake { at, timer, moves }: Wake) {
+        if moves { self.timers.set(at, timer) } else { self.timers.set_by(at, timer) }
     }
 
     pub(crate) fn set_timer(&mut self, at: Timestamp, timer: Timer) {

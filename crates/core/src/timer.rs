@@ -84,6 +84,13 @@ impl Timers {
         self.queue.insert(slot, timer);
     }
 
+    /// Sets a timer, unless it is set to an earlier moment.
+    pub fn set_by(&mut self, at: Timestamp, timer: Timer) {
+        if self.at.get(&timer).is_none_or(|(set, _)| *set > at) {
+            self.set(at, timer);
+        }
+    }
+
     /// When the next timer is due.
     pub fn next(&self) -> Option<Timestamp> {
         self.queue.keys().next().map(|(at, _)| *at)
@@ -116,5 +123,15 @@ mod tests {
         assert_eq!(timers.take_due(Timestamp(10)), Some(Timer::Daily));
         assert_eq!(timers.take_due(Timestamp(10)), Some(Timer::Gossip));
         assert_eq!(timers.take_due(Timestamp(10)), None);
+    }
+
+    #[test]
+    fn a_timer_set_by_a_moment_keeps_the_earlier_one() {
+        let mut timers = Timers::default();
+        for at in [7, 9, 5, 6] {
+            timers.set_by(Timestamp(at), Timer::Gossip);
+        }
+        assert_eq!(timers.take_due(Timestamp(5)), Some(Timer::Gossip));
+        assert_eq!(timers.next(), None);
     }
 }

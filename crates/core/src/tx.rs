@@ -90,7 +90,16 @@ pub(crate) struct Effects {
     pub outputs: Vec<Output>,
     /// Outputs that do not.
     pub early: Vec<Output>,
-    pub timers: Vec<(Timestamp, Timer)>,
+    pub timers: Vec<Wake>,
+}
+
+/// A timer that a run sets.
+#[derive(Debug)]
+pub(crate) struct Wake {
+    pub at: Timestamp,
+    pub timer: Timer,
+    /// Whether one that is set already is moved to a later moment.
+    pub moves: bool,
 }
 
 /// One run of one input.
@@ -235,7 +244,13 @@ impl<'a> Tx<'a> {
 
     /// Wakes the node at `at`; lost on restart unless a record brings it back.
     pub fn wake(&mut self, at: Timestamp, timer: Timer) {
-        self.effects.timers.push((at, timer));
+        self.effects.timers.push(Wake { at, timer, moves: true });
+    }
+
+    /// As [`Tx::wake`], but a timer that is set to an earlier moment stays. For what gathers while a batch is pending: when
+    /// this run's changes come into force, the timer that it saw may have fired, or a new one may have been set.
+    pub fn wake_by(&mut self, at: Timestamp, timer: Timer) {
+        self.effects.timers.push(Wake { at, timer, moves: false });
     }
 
     /// The lanes that the written records belong to.

@@ -40,11 +40,9 @@ pub(crate) fn say(node: &Node, tx: &mut Tx<'_>, to: NodeId, receipts: Vec<Receip
     let waiting = node.delivery.gathered.get(&to).map_or(0, Vec::len);
     let more = receipts.len();
     tx.then(Change::Gather(to, receipts));
-    if waiting == 0 || waiting + more >= GATHER_MAX {
-        let pause = if waiting == 0 { GATHER } else { Duration::ZERO };
-        let at = tx.now().after(pause);
-        tx.wake(at, Timer::Receipts(to));
-    }
+    let pause = if waiting + more >= GATHER_MAX { Duration::ZERO } else { GATHER };
+    let at = tx.now().after(pause);
+    tx.wake_by(at, Timer::Receipts(to));
     Ok(())
 }
 
@@ -58,11 +56,9 @@ pub(crate) fn say_declined(node: &Node, tx: &mut Tx<'_>, to: NodeId, message: Me
         tx.follow(Follow::Receipt { from: to, receipt });
         return Ok(());
     }
-    // Setting the timer again would move it: a peer that sends rubbish all the time would never be answered.
-    if !node.delivery.declines.contains_key(&to) {
-        let at = Timestamp((tx.now().0 / DECLINE_GRID_MS + 2) * DECLINE_GRID_MS);
-        tx.wake(at, Timer::Declines(to));
-    }
+    // Moved each time it would never fire: a peer that sends rubbish all the time would not be answered.
+    let at = Timestamp((tx.now().0 / DECLINE_GRID_MS + 2) * DECLINE_GRID_MS);
+    tx.wake_by(at, Timer::Declines(to));
     tx.then(Change::GatherDecline(to, receipt));
     Ok(())
 }

@@ -165,7 +165,7 @@ impl Stored for Row {}
 /// Tells an ingress that its message is consumed.
 pub(super) fn accepted(node: &Node, tx: &mut Tx<'_>, to: NodeId, message: MessageId, seen: &Seen) -> Run {
     if node.home.unheard.has_room(&to) {
-        note(node, tx, to, message, Word::Accepted);
+        note(tx, to, message, Word::Accepted);
     } else {
         node.count(tx, "receipt_unkept");
     }
@@ -185,7 +185,7 @@ pub(super) fn ended(
         let (auth_key, ad, outcome) = (seen.auth_key, seen.ad, seen.outcome);
         let row = Row { to, auth_key, ad, outcome, tell: tell.clone(), at: tx.now(), kept: false };
         put_node(node, tx, key::receipt(&message), &row)?;
-        note(node, tx, to, message, Word::Done);
+        note(tx, to, message, Word::Done);
     } else {
         node.count(tx, "receipt_unkept");
     }
@@ -210,7 +210,7 @@ pub(super) fn repeat(
         let row = get_node::<Row>(node, tx, &key::receipt(&message))?.filter(|row| row.to == to);
         let tell = row.and_then(|row| row.tell);
         if node.home.unheard.lack(&to, &message).is_some() {
-            note(node, tx, to, message, Word::Done);
+            note(tx, to, message, Word::Done);
         }
         return delivery::say(node, tx, to, whole(message, seen, tell));
     }
@@ -222,13 +222,10 @@ pub(super) fn repeat(
 }
 
 /// Notes that something was said just now, and watches over it.
-fn note(node: &Node, tx: &mut Tx<'_>, to: NodeId, message: MessageId, word: Word) {
+fn note(tx: &mut Tx<'_>, to: NodeId, message: MessageId, word: Word) {
     let now = tx.now();
     tx.then(Change::Said(to, message, word, Some(now)));
-    // Set again with each message it would never fire.
-    if !node.home.unheard.by.contains_key(&to) {
-        tx.wake(now.after(WATCH), Timer::Remind(to));
-    }
+    tx.wake_by(now.after(WATCH), Timer::Remind(to));
 }
 
 fn acceptance(message: MessageId, seen: &Seen) -> Receipt {
@@ -310,7 +307,7 @@ pub(crate) fn on_remind_of(node: &Node, tx: &mut Tx<'_>, to: NodeId, message: Me
         }
         node.count(tx, "receipt_again");
         let seen = Seen { auth_key: row.auth_key, ad: row.ad, at: row.at, outcome: row.outcome };
-        note(node, tx, to, message, Word::Done);
+        note(tx, to, message, Word::Done);
         return delivery::say(node, tx, to, whole(message, &seen, row.tell));
     }
     let owed = job::get(node, tx, &message)?.filter(|(_, job)| job.ingress == to);
@@ -331,7 +328,7 @@ pub(super) fn found(node: &Node, tx: &mut Tx<'_>, message: MessageId, job: &Job)
     if node.home.unheard.lack(&job.ingress, &message).is_none() && node.home.unheard.has_room(&job.ingress) {
         let soon = tx.now().after(LINK_SETTLES);
         tx.then(Change::Said(job.ingress, message, Word::Accepted, None));
-        tx.wake(soon, Timer::Remind(job.ingress));
+        tx.wake_by(soon, Timer::Remind(job.ingress));
     }
 }
 

@@ -99,6 +99,22 @@ fn an_outcome_that_was_lost_on_a_link_that_stays_is_said_again() {
     assert_eq!(told(&world, NUMBER), 1);
 }
 
+/// A disk slower than the time for which receipts wait for company: some begin to wait when the letter has just left.
+#[test]
+fn receipts_of_a_home_with_a_slow_disk_do_not_stay() {
+    let (mut world, a, _, c) = three();
+    let mut person = numberless(&mut world, c);
+    world.fsync_ms = 20;
+    let sms: Vec<String> = (0..12).map(|n| person.compose(&format!("slow {n}"), true)).collect();
+    for sms in &sms {
+        person.send(&mut world, a, sms);
+    }
+    world.run_for(SOON_MS);
+    for sms in &sms {
+        assert_eq!(outcome(&mut world, a, &person, sms), Some(MessageOutcome::Published));
+    }
+}
+
 #[test]
 fn an_ingress_that_was_away_hears_when_it_is_back() {
     let (mut world, a, _, c) = three();

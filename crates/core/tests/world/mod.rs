@@ -22,7 +22,6 @@ pub use sim::{Health, Sim};
 /// Virtual start: 2026-01-01.
 pub const START: Timestamp = Timestamp(1_767_225_600_000);
 /// How long things take, in milliseconds.
-const FSYNC_MS: u64 = 2;
 const LINK_MS: u64 = 20;
 const WORK_MS: u64 = 30;
 /// The platform knows an idempotency key for an hour.
@@ -113,6 +112,8 @@ pub struct World {
     /// Codes that were mailed: address and code.
     pub codes: Vec<(String, String)>,
     pub mood: PlatformMood,
+    /// How long a write takes to be durable, in milliseconds.
+    pub fsync_ms: u64,
     /// The platform never ends a request for this account.
     pub hangs_for: Option<String>,
     pub refresh: RefreshMood,
@@ -154,6 +155,7 @@ impl World {
             sms_ids: Vec::new(),
             codes: Vec::new(),
             mood: PlatformMood::Fine,
+            fsync_ms: 2,
             hangs_for: None,
             refresh: RefreshMood::Refuses,
             keys: BTreeMap::new(),
@@ -396,7 +398,7 @@ impl World {
         match output {
             Output::Persist { token, batch } => {
                 self.nodes[node].stage(token, batch);
-                self.push(FSYNC_MS, Event::Persisted { node, boot, token });
+                self.push(self.fsync_ms, Event::Persisted { node, boot, token });
             }
             Output::Reply { to, reply } => {
                 if self.waiters.remove(&(node, to)).is_some() {
