@@ -1,8 +1,9 @@
 //! kill -9: a real node under load is killed at random and opened again on the same directory, many times over, now and then
 //! in the middle of its start. Whatever it acknowledged is published, and nothing is published twice.
 //!
-//! 300 kills by default, which take about two minutes in an unoptimised build on two busy cores: 200 ms for each start, up to 200 ms
-//! alive. `RELAYMESH_KILL_CYCLES` asks for another number, `RELAYMESH_KILL_SEED` for other moments.
+//! 300 kills by default, which take about two minutes in an unoptimised build on two busy cores: 200 ms for each start, up
+//! to 200 ms alive, now and then a second. `RELAYMESH_KILL_CYCLES` asks for another number, `RELAYMESH_KILL_SEED` for other
+//! moments.
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 #![allow(clippy::print_stdout, reason = "how fast it was, for whoever asks with --nocapture")]
@@ -28,7 +29,7 @@ const PEOPLE: usize = 3;
 /// Messages acknowledged and not yet published, of all people: beyond, they wait. A phone's session opens messages that are
 /// up to 100 out of their order, and a person who writes hundreds of SMS a minute is none.
 const OPEN_MAX: u64 = 30;
-/// A node is killed this long after it was ready: milliseconds from, and how many more at most where a start takes no longer.
+/// A node is killed this long after it was ready: milliseconds from, and how many more at most (a start's time, if longer).
 const ALIVE_MS: (u64, u64) = (20, 180);
 /// But no longer than this, however long a start takes.
 const ALIVE_MS_MAX: u64 = 500;
