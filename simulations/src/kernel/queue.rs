@@ -133,6 +133,11 @@ impl<T> Slab<T> {
         self.values.get(slot as usize)?.as_ref()
     }
 
+    /// All that is kept, by number.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        (0..).zip(&self.values).filter_map(|(slot, value)| Some((slot, value.as_ref()?)))
+    }
+
     /// Values that are kept.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -45,6 +45,8 @@ pub struct Scenario {
     pub links: Links,
     /// The platform that people publish to.
     pub platform: PlatformModel,
+    /// People who carry bundles by hand.
+    pub couriers: Couriers,
     /// What goes wrong, and when.
     #[serde(default)]
     pub fault: Vec<Fault>,
@@ -327,6 +329,17 @@ pub struct PlatformModel {
     pub busy: Share,
 }
 
+/// People who carry bundles by hand out of regions that are cut, and into them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Couriers {
+    /// Trips a day out of each region that is cut.
+    pub daily: f64,
+    /// How long a trip takes.
+    #[serde(with = "span")]
+    pub travel: Span,
+}
+
 /// One thing that goes wrong.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -358,7 +371,8 @@ pub struct Fault {
     /// Seizures and crashes: what becomes of the disk.
     #[serde(default)]
     pub disk: Option<Disk>,
-    /// Throttling, clock skew, SMS off in part: how much (a share, or seconds for `clock_skew`).
+    /// How much: added loss (`throttle`), share that is lost (`sms_off`), seconds (`clock_skew`), times (`flash_crowd`),
+    /// shortest time in days (`number_hunt`).
     #[serde(default)]
     pub amount: Option<f64>,
     /// Throttling: added one-way latency.
