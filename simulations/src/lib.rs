@@ -7,5 +7,7 @@
 pub mod crypto;
 pub mod kernel;
 pub mod outcome;
+pub mod run;
 pub mod scenario;
+pub mod stats;
 pub mod world;

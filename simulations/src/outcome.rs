@@ -157,8 +157,6 @@ pub struct SeedRun {
     pub seed: u64,
     /// What each system did.
     pub outcomes: Vec<Outcome>,
-    /// CPU seconds of the whole world.
-    pub cpu_seconds: f64,
 }
 
 /// All seeds of a scenario.
