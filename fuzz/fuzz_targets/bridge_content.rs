@@ -2,12 +2,8 @@
 
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
+#[path = "../../protocol/tests/decoders/mod.rs"]
+#[allow(dead_code)]
+mod decoders;
 
-fuzz_target!(|bytes: &[u8]| {
-    use relaymesh_protocol::bridge_content::BridgeContent;
-    use relaymesh_protocol::payload::BridgeVersion;
-    for version in [BridgeVersion::V1, BridgeVersion::V2, BridgeVersion::V3] {
-        let _ = BridgeContent::parse(version, bytes);
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| decoders::bridge_content(bytes));

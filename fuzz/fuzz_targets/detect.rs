@@ -2,8 +2,8 @@
 
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
+#[path = "../../protocol/tests/decoders/mod.rs"]
+#[allow(dead_code)]
+mod decoders;
 
-fuzz_target!(|text: &str| {
-    let _ = relaymesh_protocol::detect::detect(text);
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| decoders::detection(bytes));

@@ -1,9 +1,9 @@
-//! A reply SMS as the app reads it.
+//! A reply or delivery SMS as the app reads it.
 
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
+#[path = "../../protocol/tests/decoders/mod.rs"]
+#[allow(dead_code)]
+mod decoders;
 
-fuzz_target!(|text: &str| {
-    let _ = relaymesh_protocol::reply::Reply::from_sms(text);
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| decoders::reply(bytes));

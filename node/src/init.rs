@@ -12,16 +12,24 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 use relaymesh_protocol::ids::Timestamp;
-use relaymesh_seal::keyfile::{KekSource, KeyFile, KeyFileError, Keyring, create_key_file};
+use relaymesh_seal::keyfile::{KekSource, KeyFile, KeyFileError, Keyring, Passphrase, create_key_file};
 use relaymesh_seal::password::Cost;
+use zeroize::Zeroizing;
 
 use crate::cli::exit::{ExitError, Kind};
-use crate::config::{Config, Env, FILE_NAME, Listen, Node, Use, check_multiaddr};
+use crate::config::{
+    Config, Env, FILE_NAME, Keys, Listen, Node, Secret, SecretAt, Use, check_multiaddr, is_credential_name,
+};
+use crate::terminal;
 
-pub use file::Settings;
+pub use file::{Settings, Unlock};
 
 /// Keyring in the data directory; the name is part of the data format.
 const KEYRING_NAME: &str = "keyring";
+/// Gives the passphrase where nobody is asked; `run` takes it from there too.
+const PASSPHRASE_VARIABLE: &str = "RELAYMESH_KEYS__PASSPHRASE";
+/// Shortest passphrase, in characters: four words. Who holds the disk can try as many as Argon2id lets through.
+const PASSPHRASE_CHARS_MIN: usize = 16;
 
 /// What was made.
 #[derive(Debug, serde::Serialize)]
@@ -32,8 +40,10 @@ pub struct Made {
     pub instance_id: String,
     /// The configuration.
     pub config: PathBuf,
-    /// What opens the keyring.
-    pub key_file: PathBuf,
+    /// The file that opens the keyring; none where a passphrase does.
+    pub key_file: Option<PathBuf>,
+    /// Under which name systemd is to hand over that file.
+    pub credential: Option<String>,
     /// One line each, with what to do.
     pub warnings: Vec<String>,
 }
@@ -71,33 +81,87 @@ pub fn init(settings: &Settings, env: &Env) -> Result<Made, ExitError> {
     let mut rng = seeded()?;
     let keyring = Keyring::generate(&mut rng, now());
     let peer_id = keyring.node_id().peer_id();
-    let key_path = key_path(settings, env, &peer_id)?;
-    refuse_existing(&key_path)?;
+    let opener = opener(settings, env, &peer_id)?;
 
     let mut undo = Undo::default();
     make_dir(&dir, &mut undo)?;
-    make_dir(key_path.parent().unwrap_or(&dir), &mut undo)?;
-    create_key_file(&key_path, &mut rng).map_err(|e| cannot_make(&key_path, &e))?;
-    undo.files.push(key_path.clone());
-    let keyring_path = dir.join(KEYRING_NAME);
-    let source = KekSource::KeyFile(key_path.clone());
-    let created = KeyFile::create(&keyring_path, &keyring, &source, Cost::KEY_FILE, &mut rng);
-    // A keyring that could not be written to its end is ours too; one that somebody else just made is not.
-    if !matches!(created, Err(KeyFileError::Exists(_))) {
-        undo.files.push(keyring_path.clone());
+    if let KekSource::KeyFile(path) = &opener {
+        make_dir(path.parent().unwrap_or(&dir), &mut undo)?;
+        create_key_file(path, &mut rng).map_err(|e| cannot_make(path, &e))?;
+        undo.files.push(path.clone());
     }
-    created.map_err(|e| cannot_make(&keyring_path, &e))?;
-    write_new(&config, &file::text(settings, &key_path), &mut undo).map_err(|e| cannot_make(&config, &e))?;
-    let warnings = accepted(&config, env)?;
+    make_keyring(&dir.join(KEYRING_NAME), &keyring, &opener, &mut rng, &mut undo)?;
+    let key_file = match &opener {
+        KekSource::KeyFile(path) => Some(path.clone()),
+        KekSource::Passphrase(_) | KekSource::Bytes(_) => None,
+    };
+    let text = file::text(settings, key_file.as_deref());
+    write_new(&config, &text, &mut undo).map_err(|e| cannot_make(&config, &e))?;
+    let warnings = accepted(&config, env, &opener)?;
     std::mem::take(&mut undo.files);
     std::mem::take(&mut undo.dirs);
+    let credential = match &settings.unlock {
+        Unlock::Credential(name) => Some(name.clone()),
+        _ => None,
+    };
     let instance_id = keyring.instance.id().to_string();
-    Ok(Made { peer_id, instance_id, config, key_file: key_path, warnings })
+    Ok(Made { peer_id, instance_id, config, key_file, credential, warnings })
 }
 
-/// `run` will take what was made; what it would say about it is said now.
-fn accepted(config: &Path, env: &Env) -> Result<Vec<String>, ExitError> {
-    let loaded = Config::load(config, env)?;
+/// What is to open the keyring: a key file that is still to be made, or a passphrase.
+fn opener(settings: &Settings, env: &Env, peer_id: &str) -> Result<KekSource, ExitError> {
+    let no = |why: String| ExitError::failed(format!("there is no passphrase: {why}"), "");
+    let text = match &settings.unlock {
+        Unlock::KeyFile | Unlock::Credential(_) => {
+            let path = key_path(settings, env, peer_id)?;
+            refuse_existing(&path)?;
+            return Ok(KekSource::KeyFile(path));
+        }
+        Unlock::PassphraseFile(file) => {
+            let here = std::env::current_dir().unwrap_or_default();
+            SecretAt::File(file.clone()).resolve(&here, env).map_err(|e| no(e.to_string()))?
+        }
+        Unlock::Prompt => match env.get(PASSPHRASE_VARIABLE) {
+            Some(text) => Secret::new(text),
+            None => terminal::ask_twice("new passphrase for the keyring: ").map_err(|e| {
+                let help = format!("set {PASSPHRASE_VARIABLE}, name --passphrase-file, or run it on a terminal");
+                ExitError { help, ..no(e.to_string()) }
+            })?,
+        },
+    };
+    if text.expose().chars().count() < PASSPHRASE_CHARS_MIN {
+        let what = format!("the passphrase is shorter than {PASSPHRASE_CHARS_MIN} characters");
+        return Err(ExitError::failed(what, "take four words or more that nobody would say together"));
+    }
+    Ok(KekSource::Passphrase(Passphrase(Zeroizing::new(text.expose().to_owned()))))
+}
+
+fn make_keyring(
+    path: &Path,
+    keyring: &Keyring,
+    source: &KekSource,
+    rng: &mut ChaCha20Rng,
+    undo: &mut Undo,
+) -> Result<(), ExitError> {
+    let created = KeyFile::create(path, keyring, source, Cost::KEY_FILE, rng);
+    // A keyring that could not be written to its end is ours too; one that somebody else just made is not.
+    if !matches!(created, Err(KeyFileError::Exists(_))) {
+        undo.files.push(path.to_owned());
+    }
+    created.map(drop).map_err(|e| cannot_make(path, &e))
+}
+
+/// `run` will take what was made; what it would say about it is said now. The key is the one that was just made: nobody is
+/// asked for it again, and systemd has not got it yet.
+fn accepted(config: &Path, env: &Env, source: &KekSource) -> Result<Vec<String>, ExitError> {
+    let mut loaded = Config::load(config, env)?;
+    match source {
+        KekSource::KeyFile(path) => loaded.config.keys = Keys { file: Some(path.clone()), ..Keys::default() },
+        KekSource::Passphrase(text) if loaded.config.keys.prompt => {
+            loaded.config.keys.passphrase = Some(text.0.as_str().into());
+        }
+        KekSource::Passphrase(_) | KekSource::Bytes(_) => {}
+    }
     let prepared = loaded.config.prepare()?;
     Ok(loaded.warnings(&prepared))
 }
@@ -115,6 +179,14 @@ fn check(settings: &Settings) -> Result<(), ExitError> {
         if let Err(why) = check_multiaddr(text, Use::Listen) {
             return usage(format!("--mesh {text:?} {why}"), "write it like /ip4/0.0.0.0/tcp/7443");
         }
+    }
+    if let Unlock::Credential(name) = &settings.unlock
+        && !is_credential_name(name)
+    {
+        return usage(
+            format!("--credential {name:?} is no name"),
+            "write letters, digits, - _ and ., as in relaymesh-key",
+        );
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ mod init;
 mod render;
 mod socket;
 mod telemetry;
+mod terminal;
 
 fn main() -> std::process::ExitCode {
     install_tls();

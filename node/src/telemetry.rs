@@ -8,8 +8,9 @@ use crate::config::Log;
 pub fn start(log: &Log) {
     let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
     let colour = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
-    let started =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).try_init();
+    // A log on a full disk is not written. To say so on the same standard error would panic whoever logs.
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false);
+    let started = builder.with_writer(std::io::stderr).with_ansi(colour).try_init();
     if started.is_err() {
         tracing::debug!("logging was started before");
     }

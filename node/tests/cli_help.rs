@@ -1,20 +1,12 @@
 //! The built binary's words: help, completions, exit codes and the two forms of errors.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
-use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+mod running;
 
-use serde_json::Value;
-use tempfile::TempDir;
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
 
-fn relaymesh(words: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_relaymesh")).args(words).env_clear().env("NO_COLOR", "1").output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
+use running::{Running, relaymesh, text};
 
 #[test]
 fn help_names_every_command_and_goes_to_standard_output() {
@@ -147,71 +139,9 @@ fn a_bundle_is_never_written_over_something() {
     assert_eq!(std::fs::read(&file).unwrap(), b"mine");
 }
 
-/// A node that runs, and ends with the test.
-struct Running {
-    dir: TempDir,
-    child: Child,
-    grpc: String,
-}
-
-impl Running {
-    fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let path = |below: &str| dir.path().join(below).to_str().unwrap().to_owned();
-        let (node, key) = (path("node"), path("keys/node.key"));
-        let words = ["init", "--dir", &node, "--key-file", &key, "--name", "one", "--mesh", "/ip4/127.0.0.1/tcp/0"];
-        let made = relaymesh(&[&words[..], &["--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"]].concat());
-        assert!(made.status.success(), "{}", text(&made.stderr));
-        assert!(text(&made.stdout).lines().count() <= 15, "{}", text(&made.stdout));
-        let config = path("node/relaymesh.toml");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_relaymesh"))
-            .args(["run", "--config", &config])
-            .env_clear()
-            .env("RELAYMESH_SMS__FILE__PATH", "sms.jsonl")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut ready = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
-        assert!(ready.starts_with("ready"), "{ready}");
-        let grpc = ready.split_whitespace().find_map(|word| word.strip_prefix("grpc=")).unwrap();
-        Self { grpc: format!("http://{grpc}"), dir, child }
-    }
-
-    fn path(&self, below: &str) -> PathBuf {
-        self.dir.path().join(below)
-    }
-
-    fn ask(&self, words: &[&str]) -> Output {
-        let config = self.path("node/relaymesh.toml");
-        relaymesh(&[words, &["--config", config.to_str().unwrap()]].concat())
-    }
-
-    fn json(&self, words: &[&str]) -> Value {
-        let output = self.ask(&[words, &["--json"]].concat());
-        assert!(output.status.success(), "{words:?}: {}", text(&output.stderr));
-        serde_json::from_slice(&output.stdout).unwrap()
-    }
-
-    fn phone(&self, words: &[&str]) -> Output {
-        let state = self.path("phone");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_relaymesh"));
-        command.arg("phone").args(words).arg("--state").arg(state);
-        command.env_clear().env("RELAYMESH_PHONE_PASSWORD", "correct-Horse-9").output().unwrap()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[test]
 fn a_running_node_answers_in_both_forms_and_ends_cleanly() {
-    let mut node = Running::start();
+    let mut node = Running::start(&[]);
     let status = node.json(&["status"]);
     assert_eq!((status["name"].as_str(), status["members"].as_u64()), (Some("one"), Some(1)));
     let list = node.json(&["node", "list"]);
@@ -229,10 +159,14 @@ fn a_running_node_answers_in_both_forms_and_ends_cleanly() {
     let config = node.path("node/relaymesh.toml");
     let second = relaymesh(&["run", "--config", config.to_str().unwrap()]);
     assert_eq!(second.status.code(), Some(4), "{}", text(&second.stderr));
-    assert!(text(&second.stderr).contains("another node is running"));
+    let told = text(&second.stderr);
+    assert!(told.contains("another node is running") && told.lines().count() == 1, "{told}");
     assert!(node.ask(&["config", "check"]).status.success());
     assert_eq!(node.ask(&["trace", "abcdef012345"]).status.code(), Some(1));
 
+    // Callers that say nothing more do not keep it from ending.
+    let ports = [&node.http, &node.grpc].map(|url| url.strip_prefix("http://").unwrap().to_owned());
+    let _open = ports.map(|port| std::net::TcpStream::connect(port).unwrap());
     let stopped = Command::new("kill").args(["-TERM", &node.child.id().to_string()]).status().unwrap();
     assert!(stopped.success());
     assert_eq!(node.child.wait().unwrap().code(), Some(0));
@@ -241,27 +175,35 @@ fn a_running_node_answers_in_both_forms_and_ends_cleanly() {
 }
 
 #[test]
-fn a_phone_signs_up_and_writes() {
-    let node = Running::start();
-    let grpc = node.grpc.clone();
-    let entry = ["signup", "--grpc", &grpc, "--number", "+237650123456", "--country", "CM"];
-    let first = node.phone(&entry);
-    assert!(first.status.success() && !node.path("phone").exists(), "{}", text(&first.stderr));
-    let wrong = node.phone(&[&entry[..], &["--code", "000000"]].concat());
-    assert!(!wrong.status.success() && !node.path("phone").exists());
-    let sms = std::fs::read_to_string(node.path("node/sms.jsonl")).unwrap();
-    let last: Value = serde_json::from_str(sms.lines().last().unwrap()).unwrap();
-    let code: String = last["text"].as_str().unwrap().chars().filter(char::is_ascii_digit).collect();
-    let second = node.phone(&[&entry[..], &["--code", &code]].concat());
-    assert!(second.status.success(), "{}", text(&second.stderr));
-    let listed = node.phone(&["list", "--grpc", &grpc, "--json"]);
-    assert_eq!(text(&listed.stdout).trim(), "[]", "{}", text(&listed.stderr));
-    assert_eq!(node.phone(&["compose", "hello"]).status.code(), Some(1), "no account is known");
-    let post = ["compose", "--account", "me@m.example", "hello", "--json"];
-    let (one, two) = (node.phone(&post).stdout, node.phone(&post).stdout);
-    let (one, two): (Value, Value) = (serde_json::from_slice(&one).unwrap(), serde_json::from_slice(&two).unwrap());
-    assert_eq!((one["ordinal"].as_u64(), two["ordinal"].as_u64()), (Some(1), Some(2)));
-    assert!(one["sms"] != two["sms"] && !one["sms"][0].as_str().unwrap().is_empty());
-    let nobody = node.phone(&["list", "--grpc", "http://127.0.0.1:1"]);
-    assert_eq!(nobody.status.code(), Some(3), "{}", text(&nobody.stderr));
+fn a_busy_port_is_one_line_and_exit_4() {
+    let node = Running::made();
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = held.local_addr().unwrap();
+    let config = node.path("node/relaymesh.toml");
+    for (name, value, key) in [
+        ("RELAYMESH_LISTEN__HTTP", at.to_string(), "listen.http"),
+        ("RELAYMESH_LISTEN__GRPC", at.to_string(), "listen.grpc"),
+        ("RELAYMESH_LISTEN__MESH", format!("/ip4/127.0.0.1/tcp/{}", at.port()), "listen.mesh"),
+    ] {
+        let mut run = Command::new(env!("CARGO_BIN_EXE_relaymesh"));
+        let output = run.arg("run").arg("--config").arg(&config).env_clear().env(name, value).output().unwrap();
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(4), "{key}: {told}");
+        assert!(told.lines().count() == 1 && told.contains(key) && told.contains("stop what uses it"), "{key}: {told}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_reader_that_has_enough_is_no_failure() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_relaymesh"))
+        .args(["completions", "bash"])
+        .env_clear()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", text(&output.stderr));
 }

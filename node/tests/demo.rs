@@ -43,6 +43,11 @@ async fn the_story_ends_with_everything_published_once() {
     assert!(line(&["node", "C", "SIGKILL"]), "{told}");
     assert!(line(&["gateway", "gc-douala", "HTTP 200", "(stored)"]), "{told}");
     assert!(line(&["platform", "PUBLISHED", "urgent 3 of 3"]), "{told}");
+    for client in ["gc-douala", "gc-lagos"] {
+        assert!(line(&["gateway", client, "HTTP 200", "urgent 1 of 3"]), "both forward it: {told}");
+    }
+    assert!(line(&["phone", "\"urgent 1 of 3\"", "gc-douala and gc-lagos"]), "{told}");
+    assert_eq!(lines.iter().filter(|line| line.contains("SIGKILL")).count(), 1, "{told}");
     assert!(!told.contains("+237650"), "numbers are masked: {told}");
     assert!(!told.contains('\x1b'), "no colours where no terminal is: {told}");
 }
@@ -93,6 +98,37 @@ async fn kept_nodes_publish_what_a_phone_sends_and_end_with_the_demo() {
     assert_eq!(status.code(), Some(0));
     assert!(!pids.iter().any(|pid| is_alive(*pid)), "a node is left");
     assert!(dir.join("demo.json").exists(), "what was kept stays");
+}
+
+#[tokio::test]
+async fn no_node_outlives_a_demo_that_is_interrupted() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("demo");
+    let mut story = demo(&["--once", "--dir", dir.to_str().unwrap()]).spawn().unwrap();
+    let begun = Instant::now();
+    // A node that has its socket runs.
+    while !["a", "b", "c"].iter().all(|node| dir.join(node).join("relaymesh.sock").exists()) {
+        assert!(begun.elapsed() < STORY_WITHIN, "no nodes");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let story_pid = story.id().unwrap();
+    let children = children(story_pid);
+    assert!(children.len() >= 3, "{children:?}");
+    send_signal("INT", story_pid).await.unwrap();
+    let status = tokio::time::timeout(Duration::from_secs(10), story.wait()).await.expect("it ends").unwrap();
+    assert_eq!(status.code(), Some(1), "no story was told");
+    let ended = Instant::now();
+    while children.iter().any(|pid| is_alive(*pid)) {
+        assert!(ended.elapsed() < Duration::from_secs(5), "a process is left");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Processes that this one started.
+fn children(of: u32) -> Vec<u32> {
+    let tasks = std::fs::read_dir(format!("/proc/{of}/task")).unwrap();
+    let lists = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("children")).ok());
+    lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
 }
 
 #[tokio::test]

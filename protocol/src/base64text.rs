@@ -5,7 +5,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
-/// Most bytes of one text that is looked at: 64 KiB of payload are 88 KiB of wrapped base64, and hops add a little.
+/// Most bytes of one text that is looked at: 63 KiB of payload are 86 KiB of wrapped base64, and hops add a little.
 pub const TEXT_BYTES_MAX: usize = 96 * 1024;
 
 /// Columns after which Android's `Base64.DEFAULT` breaks the line.

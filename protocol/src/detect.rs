@@ -11,6 +11,9 @@ use crate::base64text::{self, Base64Error, TEXT_BYTES_MAX};
 use crate::payload::{Payload, PayloadError, looks_like_payload};
 use crate::segment::{Segment, SegmentError};
 
+/// Letters that hold the first field of a block in every payload: 48 bytes of it.
+const HEAD_LETTERS: usize = 64;
+
 /// A text of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Detected {
@@ -60,7 +63,7 @@ pub enum Damage {
 /// When it is not ours, or damaged.
 pub fn detect(text: &str) -> Result<Detected, DetectError> {
     if text.len() > TEXT_BYTES_MAX {
-        return Err(DetectError::NotOurs);
+        return Err(too_long(text, Base64Error::TooLong { len: text.len() }));
     }
     match Segment::parse(text) {
         Ok(segment) => Ok(Detected::Segment(segment)),
@@ -77,7 +80,7 @@ pub fn parse_text(text: &str) -> Result<Message, DetectError> {
     match base64text::decode(text) {
         Ok(bytes) => parse_message(bytes),
         Err(error @ Base64Error::Dangling { .. }) => Err(dangling(text, error)),
-        Err(Base64Error::TooLong { .. }) => Err(DetectError::NotOurs),
+        Err(error @ Base64Error::TooLong { .. }) => Err(too_long(text, error)),
     }
 }
 
@@ -99,6 +102,15 @@ impl std::fmt::Debug for Message {
     }
 }
 
+/// Nobody's text is that long; whose it is, its beginning tells.
+fn too_long(text: &str, error: Base64Error) -> DetectError {
+    let head: String = text.chars().filter(|c| base64text::is_letter(*c)).take(HEAD_LETTERS).collect();
+    match base64text::decode(&head) {
+        Ok(bytes) if looks_like_payload(&bytes) => DetectError::Malformed(error.into()),
+        _ => DetectError::NotOurs,
+    }
+}
+
 /// One letter too many says nothing about whose text it is; the letters before it do.
 fn dangling(text: &str, error: Base64Error) -> DetectError {
     let mut letters = base64text::letters(text);
@@ -115,7 +127,9 @@ mod tests {
 
     use super::*;
     use crate::ids::Language;
-    use crate::payload::{BridgePayload, BridgeVersion, PlatformPayload, PlatformVersion, sample_block};
+    use crate::payload::{
+        BridgePayload, BridgeVersion, PAYLOAD_BYTES_MAX, PlatformPayload, PlatformVersion, sample_block,
+    };
 
     fn platform(version: PlatformVersion, k: usize) -> Payload {
         Payload::Platform(PlatformPayload {
@@ -156,6 +170,17 @@ mod tests {
             let text = base64text::encode(&payload.encode().unwrap());
             let Ok(Detected::Message(message)) = detect(&text) else { panic!("k = {k}") };
             assert_eq!(message.payload, payload);
+        }
+    }
+
+    #[test]
+    fn payloads_over_their_length_are_damage_and_long_private_texts_are_not() {
+        let bytes = platform(PlatformVersion::V2, 2).encode().unwrap();
+        for surplus in [PAYLOAD_BYTES_MAX, TEXT_BYTES_MAX] {
+            let text = base64text::encode(&[bytes.clone(), vec![0; surplus]].concat());
+            let error = detect(&text).unwrap_err();
+            let DetectError::Malformed(damage) = error else { panic!("{surplus}: {error:?}") };
+            assert!(damage.to_string().contains(" bytes long, at most "), "{damage}");
         }
     }
 

@@ -13,6 +13,15 @@ pub const ENVELOPES_PER_REQUEST_MAX: usize = 64;
 /// Most bytes of envelopes in one request, and of a filter in one response.
 pub const REQUEST_BYTES_MAX: usize = 256 * 1024;
 
+/// Length of a digest over all that a node knows of the mesh.
+pub const DIGEST_LEN: usize = 16;
+/// Length of the digest of one part of it.
+pub const SUM_LEN: usize = 8;
+/// Most parts that heads are divided into.
+pub const PARTS_MAX: usize = 1024;
+/// Most parts in one [`Request::Heads`].
+pub const PARTS_PER_REQUEST_MAX: usize = 64;
+
 /// An envelope on its way, with what may change on the way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Carried {
@@ -73,23 +82,30 @@ pub enum FilterLayer {
     Recent,
 }
 
+/// What a node has in some parts of all that is known of the mesh.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holdings {
+    /// The mesh this is about; another mesh's nodes refuse.
+    pub mesh: MeshId,
+    /// Number of parts in the answer that said that something differs.
+    pub of: u16,
+    /// Which of them; heads belong to a part by the hash in their name.
+    pub parts: Vec<u16>,
+    /// Facts.
+    pub facts: Vec<FactHead>,
+    /// Filters.
+    pub filters: Vec<FilterHead>,
+}
+
 /// A request to a connected node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
     /// Envelopes for the receiver, or for its custody.
     Envelopes(Vec<Carried>),
-    /// Here is a digest of all facts and filters that I know; yours?
-    Digest {
-        /// The mesh this is about; another mesh's nodes refuse.
-        mesh: MeshId,
-        /// Hash over all fact and filter heads in order.
-        digest: [u8; 32],
-    },
-    /// The digests differ: what do you have?
-    Heads {
-        /// The mesh this is about.
-        mesh: MeshId,
-    },
+    /// Here is a digest of the mesh and of all facts and filters that I know; is yours the same?
+    Digest(#[serde(with = "serde_bytes")] [u8; DIGEST_LEN]),
+    /// In these parts we differ, and this is what I have there: what have you that is newer? Without parts it is mere news.
+    Heads(Box<Holdings>),
     /// Send me these facts.
     WantFacts(Vec<FactHead>),
     /// Here are facts that you may lack, signed, encoded.
@@ -128,9 +144,20 @@ pub enum Request {
 pub enum Response {
     /// One per envelope, in order.
     Envelopes(Vec<Taken>),
-    /// Yes or no, to [`Request::Digest`].
-    Same(bool),
-    /// All heads that I have.
+    /// Nothing differs.
+    Same {
+        /// Seconds that the asker may leave me alone for, unless it has news.
+        rest_s: u16,
+    },
+    /// Something differs: digests of the parts that my heads fall into.
+    Differs {
+        /// As in [`Response::Same`].
+        rest_s: u16,
+        /// [`SUM_LEN`] bytes for each part, in order; at most [`PARTS_MAX`].
+        #[serde(with = "serde_bytes")]
+        sums: Vec<u8>,
+    },
+    /// Heads in the parts asked about that the asker lacks or has in an older version.
     Heads {
         /// Facts.
         facts: Vec<FactHead>,

@@ -4,7 +4,7 @@
 //! before a message key is spent. A missing language is the one exception. Source: payloads.md §2, §4; crypto.md §6.
 
 mod bridge;
-mod platform;
+pub(crate) mod platform;
 
 pub use bridge::{BridgePayload, BridgeVersion, KeyExchange};
 pub use platform::{PlatformPayload, PlatformVersion};
@@ -12,8 +12,9 @@ pub use platform::{PlatformPayload, PlatformVersion};
 use crate::ids::{DeviceId, Language};
 use crate::wire::{Reader, Truncated};
 
-/// Most bytes of one payload: what 16-bit lengths allow, and the cap of assembled images.
-pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
+/// Most bytes of one payload: far more than 255 SMS hold, and little enough that the largest envelope carries it with all
+/// that it is routed by.
+pub const PAYLOAD_BYTES_MAX: usize = 63 * 1024;
 /// The header length that every block begins with, as `i32`.
 pub const BLOCK_HEADER_BYTES: i32 = 40;
 /// Block bytes around the ciphertext: length field 4, header 40, MAC 32.

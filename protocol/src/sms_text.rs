@@ -1,9 +1,10 @@
-//! Texts of SMS that a node sends to people (payloads.md §6.2, §6.3).
+//! Texts of SMS that a node sends to people (payloads.md §6.2, §6.3), and what they may answer.
 //!
 //! What tells of a message begins with the marker of the app's language, which is what the app looks for when such a text is
 //! pasted into it. The rest is French or English. Letters are of the GSM 7-bit alphabet, since all others double the
 //! price of an SMS: hence no `ç` and no circumflex in French.
 
+mod keyword;
 mod notice;
 mod time;
 
@@ -11,6 +12,7 @@ use std::fmt;
 
 use zeroize::Zeroize;
 
+pub use keyword::Keyword;
 pub use notice::Notice;
 pub use time::utc;
 

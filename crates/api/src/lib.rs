@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod errors;
+pub mod fuzz;
 mod grpc;
 mod http;
 mod listen;

@@ -20,7 +20,7 @@ use crate::locator::{Lookup, Routing, add_entity, locate};
 use crate::node::Node;
 use crate::record::index::{self, Kind};
 use crate::record::vault::{ACCOUNT, Account, Device, PasswordLimiter, SESSION, Session, TOKEN, Token, token_key};
-use crate::record::{Entity, Scope, Stored, encode, key};
+use crate::record::{Entity, Scope, Stored, key, seal_row};
 use crate::tx::{Fetch, Halt, Run, Tx, View};
 
 /// A person as sign-up and connecting an account would have left them.
@@ -98,7 +98,7 @@ struct FilterRow {
 }
 
 impl Stored for FilterRow {
-    const SCOPE: Scope = Scope::Public;
+    const SCOPE: Scope = Scope::Node;
 }
 
 impl Lookups {
@@ -158,6 +158,7 @@ fn filter_row(node: &Node, author: &NodeKey, set: &BinaryFuse16, keys: usize, at
     let mesh = node.membership.mesh();
     let parts: [&[u8]; 2] = [mesh.as_bytes(), &body];
     let signature = author.sign(labels::FILTER, &parts);
-    let row = encode(&FilterRow { at, bytes: [&signature[..], &body].concat() }).to_vec();
-    Some((key::filter(&id, FilterLayer::Base), row))
+    let place = key::filter(&id, FilterLayer::Base);
+    let row = seal_row(node, &place, &FilterRow { at, bytes: [&signature[..], &body].concat() }, [0; 24])?;
+    Some((place, row))
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::batch::Key;
 use crate::command::{
-    ClientRow, ClientsCommand, ClientsReply, Code, FailureClass, MessageOutcome, Private, Refusal, Reply, TestRow,
+    ClientRow, ClientsCommand, ClientsReply, Code, MessageOutcome, Private, Refusal, Reply, TestEnd, TestRow,
 };
 use crate::delivery::Submission;
 use crate::input::ReplyTo;
@@ -156,7 +156,7 @@ fn clients(node: &Node, now: Timestamp) -> impl Iterator<Item = ClientRow> {
         operator_code: String::new(),
         protocols: vec!["https".to_owned()],
         reliability: reliability(node, &gateway.msisdn, now),
-        last_published: node.ingress.usage(id).last_seen.seconds(),
+        last_published: node.ingress.brought(id).last_seen.seconds(),
     })
 }
 
@@ -218,11 +218,13 @@ fn start_test(node: &Node, tx: &mut Tx<'_>, msisdn: &Private) -> Run<ClientsRepl
 /// A test's SMS has come all the way. `None` when the content names no test at all.
 pub(crate) fn arrived(node: &Node, tx: &mut Tx<'_>, id: &str, submission: &Submission) -> Run<Option<MessageOutcome>> {
     let Ok(id) = id.trim().parse::<u64>() else { return Ok(None) };
-    let failed = Some(MessageOutcome::Failed(FailureClass::Content));
-    let Some(mut test) = get_node::<Test>(node, tx, &key::test(id))? else { return Ok(failed) };
+    let ended = |end| Ok(Some(MessageOutcome::Test { id, end }));
+    let Some(mut test) = get_node::<Test>(node, tx, &key::test(id))? else { return ended(TestEnd::Unknown) };
     let now = tx.now();
-    if test.status(now) != "pending" {
-        return Ok(failed);
+    match test.status(now) {
+        "pending" => {}
+        "success" => return ended(TestEnd::AlreadySuccess),
+        _ => return ended(TestEnd::AlreadyTimedout),
     }
     let seconds = |millis: Option<i64>| millis.and_then(|m| u64::try_from(m / 1000).ok());
     let received = seconds(submission.date).unwrap_or_else(|| submission.received.seconds());
@@ -230,7 +232,7 @@ pub(crate) fn arrived(node: &Node, tx: &mut Tx<'_>, id: &str, submission: &Submi
     test.done = Some((sent, received, now.seconds()));
     put_node(node, tx, key::test(id), &test)?;
     tx.then(Change::Test(id, test));
-    Ok(Some(MessageOutcome::Published))
+    ended(TestEnd::Updated)
 }
 
 /// Reads tests at start.

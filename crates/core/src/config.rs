@@ -109,6 +109,8 @@ pub struct Platform {
     pub client_id: String,
     /// Space-separated.
     pub scope: String,
+    /// Where the browser may be sent back to, compared to the letter.
+    pub redirect_urls: Vec<String>,
     /// Longest text of one part, in characters.
     pub text_max: usize,
     /// How long after the first attempt a part may be repeated under its idempotency key; zero = never.

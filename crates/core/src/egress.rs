@@ -12,7 +12,7 @@ use crate::delivery::{self, Body, SmsRequest};
 use crate::input::Follow;
 use crate::membership::Relation;
 use crate::node::Node;
-use crate::output::{Output, SendError, Work, WorkDone, WorkId};
+use crate::output::{Output, SendError, SmsPurpose, Work, WorkDone, WorkId};
 use crate::record::{Stored, delete_row, get_node, key, put_node, restore_row};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
@@ -25,7 +25,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(15 * 60);
 /// Most SMS that wait at once; further ones are dropped and counted.
 const QUEUE_MAX: usize = 100_000;
 /// Longest text that another node may ask to send: four joined SMS.
-const FOREIGN_TEXT_MAX: usize = 612;
+pub(crate) const FOREIGN_TEXT_MAX: usize = 612;
 
 /// What egress remembers.
 #[derive(Debug, Default)]
@@ -48,6 +48,11 @@ impl State {
     /// SMS that wait to leave.
     pub(crate) fn queued(&self) -> usize {
         self.queued.len()
+    }
+
+    /// Whether this work sends an SMS of the queue.
+    pub(crate) fn awaits(&self, id: WorkId) -> bool {
+        self.sending.contains_key(&id)
     }
 
     pub(crate) fn apply(&mut self, change: Change) {
@@ -143,7 +148,8 @@ pub(crate) fn on_sms(node: &Node, tx: &mut Tx<'_>, id: &[u8; 16]) -> Run {
     }
     let work = WorkId(u64::from_be_bytes(tx.random()));
     tx.then(Change::Sending(work, *id));
-    let sms = Work::Sms { to: row.to.reveal().to_owned().into(), text: row.text.into(), id: *id };
+    let to = row.to.reveal().to_owned().into();
+    let sms = Work::Sms { to, text: row.text.into(), id: *id, purpose: SmsPurpose::Notice };
     tx.output(Output::Work { id: work, work: sms });
     Ok(())
 }

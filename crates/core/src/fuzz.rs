@@ -4,7 +4,10 @@
 use relaymesh_protocol::ids::{MeshId, Timestamp};
 
 use crate::crypto::RealCrypto;
-use crate::{delivery, locator, membership};
+use crate::ingress::Gateway;
+use crate::record::vault::{Account, Position, Seen, Session, Token};
+use crate::record::{Head, decode};
+use crate::{delivery, home, locator, membership};
 
 /// The mesh that facts are read for.
 const MESH: MeshId = MeshId([7; 16]);
@@ -33,6 +36,23 @@ pub fn bundle(bytes: &[u8]) -> bool {
 #[must_use]
 pub fn invite(text: &str) -> bool {
     membership::read_invite(text)
+}
+
+/// An opened stored record, as every type that is read from a disk.
+#[must_use]
+pub fn stored(bytes: &[u8]) -> bool {
+    let read = [
+        decode::<Account>(bytes).is_some(),
+        decode::<Session>(bytes).is_some(),
+        decode::<Token>(bytes).is_some(),
+        decode::<Seen>(bytes).is_some(),
+        decode::<Position>(bytes).is_some(),
+        decode::<Head>(bytes).is_some(),
+        decode::<delivery::Outbox>(bytes).is_some(),
+        decode::<Gateway>(bytes).is_some(),
+        home::reads_job(bytes),
+    ];
+    read.contains(&true)
 }
 
 /// An opened envelope's body.

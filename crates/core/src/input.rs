@@ -128,6 +128,13 @@ pub enum Follow {
         /// What.
         receipt: Receipt,
     },
+    /// An ingress may lack a message's receipt: it is said again.
+    Remind {
+        /// The ingress.
+        to: NodeId,
+        /// The message.
+        message: MessageId,
+    },
     /// Run a job's next part.
     RunJob(MessageId),
     /// Send the next SMS of the queue.

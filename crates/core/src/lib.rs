@@ -37,7 +37,8 @@ mod tx;
 pub use input::{Follow, Input, LinkError, ReplyTo};
 pub use node::{Node, Step};
 pub use output::{
-    Exchanged, Note, Output, Private64, PublishContent, PublishRequest, SendError, Work, WorkDone, WorkError, WorkId,
+    Exchanged, Note, Output, Private64, PublishContent, PublishRequest, SendError, SmsPurpose, Work, WorkDone,
+    WorkError, WorkId,
 };
 pub use pump::{Load, Loaded, Pump, Unavailable};
 pub use timer::Timer;

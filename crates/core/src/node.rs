@@ -12,10 +12,10 @@ use crate::command::{Command, OperatorCommand, Refusal, Reply};
 use crate::config::Config;
 use crate::crypto::Crypto;
 use crate::input::{Follow, Input, ReplyTo};
-use crate::output::Output;
+use crate::output::{Output, WorkDone, WorkId};
 use crate::record::key;
 use crate::timer::{Timer, Timers};
-use crate::tx::{Effects, Fetch, Halt, Lane, Run, Tx, View};
+use crate::tx::{Effects, Fetch, Halt, Lane, Run, Tx, View, Wake};
 use crate::{accounts, clients, delivery, egress, home, ingress, keys, locator, membership, operator, publisher};
 
 /// How long a caller or peer is asked to wait when the store is down or a lane is full, in milliseconds.
@@ -38,6 +38,8 @@ pub enum Step {
 #[derive(Debug)]
 pub(crate) enum Change {
     Count(&'static str),
+    /// The end of a piece of work is dealt with.
+    Settled(WorkId),
     Accounts(accounts::Change),
     Clients(clients::Change),
     Delivery(delivery::Change),
@@ -81,7 +83,7 @@ struct Pending {
     lanes: Vec<Lane>,
     then: Vec<Change>,
     outputs: Vec<Output>,
-    timers: Vec<(Timestamp, Timer)>,
+    timers: Vec<Wake>,
     input: Input,
     reruns: u8,
 }
@@ -110,6 +112,9 @@ pub struct Node {
     pending: BTreeMap<u64, Pending>,
     next_token: u64,
     outputs: VecDeque<Output>,
+    /// Ends of work that met a failing store. Each is of work that a conversation still waits for, so there are no more of
+    /// them than jobs under way, SMS on their way and one keyring.
+    unsettled: BTreeMap<WorkId, WorkDone>,
     pub(crate) keys: keys::State,
     pub(crate) accounts: accounts::State,
     pub(crate) clients: clients::State,
@@ -140,6 +145,7 @@ impl Node {
             pending: BTreeMap::new(),
             next_token: 1,
             outputs: VecDeque::new(),
+            unsettled: BTreeMap::new(),
             keys: keys::State::new(keyring),
             accounts: accounts::State::default(),
             clients: clients::State::default(),
@@ -250,10 +256,10 @@ impl Node {
         self.outputs.push_back(Output::Persist { token, batch: effects.batch });
     }
 
-    fn finish(&mut self, then: Vec<Change>, outputs: Vec<Output>, timers: Vec<(Timestamp, Timer)>) {
+    fn finish(&mut self, then: Vec<Change>, outputs: Vec<Output>, timers: Vec<Wake>) {
         self.apply_all(then);
-        for (at, timer) in timers {
-            self.timers.set(at, timer);
+        for wake in timers {
+            self.wake(wake);
         }
         self.outputs.extend(outputs);
     }
@@ -273,8 +279,8 @@ impl Node {
             Outcome::Conflict | Outcome::Failed => {
                 self.bump("store_failed");
                 let soonest = self.retry_at();
-                for (at, timer) in pending.timers {
-                    self.timers.set(at.max(soonest), timer);
+                for wake in pending.timers {
+                    self.wake(Wake { at: wake.at.max(soonest), ..wake });
                 }
                 let mut told = false;
                 for output in pending.outputs {
@@ -332,6 +338,11 @@ impl Node {
         account.or_else(|| self.publisher.waiting.get(id).map(|waiter| waiter.reply))
     }
 
+    /// Whether a conversation goes on with the end of this piece of work.
+    fn awaits(&self, id: WorkId) -> bool {
+        self.home.awaits(id) || self.egress.awaits(id) || self.keys.awaits(id)
+    }
+
     /// Work that nobody waits for must not be forgotten because the store was down for a moment.
     fn retry_later(&mut self, input: &Input) {
         let at = self.retry_at();
@@ -341,6 +352,11 @@ impl Node {
             Input::Follow(Follow::Route(message) | Follow::Local(message)) => Timer::Route(*message),
             Input::Follow(Follow::RunJob(message)) => Timer::Job(*message),
             Input::Follow(Follow::RunSms(id)) => Timer::Sms(*id),
+            // What happened outside happened: a post that is out, a token that was changed for another.
+            Input::Worked { id, done } if self.awaits(*id) => {
+                self.unsettled.insert(*id, done.clone());
+                Timer::Worked(*id)
+            }
             _ => return,
         };
         self.timers.set(at, timer);
@@ -373,6 +389,7 @@ impl Node {
             Input::Answered { token, from, response } => self.run_answer(tx, *token, *from, response),
             Input::Connected(peer) => {
                 membership::on_connected(self, tx, *peer)?;
+                home::on_connected(self, tx, *peer);
                 delivery::on_connected(self, tx, *peer)
             }
             Input::Disconnected(peer) => membership::on_disconnected(self, tx, *peer),
@@ -423,8 +440,8 @@ impl Node {
                 tx.output(Output::Respond { to: reply, response: Response::Refused });
                 Ok(())
             }
-            Request::Digest { .. }
-            | Request::Heads { .. }
+            Request::Digest(_)
+            | Request::Heads(_)
             | Request::WantFacts(_)
             | Request::Facts(_)
             | Request::Join { .. } => membership::on_request(self, tx, reply, from, request),
@@ -448,8 +465,8 @@ impl Node {
         }
     }
 
-    fn run_worked(&self, tx: &mut Tx<'_>, id: crate::WorkId, done: &crate::WorkDone) -> Run {
-        use crate::WorkDone as D;
+    fn run_worked(&self, tx: &mut Tx<'_>, id: WorkId, done: &WorkDone) -> Run {
+        use WorkDone as D;
         match done {
             D::Hashed(_) | D::Verified(_) | D::Captcha(_) => accounts::on_worked(self, tx, &id, done),
             D::Sent(_) if self.accounts.waits_for(&id) => accounts::on_worked(self, tx, &id, done),
@@ -463,15 +480,20 @@ impl Node {
     fn run_timer(&self, tx: &mut Tx<'_>, timer: &Timer) -> Run {
         match timer {
             Timer::ReplyWait(id) => ingress::on_reply_wait(self, tx, *id),
+            Timer::GatewayUse => ingress::on_save(self, tx),
             Timer::Segments(set) => ingress::on_segments(self, tx, set),
             Timer::Route(message) => delivery::on_route(self, tx, *message),
+            Timer::Window(line) => delivery::on_window(self, tx, *line),
             Timer::LegSilent(message, node) => delivery::on_leg_silent(self, tx, *message, *node),
             Timer::Custody(node) => delivery::on_custody(self, tx, *node),
             Timer::Receipts(node) => delivery::on_flush(self, tx, *node),
             Timer::Declines(node) => delivery::on_declines(self, tx, *node),
             Timer::Outcome(message) => delivery::on_forget(self, tx, *message),
+            Timer::Remind(ingress) => home::on_remind(self, tx, *ingress),
             Timer::Job(message) => home::on_job(self, tx, *message),
+            Timer::Kept(message) => home::on_kept(self, tx, *message),
             Timer::Refusal(entity, message) => home::on_refusal(self, tx, *entity, *message),
+            Timer::Sweep => home::on_sweep(self, tx),
             Timer::Sms(id) => egress::on_sms(self, tx, id),
             Timer::Gossip | Timer::RenewRecord => membership::on_timer(self, tx, timer),
             Timer::FilterRecent | Timer::FilterSoon | Timer::Audit | Timer::Question(_) => {
@@ -480,6 +502,12 @@ impl Node {
             Timer::Ping(nonce) => operator::on_ping_lost(self, tx, *nonce),
             Timer::Daily => self.daily(tx),
             Timer::Start => self.start(tx),
+            Timer::Worked(id) => {
+                let Some(done) = self.unsettled.get(id) else { return Ok(()) };
+                self.run_worked(tx, *id, done)?;
+                tx.then(Change::Settled(*id));
+                Ok(())
+            }
         }
     }
 
@@ -498,12 +526,14 @@ impl Node {
                 home::on_assembled(self, tx, *from, submission, number.as_ref())
             }
             Follow::Receipt { from, receipt } => delivery::on_receipt(self, tx, *from, receipt),
+            Follow::Remind { to, message } => home::on_remind_of(self, tx, *to, *message),
             Follow::RunJob(message) => home::on_job(self, tx, *message),
             Follow::RunSms(id) => egress::on_sms(self, tx, id),
         }
     }
 
-    fn run_body(&self, tx: &mut Tx<'_>, opened: &delivery::Opened) -> Run {
+    /// An opened body goes to the conversation that it is for.
+    pub(crate) fn run_body(&self, tx: &mut Tx<'_>, opened: &delivery::Opened) -> Run {
         use delivery::Body;
         match &opened.body {
             Body::Submission(submission) => home::on_submission(self, tx, opened.sender, submission),
@@ -526,12 +556,16 @@ impl Node {
             key::FILTER | key::TAG | key::TAG_CACHE => locator::restore(self, table, rows, now),
             key::GATEWAY => ingress::restore(self, rows, now),
             key::OUTBOX | key::CUSTODY => delivery::restore(self, table, rows, now),
-            key::JOB => home::restore(self, rows, now),
+            key::JOB | key::RECEIPT => home::restore(self, table, rows),
             key::SMS => egress::restore(self, rows, now),
             key::TEST => clients::restore(self, rows),
             key::SEGMENTS => ingress::restore_segments(self, rows),
             _ => {}
         }
+    }
+
+    fn wake(&mut self, Wake { at, timer, moves }: Wake) {
+        if moves { self.timers.set(at, timer) } else { self.timers.set_by(at, timer) }
     }
 
     pub(crate) fn set_timer(&mut self, at: Timestamp, timer: Timer) {
@@ -546,6 +580,9 @@ impl Node {
         for change in changes {
             match change {
                 Change::Count(name) => self.bump(name),
+                Change::Settled(id) => {
+                    self.unsettled.remove(&id);
+                }
                 Change::Accounts(change) => self.accounts.apply(change),
                 Change::Clients(change) => self.clients.apply(change),
                 Change::Delivery(change) => self.delivery.apply(change),

@@ -98,6 +98,15 @@ pub enum Output {
     Note(Note),
 }
 
+/// Why an SMS is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmsPurpose {
+    /// A one-time code: somebody cannot get in without it.
+    Code,
+    /// Everything else.
+    Notice,
+}
+
 /// Work that is slow, or outside, or both.
 #[derive(Clone, Debug)]
 pub enum Work {
@@ -115,7 +124,7 @@ pub enum Work {
         /// Encoded hash; of a dummy for unknown users.
         hash: String,
     },
-    /// Check a captcha token, or a password against the breach list: whatever the configuration names.
+    /// Ask the captcha service about a token.
     Captcha {
         /// As sent.
         token: Private,
@@ -128,6 +137,8 @@ pub enum Work {
         text: Private,
         /// For ports that take an id.
         id: [u8; 16],
+        /// Why: the budget keeps a share for codes.
+        purpose: SmsPurpose,
     },
     /// Send a one-time code by e-mail.
     OtpMail {
@@ -240,7 +251,7 @@ pub enum WorkDone {
     Hashed(Result<String, WorkError>),
     /// Whether the password fits.
     Verified(Result<bool, WorkError>),
-    /// Whether the captcha service agrees, or its text.
+    /// Whether the captcha service agrees; an error when it cannot be asked.
     Captcha(Result<bool, WorkError>),
     /// To [`Work::Sms`] and [`Work::OtpMail`].
     Sent(Result<(), SendError>),

@@ -198,11 +198,12 @@ impl Pump {
 
 /// Whether the node goes on by itself with this. Such inputs are as few as the messages and jobs that they belong to, and
 /// nobody would repeat them: an end of work that is lost leaves its job under way until the next start, and a lost offer to
-/// itself counts as silent for half a minute.
+/// itself counts as silent for half a minute. What an operator brought by hand is bounded by the size of a bundle.
 fn is_own(input: &Input) -> bool {
     match input {
         Input::Worked { .. } | Input::Timer(_) => true,
-        Input::Follow(follow) => !matches!(follow, Follow::Body(_) | Follow::Assembled { .. }),
+        Input::Follow(Follow::Body(opened)) => opened.by_hand,
+        Input::Follow(follow) => !matches!(follow, Follow::Assembled { .. }),
         _ => false,
     }
 }

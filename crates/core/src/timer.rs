@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use relaymesh_protocol::ids::{EntityId, MessageId, NodeId, Timestamp};
 
+use crate::delivery::Line;
+use crate::output::WorkId;
+
 /// One reason to wake up.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Timer {
@@ -11,12 +14,16 @@ pub enum Timer {
     ReplyWait(u64),
     /// Try to route and offer this message again.
     Route(MessageId),
+    /// Somebody in a line of messages gave way: the next have their turn.
+    Window(Line),
     /// An unanswered leg counts as silent.
     LegSilent(MessageId, NodeId),
     /// An incomplete segment set is sent on, then given up.
     Segments([u8; 16]),
     /// A job's next attempt.
     Job(MessageId),
+    /// The content of an uncertain job is destroyed.
+    Kept(MessageId),
     /// The SMS queue's next attempt.
     Sms([u8; 16]),
     /// A custody copy's next offer, or its end.
@@ -25,8 +32,12 @@ pub enum Timer {
     Receipts(NodeId),
     /// Declines that were gathered for a node leave.
     Declines(NodeId),
+    /// An ingress may lack receipts: they are said again.
+    Remind(NodeId),
     /// The outcome of a message is forgotten.
     Outcome(MessageId),
+    /// What gateway clients brought is written down.
+    GatewayUse,
     /// Anti-entropy with a few random peers.
     Gossip,
     /// Rebuild the recent filter.
@@ -45,8 +56,12 @@ pub enum Timer {
     Audit,
     /// An unconsumed refusal may now be told to the sender.
     Refusal(EntityId, MessageId),
+    /// The next page of old rows is swept.
+    Sweep,
     /// The node begins again to act: the store was down when it first did.
     Start,
+    /// The end of a piece of work that met a failing store is dealt with again.
+    Worked(WorkId),
 }
 
 /// The timers in order. Same moment: first set, first fired.
@@ -67,6 +82,13 @@ impl Timers {
         self.next += 1;
         self.at.insert(timer.clone(), slot);
         self.queue.insert(slot, timer);
+    }
+
+    /// Sets a timer, unless it is set to an earlier moment.
+    pub fn set_by(&mut self, at: Timestamp, timer: Timer) {
+        if self.at.get(&timer).is_none_or(|(set, _)| *set > at) {
+            self.set(at, timer);
+        }
     }
 
     /// When the next timer is due.
@@ -101,5 +123,15 @@ mod tests {
         assert_eq!(timers.take_due(Timestamp(10)), Some(Timer::Daily));
         assert_eq!(timers.take_due(Timestamp(10)), Some(Timer::Gossip));
         assert_eq!(timers.take_due(Timestamp(10)), None);
+    }
+
+    #[test]
+    fn a_timer_set_by_a_moment_keeps_the_earlier_one() {
+        let mut timers = Timers::default();
+        for at in [7, 9, 5, 6] {
+            timers.set_by(Timestamp(at), Timer::Gossip);
+        }
+        assert_eq!(timers.take_due(Timestamp(5)), Some(Timer::Gossip));
+        assert_eq!(timers.next(), None);
     }
 }

@@ -1,6 +1,12 @@
 //! A person's message from any node to the platform, once, whatever happens on the way.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "delivery/backlog.rs"]
+mod backlog;
+#[path = "delivery/receipts.rs"]
+mod receipts;
+#[path = "delivery/segments.rs"]
+mod segments;
 mod world;
 
 use relaymesh_core::command::{OperatorCommand, OperatorReply};
@@ -139,7 +145,7 @@ fn a_bundle_carries_what_no_link_does() {
     }
 }
 
-fn carry(world: &mut World, from: usize, to: usize) {
+pub(crate) fn carry(world: &mut World, from: usize, to: usize) {
     let OperatorReply::Bundle { bytes, .. } = world.operate(from, OperatorCommand::BundleExport) else { panic!() };
     world.operate(to, OperatorCommand::BundleImport { bytes });
 }

@@ -121,8 +121,24 @@ fn disturb(world: &mut World, chance: &mut Chance, nodes: usize) {
     }
 }
 
+/// An outage of the platform that begins with lost answers and may last longer than it knows keys; nodes die in it.
+fn outage(world: &mut World, chance: &mut Chance, nodes: usize) {
+    world.mood = PlatformMood::Down;
+    world.run_for(chance.below(30_000) as u64);
+    let node = chance.below(nodes);
+    if chance.percent(50) {
+        world.kill(node);
+        world.restart(node);
+    }
+    world.run_for((10 + chance.below(110) as u64) * 60_000);
+}
+
 fn calm(world: &mut World, nodes: usize) {
     world.mood = PlatformMood::Fine;
+    calm_network(world, nodes);
+}
+
+fn calm_network(world: &mut World, nodes: usize) {
     for a in 0..nodes {
         for b in a + 1..nodes {
             world.heal(a, b);
@@ -163,7 +179,12 @@ fn schedule(seed: u64) -> (World, Vec<Sent>, Vec<Person>, End) {
     let mut people = people(&mut world, &mut chance, nodes);
     let rough = rough_network(&mut world, seed);
     let mut sent: Vec<Sent> = Vec::new();
-    for n in 0..10 + chance.below(15) {
+    let count = 10 + chance.below(15);
+    for n in 0..count {
+        if n + 2 == count {
+            calm(&mut world, nodes);
+            world.mood = [PlatformMood::Fine, PlatformMood::LosesAnswers][chance.below(2)];
+        }
         let person = chance.below(people.len());
         let text = format!("s{seed} m{n}");
         let sms = people[person].compose(&text, chance.percent(70));
@@ -190,6 +211,10 @@ fn schedule(seed: u64) -> (World, Vec<Sent>, Vec<Person>, End) {
         disturb(&mut world, &mut chance, nodes);
     }
     *rough.borrow_mut() = false;
+    if world.mood == PlatformMood::LosesAnswers {
+        calm_network(&mut world, nodes);
+        outage(&mut world, &mut chance, nodes);
+    }
     calm(&mut world, nodes);
     // Some go on over two midnights, when keys turn and filters are built anew.
     world.run_for(if seed % 10 == 5 { 2 * DAY_MS } else { CALM_MS });

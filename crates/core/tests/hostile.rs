@@ -1,12 +1,16 @@
 //! What others can do to a node with frames, payloads and files: nothing that its people would notice.
 #![allow(clippy::unwrap_used, reason = "helpers of tests stop where tests do")]
 
+#[path = "hostile/claims.rs"]
+mod claims;
 #[path = "hostile/flips.rs"]
 mod flips;
 #[path = "hostile/forged.rs"]
 mod forged;
 #[path = "hostile/garbage.rs"]
 mod garbage;
+#[path = "hostile/hang.rs"]
+mod hang;
 #[path = "hostile/members.rs"]
 mod members;
 #[path = "hostile/receipts.rs"]

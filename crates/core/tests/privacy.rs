@@ -247,8 +247,12 @@ fn questions_have_one_length_and_repeats_share_no_bytes() {
 
 /// A submission as an ingress would send it.
 fn submission(payload: Vec<u8>, route: Route, n: u8) -> Submission {
+    let message = match &route {
+        Route::Device(device) => MessageId::of(device.as_bytes(), &payload),
+        Route::Number { .. } | Route::Bridge { .. } | Route::Identity { .. } => MessageId([n; 32]),
+    };
     Submission {
-        message: MessageId([n; 32]),
+        message,
         cargo: Cargo::Whole { payload, image: None },
         session: 0,
         route,
@@ -283,9 +287,13 @@ fn unknown_wrong_and_damaged_are_declined_alike_and_at_round_moments() {
     damaged[60] ^= 1;
     let mut misfit = good.clone();
     misfit[1] ^= 1;
+    let mut unknown = good.clone();
+    let at = good.windows(32).position(|window| window == person.device.as_bytes()).unwrap();
+    unknown[at..at + 32].fill(8);
     let tag = Route::Number { tag: Tag([3; 16]), key_id: public(&world, a).0 };
     let cases = [
         (damaged.clone(), Route::Device(person.device)),
+        (unknown, Route::Device(DeviceId([8; 32]))),
         (damaged.clone(), Route::Device(DeviceId([8; 32]))),
         (damaged, tag.clone()),
         (good, tag),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use lettre::transport::smtp::Error as SmtpError;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::ClientId;
 use serde::{Deserialize, Deserializer};
@@ -58,6 +58,9 @@ pub struct Config {
     /// Time for each half of the conversation, in milliseconds.
     #[serde(default = "timeout_ms")]
     pub timeout_ms: u64,
+    /// A certificate in PEM that the host's may be signed with, besides the system's: for a host of one's own.
+    #[serde(default)]
+    pub ca_pem: Option<Vec<u8>>,
 }
 
 fn timeout_ms() -> u64 {
@@ -79,6 +82,7 @@ impl Config {
             password: None,
             helo: helo.to_owned(),
             timeout_ms: TIMEOUT_MS,
+            ca_pem: None,
         }
     }
 }
@@ -99,6 +103,9 @@ pub enum ConfigError {
     /// The certificate check cannot be set up for this name.
     #[error("mail host is not a name that a certificate could have, or no root certificates are installed")]
     Tls,
+    /// The certificate to trust is none.
+    #[error("mail ca is not a certificate in PEM")]
+    Ca,
     /// Only one of the two is set.
     #[error("mail username and password must be set together")]
     Login,
@@ -169,9 +176,7 @@ impl Mailer {
         }
         let tls = match config.tls {
             Tls::Off => None,
-            Tls::StartTls | Tls::Implicit => {
-                Some(TlsParameters::new(config.host.clone()).map_err(|_| ConfigError::Tls)?)
-            }
+            Tls::StartTls | Tls::Implicit => Some(parameters(&config)?),
         };
         let hello = ClientId::Domain(config.helo.clone());
         Ok(Self { config, hello, tls })
@@ -225,6 +230,14 @@ impl Mailer {
         }
         Ok(connection)
     }
+}
+
+fn parameters(config: &Config) -> Result<TlsParameters, ConfigError> {
+    let mut builder = TlsParameters::builder(config.host.clone());
+    if let Some(pem) = &config.ca_pem {
+        builder = builder.add_root_certificate(Certificate::from_pem(pem).map_err(|_| ConfigError::Ca)?);
+    }
+    builder.build().map_err(|_| ConfigError::Tls)
 }
 
 fn code(error: &SmtpError) -> Option<u16> {

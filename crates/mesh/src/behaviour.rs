@@ -34,7 +34,7 @@ const IDENTIFY_PROTOCOL: &str = "/relaymesh/1";
 /// What identify says of the software. No version number: it would tell an attacker which bugs to try.
 const AGENT: &str = "relaymesh";
 /// A ping's answer is awaited this long.
-const PING_TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Requests under way on one connection, both directions, with slack for a peer that counts differently; what is beyond
 /// is dropped by libp2p without an answer.
 const STREAMS_OF_REQUESTS_MAX: usize = 3 * IN_FLIGHT_PER_PEER_MAX;
@@ -85,6 +85,8 @@ pub(crate) fn swarm(
     };
     let swarm_config = swarm::Config::with_executor(guarded(alarm.clone()))
         .with_idle_connection_timeout(IDLE_TIMEOUT)
+        // A stream speaks one protocol, so there is nothing to wait for: its name and the request leave in one packet.
+        .with_substream_upgrade_protocol_override(Version::V1Lazy)
         .with_max_negotiating_inbound_streams(STREAMS_OF_REQUESTS_MAX + 16);
     Ok(Swarm::new(transport, behaviour, me, swarm_config))
 }

@@ -158,6 +158,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_fuzzing_found_is_read_or_refused() {
+        let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/frame");
+        let files: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(files.len() >= 50, "only {} files", files.len());
+        for file in files {
+            let bytes = std::fs::read(file).unwrap();
+            let _ = read_request(&bytes);
+            let _ = block_on(FrameCodec::default().read_response(&FRAME_PROTOCOL, &mut Cursor::new(&bytes)));
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(128))]
 

@@ -19,8 +19,9 @@ pub(crate) const CONNECTIONS_PER_PEER_MAX: u32 = 3;
 pub(crate) const PENDING_CONNECTIONS_MAX: u32 = 64;
 /// New connections are refused once this share of the machine's memory is used by the process.
 pub(crate) const MEMORY_SHARE_MAX: f64 = 0.8;
-/// Connections nobody needs are closed after this long; the core's heartbeats keep those that it wants.
-pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+/// Connections that carry nothing are closed after this long. Making one again costs as much as a dozen pings, and the
+/// core's heartbeats come back to a partner every three minutes, on a metered line every twenty.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 /// From the first byte to an authenticated, multiplexed connection.
 pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -50,8 +51,11 @@ pub struct Config {
     /// From handing a request over to giving up on its answer; in a file, whole seconds.
     #[serde(serialize_with = "to_seconds", deserialize_with = "from_seconds")]
     pub request_timeout: Duration,
-    /// The line is paid by the byte: pings and identify rounds are rarer.
+    /// The line is paid by the byte: pings are rarer.
     pub metered: bool,
+    /// Pings so often instead; for measuring what one costs.
+    #[serde(skip)]
+    pub ping_every: Option<Duration>,
 }
 
 impl Default for Config {
@@ -67,6 +71,7 @@ impl Default for Config {
             max_outbound: 128,
             request_timeout: Duration::from_secs(20),
             metered: false,
+            ping_every: None,
         }
     }
 }
@@ -80,16 +85,27 @@ fn from_seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error
 }
 
 impl Config {
-    /// Time between pings on a connection. One ping costs both sides about 280 bytes with headers and both sides ping,
-    /// so five minutes are 5 MB a month and connection. A request that gets no answer counts as a failed ping, so a dead
-    /// peer that anybody talks to is noticed earlier.
-    pub(crate) fn ping_interval(&self) -> Duration {
-        Duration::from_secs(if self.metered { 20 * 60 } else { 5 * 60 })
+    /// Time between pings on a connection. One ping costs both sides about 280 bytes with headers, and both sides ping.
+    ///
+    /// They are not what finds a dead peer: who has something to say finds it, by a request without an answer. They keep
+    /// the state of a NAT alive, so a node that others reach only through its own connections pings more often.
+    #[must_use]
+    pub fn ping_interval(&self) -> Duration {
+        if let Some(every) = self.ping_every {
+            return every;
+        }
+        let behind_nat = self.external.is_empty() && self.relay_client;
+        Duration::from_secs(match (behind_nat, self.metered) {
+            (true, false) => 5 * 60,
+            (true, true) => 20 * 60,
+            (false, false) => 30 * 60,
+            (false, true) => 2 * 60 * 60,
+        })
     }
 
-    /// Time between identify rounds on a connection; each is about a kilobyte.
+    /// Time between identify rounds on a connection; each is about a kilobyte, and what changes is told at once anyway.
     pub(crate) fn identify_interval(&self) -> Duration {
-        Duration::from_secs(if self.metered { 6 * 60 * 60 } else { 60 * 60 })
+        Duration::from_secs(24 * 60 * 60)
     }
 
     pub(crate) fn parse(&self) -> Result<Addresses, StartError> {
@@ -146,9 +162,17 @@ mod tests {
     }
 
     #[test]
-    fn a_metered_line_is_left_alone() {
-        let metered = Config { metered: true, ..Config::default() };
-        assert!(metered.ping_interval() > Config::default().ping_interval());
-        assert!(metered.identify_interval() > Config::default().identify_interval());
+    fn a_metered_line_is_left_alone_and_a_nat_is_kept_awake() {
+        let at = |external: &[&str], metered| {
+            let external = external.iter().map(|addr| (*addr).to_owned()).collect();
+            Config { external, metered, ..Config::default() }.ping_interval()
+        };
+        let public = ["/ip4/192.0.2.1/tcp/4001"];
+        assert!(at(&public, true) > at(&public, false));
+        assert!(at(&[], true) > at(&[], false));
+        for metered in [false, true] {
+            assert!(at(&[], metered) < at(&public, metered));
+            assert!(at(&[], metered) < IDLE_TIMEOUT, "or an idle connection is gone before its first ping");
+        }
     }
 }

@@ -75,6 +75,10 @@ impl Dials {
         self.plans.remove(node);
     }
 
+    pub(crate) fn are_under_way(&self, node: &NodeId) -> bool {
+        self.plans.contains_key(node)
+    }
+
     pub(crate) fn is_idle(&self) -> bool {
         self.plans.is_empty()
     }

@@ -1,4 +1,4 @@
-//! Open connections: how each goes, and whether it is dead or superseded.
+//! Open connections: how each goes, and whether it is dead, superseded or in the way.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -6,12 +6,26 @@ use std::time::Instant;
 use libp2p::swarm::ConnectionId;
 use relaymesh_protocol::ids::NodeId;
 
-/// Pings or requests in a row that got no answer on a connection before it is closed; libp2p's ping closes nothing.
+/// Pings or requests in a row that got no answer on a connection on which others are answered, before it is closed;
+/// libp2p's ping closes nothing.
 const FAILURES_MAX: u32 = 3;
 
 struct Link {
     relayed: bool,
+    /// This node opened it.
+    ours: bool,
     failures: u32,
+    /// When the peer last said something on it.
+    heard: Instant,
+}
+
+/// What is known of a connection when it opens.
+pub(crate) struct Opened {
+    pub relayed: bool,
+    pub ours: bool,
+    pub at: Instant,
+    /// If a relayed connection has become superfluous, it may be used until then.
+    pub drain_until: Instant,
 }
 
 #[derive(Default)]
@@ -22,11 +36,11 @@ pub(crate) struct Links {
 }
 
 impl Links {
-    /// Returns whether it is the first of that node. `drain_until`: if a relayed connection has become superfluous, it
-    /// may be used until then.
-    pub(crate) fn opened(&mut self, node: NodeId, id: ConnectionId, relayed: bool, drain_until: Instant) -> bool {
+    /// Returns whether it is the first of that node.
+    pub(crate) fn opened(&mut self, node: NodeId, id: ConnectionId, opened: &Opened) -> bool {
         let of_node = self.links.entry(node).or_default();
-        of_node.insert(id, Link { relayed, failures: 0 });
+        let Opened { relayed, ours, at, drain_until } = *opened;
+        of_node.insert(id, Link { relayed, ours, failures: 0, heard: at });
         let first = of_node.len() == 1;
         if of_node.values().any(|link| link.relayed) && of_node.values().any(|link| !link.relayed) {
             self.superseded.entry(node).or_insert(drain_until);
@@ -50,20 +64,40 @@ impl Links {
         last
     }
 
-    pub(crate) fn answered(&mut self, node: NodeId, id: ConnectionId) {
-        if let Some(link) = self.links.get_mut(&node).and_then(|of_node| of_node.get_mut(&id)) {
+    fn link(&mut self, node: NodeId, id: ConnectionId) -> Option<&mut Link> {
+        self.links.get_mut(&node).and_then(|of_node| of_node.get_mut(&id))
+    }
+
+    /// The peer asked something.
+    pub(crate) fn heard(&mut self, node: NodeId, id: ConnectionId, now: Instant) {
+        if let Some(link) = self.link(node, id) {
+            link.heard = now;
+        }
+    }
+
+    /// The peer answered something.
+    pub(crate) fn answered(&mut self, node: NodeId, id: ConnectionId, now: Instant) {
+        self.heard(node, id, now);
+        if let Some(link) = self.link(node, id) {
             link.failures = 0;
         }
     }
 
-    /// Returns whether the connection must be taken for dead. `precious`: much hangs on it (a reservation), so the first
-    /// failure counts.
-    pub(crate) fn failed(&mut self, node: NodeId, id: ConnectionId, precious: bool) -> bool {
-        let Some(link) = self.links.get_mut(&node).and_then(|of_node| of_node.get_mut(&id)) else {
+    /// Something that was said at `since` got no answer. Returns whether the connection must be taken for dead: nothing
+    /// at all was heard on it since then, or it failed several times in a row. `precious`: much hangs on it (a
+    /// reservation), so the first failure counts.
+    pub(crate) fn failed(&mut self, node: NodeId, id: ConnectionId, since: Instant, precious: bool) -> bool {
+        let Some(link) = self.link(node, id) else {
             return false;
         };
         link.failures += 1;
-        link.failures >= if precious { 1 } else { FAILURES_MAX }
+        precious || link.heard <= since || link.failures >= FAILURES_MAX
+    }
+
+    /// Of the connections that this node opened and that nothing is under way on, the one that was silent for longest.
+    pub(crate) fn quietest(&self, spare: impl Fn(&NodeId) -> bool) -> Option<ConnectionId> {
+        let idle = self.links.iter().filter(|(node, _)| !spare(node)).flat_map(|(_, of_node)| of_node);
+        idle.filter(|(_, link)| link.ours).min_by_key(|(_, link)| link.heard).map(|(id, _)| *id)
     }
 
     pub(crate) fn anything_superseded(&self) -> bool {
@@ -94,16 +128,25 @@ mod tests {
     use super::*;
 
     const NODE: NodeId = NodeId([1; 32]);
+    const WAIT: Duration = Duration::from_secs(20);
+
+    fn connection(id: usize) -> ConnectionId {
+        ConnectionId::new_unchecked(id)
+    }
+
+    fn opened(relayed: bool, at: Instant) -> Opened {
+        Opened { relayed, ours: true, at, drain_until: at + WAIT }
+    }
 
     #[test]
     fn a_relayed_connection_goes_once_a_direct_one_is_up_and_it_is_idle() {
         let mut links = Links::default();
-        let (relayed, direct) = (ConnectionId::new_unchecked(1), ConnectionId::new_unchecked(2));
+        let (relayed, direct) = (connection(1), connection(2));
         let start = Instant::now();
-        let until = start + Duration::from_secs(20);
-        assert!(links.opened(NODE, relayed, true, until));
+        let until = start + WAIT;
+        assert!(links.opened(NODE, relayed, &opened(true, start)));
         assert!(links.superfluous(until, |_| false).is_empty(), "the only one stays");
-        assert!(!links.opened(NODE, direct, false, until));
+        assert!(!links.opened(NODE, direct, &opened(false, start)));
         assert!(links.superfluous(start, |_| true).is_empty(), "it is in use");
         assert_eq!(links.superfluous(start, |_| false), [relayed]);
         assert_eq!(links.superfluous(until, |_| true), [relayed]);
@@ -113,17 +156,37 @@ mod tests {
     }
 
     #[test]
-    fn three_failures_in_a_row_are_death_and_an_answer_is_life() {
+    fn silence_is_death_and_so_are_three_failures_in_a_row_beside_other_answers() {
         let mut links = Links::default();
-        let id = ConnectionId::new_unchecked(1);
-        links.opened(NODE, id, false, Instant::now());
-        assert!(!links.failed(NODE, id, false));
-        assert!(!links.failed(NODE, id, false));
-        links.answered(NODE, id);
-        assert!(!links.failed(NODE, id, false));
-        assert!(!links.failed(NODE, id, false));
-        assert!(links.failed(NODE, id, false));
-        links.answered(NODE, id);
-        assert!(links.failed(NODE, id, true));
+        let id = connection(1);
+        let start = Instant::now();
+        links.opened(NODE, id, &opened(false, start));
+        let asked = start + Duration::from_secs(1);
+        assert!(links.failed(NODE, id, asked, false), "nothing was heard since");
+        links.answered(NODE, id, asked + Duration::from_secs(1));
+        assert!(!links.failed(NODE, id, asked, false));
+        assert!(!links.failed(NODE, id, asked, false));
+        links.answered(NODE, id, asked + Duration::from_secs(2));
+        assert!(!links.failed(NODE, id, asked, false));
+        links.heard(NODE, id, asked + Duration::from_secs(3));
+        assert!(!links.failed(NODE, id, asked, false));
+        assert!(links.failed(NODE, id, asked, false), "its questions are no answers");
+        links.answered(NODE, id, asked + Duration::from_secs(4));
+        assert!(links.failed(NODE, id, asked, true));
+    }
+
+    #[test]
+    fn the_connection_of_ours_that_was_silent_for_longest_goes_first() {
+        let mut links = Links::default();
+        let start = Instant::now();
+        assert_eq!(links.quietest(|_| false), None);
+        for n in 1..=4_u8 {
+            let at = start + Duration::from_secs(n.into());
+            links.opened(NodeId([n; 32]), connection(n.into()), &Opened { ours: n > 1, ..opened(false, at) });
+        }
+        assert_eq!(links.quietest(|_| false), Some(connection(2)));
+        assert_eq!(links.quietest(|node| *node == NodeId([2; 32])), Some(connection(3)));
+        links.heard(NodeId([2; 32]), connection(2), start + Duration::from_secs(9));
+        assert_eq!(links.quietest(|_| false), Some(connection(3)));
     }
 }

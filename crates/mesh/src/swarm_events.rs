@@ -1,7 +1,7 @@
 //! From libp2p's events to ours. libp2p's types end here.
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use libp2p::request_response::{InboundRequestId, Message, OutboundFailure, OutboundRequestId, ResponseChannel};
 use libp2p::swarm::{ConnectionId, SwarmEvent};
@@ -11,10 +11,11 @@ use relaymesh_protocol::ids::NodeId;
 
 use crate::address::{self, is_private};
 use crate::api::{Event, Unanswered};
-use crate::behaviour::BehaviourEvent;
+use crate::behaviour::{BehaviourEvent, PING_TIMEOUT};
 use crate::book::Book;
 use crate::codec::FRAME_PROTOCOL;
 use crate::config::OUTBOX_SOFT_MAX;
+use crate::links::Opened;
 use crate::peer::{node_of, peer_of};
 use crate::task::Live;
 
@@ -28,7 +29,7 @@ impl Live {
         match event {
             SwarmEvent::Behaviour(event) => self.on_behaviour_event(book, event),
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
-                self.on_connected(book, &peer_id, connection_id, endpoint.is_relayed());
+                self.on_connected(book, &peer_id, connection_id, endpoint.is_relayed(), endpoint.is_dialer());
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => {
                 self.on_closed(book, &peer_id, connection_id);
@@ -73,12 +74,13 @@ impl Live {
         }
     }
 
-    fn on_connected(&mut self, book: &mut Book, peer: &PeerId, id: ConnectionId, relayed: bool) {
+    fn on_connected(&mut self, book: &mut Book, peer: &PeerId, id: ConnectionId, relayed: bool, ours: bool) {
         let Some(node) = node_of(peer) else { return };
         let now = Instant::now();
         tracing::debug!(%peer, relayed, "connected");
         self.dials.stop(&node);
-        if self.links.opened(node, id, relayed, now + self.config.request_timeout) {
+        let opened = Opened { relayed, ours, at: now, drain_until: now + self.config.request_timeout };
+        if self.links.opened(node, id, &opened) {
             book.connected.insert(node);
             book.outbox.push_back(Event::Connected { node });
         }
@@ -98,7 +100,10 @@ impl Live {
 
     fn on_rpc(&mut self, book: &mut Book, event: RpcEvent) {
         match event {
-            RpcEvent::Message { peer, message: Message::Request { request_id, request, channel }, .. } => {
+            RpcEvent::Message { peer, connection_id, message: Message::Request { request_id, request, channel } } => {
+                if let Some(node) = node_of(&peer) {
+                    self.links.heard(node, connection_id, Instant::now());
+                }
                 self.on_request(book, &peer, request_id, request, channel);
             }
             RpcEvent::Message { peer, connection_id, message: Message::Response { request_id, response } } => {
@@ -151,7 +156,7 @@ impl Live {
             book.settle(ticket, |id, from| Event::Answered { id, from, frame });
         }
         if let Some(node) = node_of(peer) {
-            self.links.answered(node, connection);
+            self.links.answered(node, connection, Instant::now());
             self.pump(node);
         }
     }
@@ -168,7 +173,7 @@ impl Live {
         tracing::debug!(%peer, ?why, "no answer");
         book.unanswered(self.asks.landed(request), why);
         if why == Unanswered::TimedOut {
-            self.on_ping(peer, connection, false);
+            self.on_silence(peer, connection, self.config.request_timeout);
         }
         if let Some(node) = node_of(peer)
             && self.swarm.is_connected(peer)
@@ -180,8 +185,18 @@ impl Live {
     fn on_ping(&mut self, peer: &PeerId, connection: ConnectionId, answered: bool) {
         let Some(node) = node_of(peer) else { return };
         if answered {
-            self.links.answered(node, connection);
-        } else if self.links.failed(node, connection, self.reservations.is_at(&node)) {
+            self.links.answered(node, connection, Instant::now());
+        } else {
+            self.on_silence(peer, connection, PING_TIMEOUT);
+        }
+    }
+
+    /// No answer within `waited`. Kept links carry little, so a peer that vanished without a word is found out by the first
+    /// who has something to say: the connection is closed, what waits for it hears so, and the next request dials anew.
+    fn on_silence(&mut self, peer: &PeerId, connection: ConnectionId, waited: Duration) {
+        let Some(node) = node_of(peer) else { return };
+        let Some(since) = Instant::now().checked_sub(waited) else { return };
+        if self.links.failed(node, connection, since, self.reservations.is_at(&node)) {
             tracing::debug!(%peer, "silent, closing");
             self.swarm.close_connection(connection);
         }

@@ -207,7 +207,27 @@ impl Live {
                 self.swarm.behaviour_mut().gate.admit(peer_of(&relay));
             }
         }
+        if !self.dials.are_under_way(&node) {
+            self.make_room();
+        }
         self.dials.start(node, addrs, self.config.lan, now)
+    }
+
+    /// Connections are kept long after their last word. Where that would keep this node from opening another, the one that
+    /// was silent for longest goes.
+    fn make_room(&mut self) {
+        let counters = self.swarm.network_info().connection_counters().clone();
+        let ours = counters.num_established_outgoing() + counters.num_pending_outgoing();
+        if ours < self.config.max_outbound && counters.num_established() < self.config.max_connections {
+            return;
+        }
+        let spare = |node: &NodeId| {
+            self.asks.in_flight(node) > 0 || self.inbox.count(node) > 0 || self.reservations.is_at(node)
+        };
+        if let Some(id) = self.links.quietest(spare) {
+            tracing::debug!("closing the quietest connection, to make room");
+            self.swarm.close_connection(id);
+        }
     }
 
     fn dial_due(&mut self, book: &mut Book, now: Instant) {

@@ -9,6 +9,9 @@ use libp2p::core::upgrade::Version;
 use libp2p::identity::Keypair;
 use libp2p::{PeerId, Transport as _, dns, noise, tcp, websocket, yamux};
 
+use crate::gathered::Gathering;
+use crate::tally::{Counted, Tally};
+
 /// Authenticated, multiplexed connections.
 pub(crate) type BoxedTransport = Boxed<(PeerId, StreamMuxerBox)>;
 
@@ -34,10 +37,10 @@ const STREAMS_PER_CONNECTION_MAX: usize = 256;
 /// Largest WebSocket message taken: a Noise frame is at most 64 KiB, and writers send few at once.
 const WEBSOCKET_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 
-pub(crate) fn multiplexer() -> yamux::Config {
+pub(crate) fn multiplexer() -> Gathering<yamux::Config> {
     let mut config = yamux::Config::default();
     config.set_max_num_streams(STREAMS_PER_CONNECTION_MAX);
-    config
+    Gathering(config)
 }
 
 pub(crate) fn encryption(identity: &Keypair) -> io::Result<noise::Config> {
@@ -48,15 +51,26 @@ pub(crate) fn encryption(identity: &Keypair) -> io::Result<noise::Config> {
 /// behind a TLS front; `/ws`, `/wss` and `/tls/ws` can be dialled.
 #[must_use]
 pub fn real_transport() -> Transport {
-    Transport::new(|identity| {
-        let mut websocket = websocket::Config::new(resolving(sockets()));
+    counting_transport(&Arc::default())
+}
+
+/// As [`real_transport`]; what goes over its sockets is added to `tally`.
+#[must_use]
+pub fn counting_transport(tally: &Arc<Tally>) -> Transport {
+    let tally = tally.clone();
+    Transport::new(move |identity| {
+        let counted = || {
+            let tally = tally.clone();
+            resolving(sockets()).map(move |socket, _| Counted::new(socket, tally.clone()))
+        };
+        let mut websocket = websocket::Config::new(counted());
         websocket.set_max_data_size(WEBSOCKET_MESSAGE_BYTES_MAX);
         let websocket = websocket
             .upgrade(Version::V1Lazy)
             .authenticate(encryption(identity)?)
             .multiplex(multiplexer())
             .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
-        let tcp = resolving(sockets())
+        let tcp = counted()
             .upgrade(Version::V1Lazy)
             .authenticate(encryption(identity)?)
             .multiplex(multiplexer())

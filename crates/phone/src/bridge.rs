@@ -116,6 +116,12 @@ impl Phone {
         self.bridges.len()
     }
 
+    /// The static key of the newest kept session.
+    #[must_use]
+    pub fn newest_bridge_key(&self) -> Option<StaticKey> {
+        self.bridges.last().map(|kept| kept.key)
+    }
+
     /// Encrypts a mail for the bridge. Draws only for [`Via::Fresh`]: the client key, then the ratchet key.
     ///
     /// # Errors

@@ -147,7 +147,7 @@ fn our_delivery_texts_are_understood() {
         match status {
             Status::Published => Notice::Published { platform, at, number },
             Status::Failed => Notice::Failed { platform, at, number },
-            Status::Uncertain | Status::Unknown => Notice::Uncertain { platform, at, number },
+            Status::Uncertain | Status::Unknown => Notice::Uncertain { platform, at, number, resend: true },
         }
         .text(language)
     };

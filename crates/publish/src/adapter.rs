@@ -133,7 +133,7 @@ pub enum Class {
     TooEarly,
     /// 429.
     RateLimited,
-    /// 5xx other than 504.
+    /// 503. The other 5xx say nothing of what was done: [`SendError::Unknown`].
     Server,
     /// An attached file is not ready yet; the post itself was not sent.
     Media,
@@ -187,7 +187,7 @@ impl Adapter {
     /// `since_first_send` after it was written for the first time.
     pub fn may_resend(&self, since_first_send: Duration) -> bool {
         match self {
-            Self::Mastodon(_) => Mastodon::may_resend(since_first_send),
+            Self::Mastodon(mastodon) => mastodon.may_resend(since_first_send),
         }
     }
 

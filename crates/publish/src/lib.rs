@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod adapter;
+pub mod captcha;
 pub mod egress;
 pub mod mastodon;
 pub mod oauth;

@@ -1,6 +1,8 @@
 //! The parts of OAuth 2 that platforms share: PKCE (RFC 7636), state, and the stored token.
 //!
-//! No randomness is made here: the caller passes bytes in. No verifier is taken from a client.
+//! No randomness is made here: the caller passes bytes in. In a running node the core makes the URL of the consent page and
+//! holds redirects against the list; [`AuthorizationQuery`] serves whoever uses an adapter alone, such as tests against
+//! servers of others.
 
 use std::fmt;
 
@@ -123,21 +125,25 @@ pub(crate) fn unanswered(error: EgressError) -> OAuthError {
 pub(crate) fn refused(answer: &Answer) -> OAuthError {
     match retry_class(answer.status) {
         Some(why) => OAuthError::Retry { why, retry_after_ms: answer.retry_after_ms },
-        None if answer.status == 504 => OAuthError::Unknown,
+        None if may_be_taken(answer.status) => OAuthError::Unknown,
         None => OAuthError::Refused { status: answer.status },
     }
 }
 
-/// The statuses that say "not taken, come again". 504 is none of them: there a gateway passed the
-/// request on and the answer never came.
+/// The statuses that say "not taken, come again".
 pub(crate) fn retry_class(status: u16) -> Option<Class> {
     match status {
         408 | 425 => Some(Class::TooEarly),
         429 => Some(Class::RateLimited),
-        504 => None,
-        500..600 => Some(Class::Server),
+        503 => Some(Class::Server),
         _ => None,
     }
+}
+
+/// The statuses that tell nothing of what was done: a server that stumbled (500) may have done it before, and a gateway
+/// (502, 504 and their kin) has passed the request on and got no answer that it could give.
+pub(crate) fn may_be_taken(status: u16) -> bool {
+    matches!(status, 500..=502 | 504..=599)
 }
 
 /// A PKCE pair and a state from random bytes.
@@ -248,19 +254,20 @@ mod tests {
 
     #[test]
     fn statuses_are_sorted() {
-        for (status, class) in [
-            (408, Some(Class::TooEarly)),
-            (425, Some(Class::TooEarly)),
-            (429, Some(Class::RateLimited)),
-            (500, Some(Class::Server)),
-            (502, Some(Class::Server)),
-            (503, Some(Class::Server)),
-            (504, None),
-            (400, None),
-            (401, None),
-            (302, None),
+        for (status, class, unknown) in [
+            (408, Some(Class::TooEarly), false),
+            (425, Some(Class::TooEarly), false),
+            (429, Some(Class::RateLimited), false),
+            (503, Some(Class::Server), false),
+            (500, None, true),
+            (502, None, true),
+            (504, None, true),
+            (522, None, true),
+            (400, None, false),
+            (401, None, false),
+            (302, None, false),
         ] {
-            assert_eq!(retry_class(status), class, "{status}");
+            assert_eq!((retry_class(status), may_be_taken(status)), (class, unknown), "{status}");
         }
     }
 }

@@ -21,8 +21,8 @@ async fn statuses_are_sorted_and_post_nothing() {
     let request = part(sink.addr(), &sink.token("alice"), "key");
     let retry = |why, retry_after_ms| SendError::Retry { why, retry_after_ms };
     for (code, retry_after_s, expected) in [
-        (500, None, retry(Class::Server, None)),
-        (502, None, retry(Class::Server, None)),
+        (500, None, SendError::Unknown),
+        (502, None, SendError::Unknown),
         (503, Some(2), retry(Class::Server, Some(2_000))),
         (429, Some(7), retry(Class::RateLimited, Some(7_000))),
         (408, None, retry(Class::TooEarly, None)),

@@ -232,6 +232,11 @@ fn parse_header(header: &[u8; HEADER_LEN], shown: &str) -> Result<(Derivation, N
     Ok((derivation, NodeId::try_from(node).map_err(|_| not_ours())?))
 }
 
+/// Whether a file that begins like this is read on.
+pub(crate) fn reads_header(bytes: &[u8]) -> bool {
+    bytes.first_chunk().is_some_and(|header| parse_header(header, "").is_ok())
+}
+
 fn read_slot(file: &mut File, slot: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     file.seek(SeekFrom::Start(slot_at(slot)))?;
     let mut bytes = Zeroizing::new(Vec::with_capacity(SLOT_LEN));

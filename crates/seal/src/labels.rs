@@ -67,6 +67,8 @@ labels! {
     OTP_MAC = "RM1/otp-mac";
     /// Hash chain or deduplication key of a consumed block.
     DEDUP = "RM1/dedup";
+    /// What a platform knows one part of a publication by.
+    IDEMPOTENCY = "RM1/idempotency";
     /// Token that a reply to bridge mail carries.
     ALIAS = "RM1/alias";
     /// Token in a bounce address.

@@ -9,6 +9,7 @@
 mod aead;
 pub mod envelope;
 mod framing;
+pub mod fuzz;
 pub mod keyfile;
 pub mod keys;
 pub mod labels;

@@ -1,5 +1,5 @@
-//! How many SMS may leave in a day, in all and per country. Pure: time is passed in, and the
-//! state is a record to be stored.
+//! How many SMS may leave in a day: in all, per country and per number, with a share that is kept for one-time codes. Pure:
+//! time is passed in, and the state is a record to be stored.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,17 +16,50 @@ pub struct Limits {
     pub per_day: u32,
     /// SMS per day to one country.
     pub per_country_per_day: u32,
+    /// Notices per day to one number. Codes have limits of their own, and must not be used up by notices.
+    pub per_number_per_day: u32,
+    /// Hundredths of the two limits above it that are kept for one-time codes; at most 100.
+    pub codes_percent: u32,
     /// Countries that may be sent to, as ISO 3166 letters ("CM"); absent means all.
     #[serde(default)]
     pub countries: Option<BTreeSet<String>>,
+}
+
+/// Why an SMS is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A one-time code: somebody cannot get in without it.
+    Code,
+    /// Everything else.
+    Notice,
+}
+
+/// To whom an SMS goes, as the budget sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask<'a> {
+    /// ISO 3166 letters.
+    pub country: &'a str,
+    /// A name of the number that says nothing without a key, since the record is stored in clear.
+    pub number: u64,
+    /// Why.
+    pub purpose: Purpose,
+}
+
+/// SMS of a day.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Count {
+    all: u32,
+    notices: u32,
 }
 
 /// What was spent on one day.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spent {
     day: u64,
-    total: u32,
-    by_country: BTreeMap<String, u32>,
+    total: Count,
+    by_country: BTreeMap<String, Count>,
+    /// Notices; each number here has had one, so there are no more than the day's limit.
+    by_number: BTreeMap<u64, u32>,
 }
 
 /// Why an SMS must not be sent now.
@@ -38,6 +71,9 @@ pub enum Exceeded {
     /// The country's share of today is used up.
     #[error("today's sms budget for this country is used up")]
     CountryDay,
+    /// The number's share of today is used up.
+    #[error("today's sms budget for this number is used up")]
+    NumberDay,
     /// Today's budget is used up.
     #[error("today's sms budget is used up")]
     Day,
@@ -50,6 +86,25 @@ pub struct Budget {
     spent: Spent,
 }
 
+impl Count {
+    /// Whether one more fits `limit`, of which notices may not use the codes' share.
+    fn allows(self, purpose: Purpose, limit: u32, codes_percent: u32) -> bool {
+        let kept = u64::from(limit) * u64::from(codes_percent.min(100)) / 100;
+        let notices = u64::from(limit) - kept;
+        self.all < limit && (purpose == Purpose::Code || u64::from(self.notices) < notices)
+    }
+
+    fn add(&mut self, purpose: Purpose) {
+        self.all += 1;
+        self.notices += u32::from(purpose == Purpose::Notice);
+    }
+
+    fn take(&mut self, purpose: Purpose) {
+        self.all = self.all.saturating_sub(1);
+        self.notices = self.notices.saturating_sub(u32::from(purpose == Purpose::Notice));
+    }
+}
+
 impl Budget {
     /// Goes on from a stored record; [`Spent::default`] for the first time.
     pub fn new(limits: Limits, spent: Spent) -> Self {
@@ -58,8 +113,9 @@ impl Budget {
 
     /// Takes one SMS out of the budget or changes nothing. A clock that goes back does not open a
     /// day anew: the latest day seen goes on.
-    pub fn spend(&mut self, now_ms: u64, country: &str) -> Result<(), Exceeded> {
-        let country = country.to_ascii_uppercase();
+    pub fn spend(&mut self, now_ms: u64, ask: &Ask<'_>) -> Result<(), Exceeded> {
+        let Limits { per_day, per_country_per_day, per_number_per_day, codes_percent, .. } = self.limits;
+        let country = ask.country.to_ascii_uppercase();
         let allowed = self.limits.countries.as_ref();
         if allowed.is_some_and(|list| !list.iter().any(|c| c.eq_ignore_ascii_case(&country))) {
             return Err(Exceeded::Country);
@@ -68,16 +124,39 @@ impl Budget {
         if day > self.spent.day {
             self.spent = Spent { day, ..Spent::default() };
         }
-        if self.spent.total >= self.limits.per_day {
+        if !self.spent.total.allows(ask.purpose, per_day, codes_percent) {
             return Err(Exceeded::Day);
         }
-        let used = self.spent.by_country.get(&country).copied().unwrap_or_default();
-        if used >= self.limits.per_country_per_day {
+        let there = self.spent.by_country.get(&country).copied().unwrap_or_default();
+        if !there.allows(ask.purpose, per_country_per_day, codes_percent) {
             return Err(Exceeded::CountryDay);
         }
-        self.spent.total += 1;
-        self.spent.by_country.insert(country, used + 1);
+        if ask.purpose == Purpose::Notice {
+            let had = self.spent.by_number.get(&ask.number).copied().unwrap_or_default();
+            if had >= per_number_per_day {
+                return Err(Exceeded::NumberDay);
+            }
+            self.spent.by_number.insert(ask.number, had + 1);
+        }
+        self.spent.total.add(ask.purpose);
+        self.spent.by_country.entry(country).or_default().add(ask.purpose);
         Ok(())
+    }
+
+    /// Puts one SMS back that was taken out at `spent_ms` and did not leave.
+    pub fn refund(&mut self, spent_ms: u64, ask: &Ask<'_>) {
+        if spent_ms / DAY_MS < self.spent.day {
+            return;
+        }
+        self.spent.total.take(ask.purpose);
+        if let Some(count) = self.spent.by_country.get_mut(&ask.country.to_ascii_uppercase()) {
+            count.take(ask.purpose);
+        }
+        if ask.purpose == Purpose::Notice
+            && let Some(had) = self.spent.by_number.remove(&ask.number).filter(|had| *had > 1)
+        {
+            self.spent.by_number.insert(ask.number, had - 1);
+        }
     }
 
     /// The record to store.
@@ -90,44 +169,107 @@ impl Budget {
 mod tests {
     use super::*;
 
+    fn limits(per_day: u32, per_country_per_day: u32) -> Limits {
+        Limits { per_day, per_country_per_day, per_number_per_day: 1_000, codes_percent: 0, countries: None }
+    }
+
     fn budget(per_day: u32, per_country_per_day: u32, countries: Option<&[&str]>) -> Budget {
         let countries = countries.map(|list| list.iter().map(ToString::to_string).collect());
-        Budget::new(Limits { per_day, per_country_per_day, countries }, Spent::default())
+        Budget::new(Limits { countries, ..limits(per_day, per_country_per_day) }, Spent::default())
+    }
+
+    fn notice(country: &str) -> Ask<'_> {
+        Ask { country, number: 1, purpose: Purpose::Notice }
+    }
+
+    fn code(country: &str) -> Ask<'_> {
+        Ask { purpose: Purpose::Code, ..notice(country) }
     }
 
     #[test]
     fn both_limits_hold_and_a_new_day_opens_them() {
         let mut budget = budget(3, 2, None);
         let now = 5 * DAY_MS;
-        assert_eq!(budget.spend(now, "CM"), Ok(()));
-        assert_eq!(budget.spend(now, "cm"), Ok(()));
-        assert_eq!(budget.spend(now, "CM"), Err(Exceeded::CountryDay));
-        assert_eq!(budget.spend(now, "NG"), Ok(()));
-        assert_eq!(budget.spend(now + DAY_MS - 1, "NG"), Err(Exceeded::Day));
-        assert_eq!(budget.spend(now + DAY_MS, "CM"), Ok(()));
-        assert_eq!(budget.spend(now, "CM"), Ok(()), "counted on the later day");
-        assert_eq!(budget.spend(now, "CM"), Err(Exceeded::CountryDay));
+        assert_eq!(budget.spend(now, &notice("CM")), Ok(()));
+        assert_eq!(budget.spend(now, &notice("cm")), Ok(()));
+        assert_eq!(budget.spend(now, &notice("CM")), Err(Exceeded::CountryDay));
+        assert_eq!(budget.spend(now, &notice("NG")), Ok(()));
+        assert_eq!(budget.spend(now + DAY_MS - 1, &notice("NG")), Err(Exceeded::Day));
+        assert_eq!(budget.spend(now + DAY_MS, &notice("CM")), Ok(()));
+        assert_eq!(budget.spend(now, &notice("CM")), Ok(()), "counted on the later day");
+        assert_eq!(budget.spend(now, &notice("CM")), Err(Exceeded::CountryDay));
     }
 
     #[test]
     fn only_listed_countries_are_sent_to_and_a_refusal_costs_nothing() {
         let mut budget = budget(10, 10, Some(&["CM", "ng"]));
-        assert_eq!(budget.spend(DAY_MS, "FR"), Err(Exceeded::Country));
-        assert_eq!(budget.spend(DAY_MS, ""), Err(Exceeded::Country));
+        assert_eq!(budget.spend(DAY_MS, &notice("FR")), Err(Exceeded::Country));
+        assert_eq!(budget.spend(DAY_MS, &code("")), Err(Exceeded::Country));
         assert_eq!(budget.spent(), &Spent::default());
-        assert_eq!(budget.spend(DAY_MS, "NG"), Ok(()));
+        assert_eq!(budget.spend(DAY_MS, &notice("NG")), Ok(()));
         let mut none = self::budget(10, 10, Some(&[]));
-        assert_eq!(none.spend(DAY_MS, "CM"), Err(Exceeded::Country));
+        assert_eq!(none.spend(DAY_MS, &notice("CM")), Err(Exceeded::Country));
+    }
+
+    #[test]
+    fn a_number_has_its_share_of_a_day_and_codes_do_not_come_out_of_it() {
+        let mut budget = Budget::new(Limits { per_number_per_day: 2, ..limits(100, 100) }, Spent::default());
+        let other = Ask { number: 2, ..notice("CM") };
+        for _ in 0..2 {
+            assert_eq!(budget.spend(DAY_MS, &notice("CM")), Ok(()));
+        }
+        let before = budget.clone();
+        assert_eq!(budget.spend(DAY_MS, &notice("CM")), Err(Exceeded::NumberDay));
+        assert_eq!(budget, before, "a refusal costs nothing");
+        assert_eq!(budget.spend(DAY_MS, &code("CM")), Ok(()));
+        assert_eq!(budget.spend(DAY_MS, &other), Ok(()));
+        assert_eq!(budget.spend(2 * DAY_MS, &notice("CM")), Ok(()));
+    }
+
+    #[test]
+    fn notices_leave_the_share_of_codes_alone() {
+        let mut budget = Budget::new(Limits { codes_percent: 20, ..limits(10, 5) }, Spent::default());
+        let mut spend = |ask: &Ask<'_>| budget.spend(DAY_MS, ask);
+        for _ in 0..4 {
+            assert_eq!(spend(&notice("CM")), Ok(()));
+        }
+        assert_eq!(spend(&notice("CM")), Err(Exceeded::CountryDay));
+        assert_eq!(spend(&code("CM")), Ok(()));
+        assert_eq!(spend(&code("CM")), Err(Exceeded::CountryDay), "the limit holds for codes too");
+        for _ in 0..4 {
+            assert_eq!(spend(&notice("NG")), Ok(()));
+        }
+        assert_eq!(spend(&notice("FR")), Err(Exceeded::Day));
+        assert_eq!(spend(&code("FR")), Ok(()));
+        assert_eq!(spend(&code("FR")), Err(Exceeded::Day));
+    }
+
+    #[test]
+    fn what_did_not_leave_is_put_back() {
+        let mut budget = Budget::new(Limits { per_number_per_day: 1, ..limits(2, 2) }, Spent::default());
+        for ask in [notice("CM"), code("cm")] {
+            let before = budget.clone();
+            for _ in 0..5 {
+                budget.spend(DAY_MS, &ask).unwrap();
+                budget.refund(DAY_MS, &ask);
+            }
+            budget.spend(DAY_MS, &ask).unwrap();
+            assert_ne!(budget, before);
+        }
+        assert_eq!(budget.spend(DAY_MS, &code("CM")), Err(Exceeded::Day));
+        budget.spend(2 * DAY_MS, &notice("CM")).unwrap();
+        budget.refund(DAY_MS, &notice("CM"));
+        assert_eq!(budget.spend(2 * DAY_MS, &notice("CM")), Err(Exceeded::NumberDay), "of another day");
     }
 
     #[test]
     fn the_record_survives_a_restart() {
         let mut before = budget(2, 2, None);
-        before.spend(DAY_MS, "CM").unwrap();
+        before.spend(DAY_MS, &notice("CM")).unwrap();
         let stored = serde_json::to_string(before.spent()).unwrap();
         let mut after = Budget::new(before.limits.clone(), serde_json::from_str(&stored).unwrap());
         assert_eq!(after, before);
-        after.spend(DAY_MS, "CM").unwrap();
-        assert_eq!(after.spend(DAY_MS, "CM"), Err(Exceeded::Day));
+        after.spend(DAY_MS, &code("CM")).unwrap();
+        assert_eq!(after.spend(DAY_MS, &code("CM")), Err(Exceeded::Day));
     }
 }

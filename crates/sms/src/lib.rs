@@ -12,7 +12,7 @@ mod template;
 
 use std::fmt;
 
-pub use budget::{Budget, Exceeded, Limits, Spent};
+pub use budget::{Ask, Budget, Exceeded, Limits, Purpose, Spent};
 pub use file::FilePort;
 pub use http::{HttpConfig, HttpPort};
 pub use template::{ConfigError, Escape};

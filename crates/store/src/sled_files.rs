@@ -59,9 +59,8 @@ impl SledOpener {
         let db = self.open_sled(&draft)?;
         db.flush().map_err(|e| sled_error(e, &draft))?;
         drop(db);
-        sync_path(&draft.join(DATA_FILE))?;
         write_format(&draft.join(FORMAT_FILE))?;
-        sync_path(&draft)?;
+        sync_all_below(&draft)?;
         match fs::rename(&draft, &self.path) {
             Ok(()) => sync_path(&parent),
             // Somebody else was faster; theirs is opened next.
@@ -228,6 +227,20 @@ fn parent_of(path: &Path) -> PathBuf {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
     }
+}
+
+/// sled itself syncs only its data file. Its `conf` is written once, here: torn by a power loss, it would make a store
+/// that has acknowledged much unreadable.
+fn sync_all_below(dir: &Path) -> Result<(), OpenError> {
+    for entry in fs::read_dir(dir).map_err(io_error("read", dir))? {
+        let entry = entry.map_err(io_error("read", dir))?;
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            sync_all_below(&entry.path())?;
+        } else {
+            sync_path(&entry.path())?;
+        }
+    }
+    sync_path(dir)
 }
 
 fn sync_path(path: &Path) -> Result<(), OpenError> {

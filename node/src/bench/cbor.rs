@@ -258,7 +258,7 @@ impl ser::SerializeMap for &mut Count {
 
 #[cfg(test)]
 mod tests {
-    use relaymesh_protocol::frame::{Carried, Request, Response};
+    use relaymesh_protocol::frame::{Carried, Holdings, Request, Response};
     use relaymesh_protocol::ids::MeshId;
 
     use super::*;
@@ -267,15 +267,27 @@ mod tests {
     fn frames_have_the_length_that_the_format_gives_them() {
         // "Noted": a head and five letters.
         assert_eq!(length(&Response::Noted), 6);
-        // map(1), "Same", true
-        assert_eq!(length(&Response::Same(true)), 1 + 5 + 1);
+        // map(1), "Same", map(1), "rest_s", a number of three bytes
+        assert_eq!(length(&Response::Same { rest_s: 600 }), 1 + 5 + 1 + 7 + 3);
+        // map(1), "Digest", bytes(16)
+        assert_eq!(length(&Request::Digest([200; 16])), 1 + 7 + 1 + 16);
         // map(1), "Holds", array(2), two booleans
         assert_eq!(length(&Response::Holds(vec![true, false])), 1 + 6 + 1 + 2);
         // map(1), "Envelopes", array(1), map(3), three keys, 300 bytes and two small numbers
         let carried = Carried { envelope: vec![0; 300], hops: 1, copies: 2 };
         assert_eq!(length(&Request::Envelopes(vec![carried])), 1 + 10 + 1 + 1 + (9 + 303) + (5 + 1) + (7 + 1));
-        // map(1), "Heads", map(1), "mesh", array(16) of numbers up to 23 and above
-        assert_eq!(length(&Request::Heads { mesh: MeshId([1; 16]) }), 1 + 6 + 1 + 5 + 1 + 16);
-        assert_eq!(length(&Request::Heads { mesh: MeshId([200; 16]) }), 1 + 6 + 1 + 5 + 1 + 32);
+        // map(1), "Heads", map(5): "mesh" and an array(16) of numbers up to 23 and above, "of", and three empty arrays
+        let heads = |byte| {
+            Request::Heads(Box::new(Holdings {
+                mesh: MeshId([byte; 16]),
+                of: 1,
+                parts: Vec::new(),
+                facts: Vec::new(),
+                filters: Vec::new(),
+            }))
+        };
+        let others = (3 + 1) + (6 + 1) + (6 + 1) + (8 + 1);
+        assert_eq!(length(&heads(1)), 1 + 6 + 1 + 5 + 1 + 16 + others);
+        assert_eq!(length(&heads(200)), 1 + 6 + 1 + 5 + 1 + 32 + others);
     }
 }

@@ -10,9 +10,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 use relaymesh_core::batch::{Batch, Outcome, Write};
-use relaymesh_core::command::{Command, Door, Reply, Submit, Submitted};
+use relaymesh_core::command::{Command, Door, OperatorCommand, OperatorReply, Reply, Submit, Submitted};
 use relaymesh_core::crypto::RealCrypto;
-use relaymesh_core::{Input, Load, Loaded, Node, Output, Pump, ReplyTo, Unavailable, Work, WorkDone};
+use relaymesh_core::{Input, Load, Loaded, Node, Output, Pump, ReplyTo, Unavailable, Work, WorkDone, gateway_id};
 use relaymesh_protocol::frame::{Carried, Taken};
 use relaymesh_protocol::ids::Timestamp;
 use relaymesh_store::{Completion, CompletionSink, Config, Precondition, Read as _, Store, Version};
@@ -86,12 +86,22 @@ fn prepare(count: usize) -> Result<Prepared> {
 }
 
 fn submit(world: &mut World, ingress: usize, phones: &mut [Phone], count: usize) -> Result<()> {
+    let add = OperatorCommand::GatewayAdd {
+        name: "modem".to_owned(),
+        msisdn: "+237699000000".into(),
+        country: None,
+        operator: None,
+    };
+    let OperatorReply::GatewayAdded { path, .. } = world.operate(ingress, add)? else {
+        bail!("the ingress enrols no gateway client")
+    };
+    let door = Door::Gateway(gateway_id(path.reveal().split('/').nth(2).context("a URL has a token")?));
     for n in 0..count {
         let at = n % phones.len();
         let phone = phones.get_mut(at).context("there are people")?;
         let text = phone.compose(&format!("message {n} of the benchmark, as long as people write them on a phone"))?;
         let (text, sender) = (text.into(), phone.number.reveal().into());
-        world.send(ingress, Command::Submit(Submit { door: Door::Open, text, sender, date: None, date_sent: None }));
+        world.send(ingress, Command::Submit(Submit { door, text, sender, date: None, date_sent: None }));
         world.run_for(Duration::from_millis(1));
     }
     world.run_for(Duration::from_millis(200));

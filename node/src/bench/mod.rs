@@ -15,6 +15,7 @@ mod ratchet;
 mod row;
 mod stage;
 mod traffic;
+mod wire;
 mod world;
 
 use std::fmt;
@@ -81,7 +82,7 @@ impl Group {
             Self::Ratchet => blocking(scale, rows, ratchet::measure).await,
             Self::Locator => blocking(scale, rows, locator::measure).await,
             Self::Idle => idle::measure(scale, rows).await,
-            Self::Traffic => blocking(scale, rows, traffic::measure).await,
+            Self::Traffic => traffic::measure(scale, rows).await,
         }
     }
 }

@@ -1,82 +1,55 @@
-//! What nodes that have nothing to do say to each other, computed: the core runs in virtual time and its frames are
-//! counted; what libp2p and TCP/IP add to them is estimated from the formats.
+//! What nodes that have nothing to do say to each other.
+//!
+//! Fifty cores run in virtual time for a week, so that everything that is due daily or weekly is in it, and the frames that
+//! they exchange are counted as CBOR; links that carry no frame for as long as the transport allows are closed there too.
+//! What a frame, a connection and a ping cost around that on a real wire is measured in the same run ([`super::wire`]) and
+//! multiplied. Not in it: nodes behind a NAT (they ping more often), LAN discovery (off by default), dead peers,
+//! partners' audits, DNS, TLS fronts, and packets that are lost and sent again.
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::Scale;
 use super::row::{Budget, Row};
-use super::world::{Disk, World, config, keyring};
+use super::wire::{self, Costs};
+use super::world::{Disk, Frames, Said, World, config, keyring};
 
 /// Nodes of the mesh.
 const NODES: u8 = 50;
-/// Everybody has every filter by then: a start of all nodes at once makes all filters anew, and that takes hours to settle.
+/// In the second row every so many-th node is metered; it lives among others that are not.
+const METERED_EVERY: u8 = 5;
+/// Everybody has every filter by then: a start of all nodes at once makes all filters anew.
 const SETTLED_AFTER: Duration = Duration::from_secs(4 * 3_600);
 /// A month of thirty days, in hours.
 const MONTH_HOURS: f64 = 720.0;
-/// A connection without frames is closed after this, by the configuration of the mesh.
-const SILENCE: Duration = Duration::from_secs(5 * 60);
-
-/// What one request and its response cost beside their CBOR, both directions together: the negotiation of a stream
-/// (2 × 40 bytes), 7 yamux headers of 12, 6 noise frames of 18, and 6 TCP/IP packets of 52.
-const EXCHANGE_BYTES: u64 = 80 + 7 * 12 + 6 * 18 + 6 * 52;
-/// A new connection, both directions together: TCP and its end (6 × 52), noise XX with its negotiation (600), yamux, and
-/// identify with signed records both ways (some 1,000 each).
-const CONNECTION_BYTES: u64 = 6 * 52 + 600 + 100 + 2 * 1_000;
-/// A ping on a connection, both sides' together: 280 bytes each.
-const PING_BYTES: u64 = 2 * 280;
-/// Time between pings of a connection.
-const PING_EVERY: Duration = Duration::from_secs(5 * 60);
-const PING_EVERY_METERED: Duration = Duration::from_secs(20 * 60);
 
 pub fn rows() -> Vec<Row> {
-    let name = "idle traffic, 50-node mesh (computed)";
+    let name = "idle traffic, 50-node mesh";
     vec![
         Row::new(name, "MB/month", Budget::AtMost(100.0)),
-        Row::new(format!("{name}, metered"), "MB/month", Budget::AtMost(30.0)),
+        Row::new(format!("{name}, a metered node among others"), "MB/month", Budget::AtMost(30.0)),
     ]
 }
 
-pub fn measure(scale: Scale, rows: &mut [Row]) -> Result<()> {
-    let span = Duration::from_secs(scale.pick(2 * 3_600, 24 * 3_600));
+pub async fn measure(scale: Scale, rows: &mut [Row]) -> Result<()> {
+    let span = Duration::from_secs(scale.pick(24, 7 * 24) * 3_600);
+    let costs = wire::measure().await?;
     for (row, metered) in rows.iter_mut().zip([false, true]) {
-        let traffic = hours(span, metered)?;
-        row.set(traffic.total(), None, traffic.note());
+        let work = move || run(span, metered);
+        let said = tokio::task::spawn_blocking(work).await.context("the measurement panicked")??;
+        let traffic = Traffic::of(&said, &costs, span, metered);
+        row.set(traffic.total(), None, traffic.note(&costs));
     }
     Ok(())
 }
 
-/// Of the mean node, in MB a month.
-struct Traffic {
-    frames: f64,
-    exchanges: f64,
-    connections: f64,
-    pings: f64,
-    /// Share of the frames' bytes by kind.
-    kinds: Vec<(&'static str, f64)>,
-}
-
-impl Traffic {
-    fn total(&self) -> f64 {
-        self.frames + self.exchanges + self.connections + self.pings
-    }
-
-    fn note(&self) -> String {
-        let Self { frames, exchanges, connections, pings, kinds } = self;
-        let kinds: Vec<String> = kinds.iter().map(|(kind, share)| format!("{kind} {:.0} %", share * 100.0)).collect();
-        let kinds = kinds.join(", ");
-        format!(
-            "virtual time, in and out with TCP/IP headers: {frames:.1} frames (counted: {kinds}), {exchanges:.1} libp2p and TCP/IP around them, \
-             {connections:.1} connections made again, {pings:.1} pings (estimated); no baseline"
-        )
-    }
-}
-
-fn hours(span: Duration, metered: bool) -> Result<Traffic> {
-    let mut world = World::new(SILENCE);
+/// What the nodes of one kind said in so much time.
+fn run(span: Duration, metered: bool) -> Result<Vec<Said>> {
+    let is_metered = |node: u8| metered && node.is_multiple_of(METERED_EVERY);
+    let mut world = World::new(relaymesh_mesh::IDLE_TIMEOUT);
     for node in 1..=NODES {
-        let config = relaymesh_core::config::Config { metered, ..config(&format!("n{node}"), node) };
+        let config = relaymesh_core::config::Config { metered: is_metered(node), ..config(&format!("n{node}"), node) };
         let index = world.add(config, keyring(node), Disk::default());
         if index > 0 {
             world.join(0, index)?;
@@ -86,26 +59,60 @@ fn hours(span: Duration, metered: bool) -> Result<Traffic> {
     world.restart();
     world.run_for(SETTLED_AFTER);
     for sim in &mut world.nodes {
-        (sim.frame_bytes, sim.exchanges, sim.connections, sim.alive_ms) = (0, 0, 0, 0);
+        sim.said = Said::default();
     }
-    world.kinds.clear();
     world.run_for(span);
-    Ok(traffic(&world, span, if metered { PING_EVERY_METERED } else { PING_EVERY }))
+    Ok((1..).zip(world.nodes).filter(|(node, _)| is_metered(*node) == metered).map(|(_, sim)| sim.said).collect())
 }
 
-fn traffic(world: &World, span: Duration, ping_every: Duration) -> Traffic {
-    let month = MONTH_HOURS * 3_600.0 / span.as_secs_f64() / 1e6;
-    let mean = |count: fn(&super::world::Sim) -> u64| {
-        world.nodes.iter().map(count).sum::<u64>() as f64 / world.nodes.len() as f64
-    };
-    let connections = mean(|sim| sim.connections);
-    let alive = mean(|sim| sim.alive_ms) / 1e3 / span.as_secs_f64();
-    let all = world.kinds.values().sum::<u64>().max(1) as f64;
-    Traffic {
-        kinds: world.kinds.iter().map(|(kind, bytes)| (*kind, *bytes as f64 / all)).collect(),
-        frames: mean(|sim| sim.frame_bytes) * month,
-        exchanges: mean(|sim| sim.exchanges) * EXCHANGE_BYTES as f64 * month,
-        connections: connections * CONNECTION_BYTES as f64 * month,
-        pings: alive * PING_BYTES as f64 * (span.as_secs_f64() / ping_every.as_secs_f64()) * month,
+/// Of the mean node, in MB a month.
+struct Traffic {
+    /// What it is spent on, the largest share first.
+    parts: Vec<(&'static str, f64)>,
+    links: f64,
+}
+
+impl Traffic {
+    fn of(said: &[Said], costs: &Costs, span: Duration, metered: bool) -> Self {
+        let seconds = span.as_secs_f64();
+        let to_month = MONTH_HOURS * 3_600.0 / seconds / 1e6 / said.len().max(1) as f64;
+        let mut parts: Vec<(&'static str, f64)> = Vec::new();
+        let kinds: std::collections::BTreeSet<&'static str> =
+            said.iter().flat_map(|said| said.kinds.keys().copied()).collect();
+        for kind in kinds {
+            let of = |said: &Said| {
+                let Frames { bytes, requests } = said.kinds.get(kind).copied().unwrap_or_default();
+                bytes as f64 + requests as f64 * costs.exchange
+            };
+            parts.push((kind, said.iter().map(of).sum::<f64>() * to_month));
+        }
+        let connections = said.iter().map(|said| said.connections).sum::<u64>() as f64;
+        parts.push(("connections", connections * costs.connection * to_month));
+        let alive = said.iter().map(|said| said.alive_ms).sum::<u64>() as f64 / 1e3;
+        // Both sides ping, each as it is configured; the other side of a metered node's link is hardly ever metered.
+        let external = vec!["/ip4/192.0.2.1/tcp/4001".to_owned()];
+        let every = |metered| {
+            let config = relaymesh_mesh::Config { metered, external: external.clone(), ..Default::default() };
+            config.ping_interval().as_secs_f64()
+        };
+        let pings = alive / every(metered) + alive / every(false);
+        parts.push(("pings", pings * costs.ping * to_month));
+        parts.sort_by(|a, b| b.1.total_cmp(&a.1));
+        Self { parts, links: alive / seconds / said.len().max(1) as f64 }
+    }
+
+    fn total(&self) -> f64 {
+        self.parts.iter().map(|(_, megabytes)| megabytes).sum()
+    }
+
+    fn note(&self, costs: &Costs) -> String {
+        let parts: Vec<String> = self.parts.iter().map(|(kind, megabytes)| format!("{kind} {megabytes:.1}")).collect();
+        let Costs { connection, exchange, ping } = costs;
+        format!(
+            "frames of cores in virtual time, in and out: {} (MB); {:.1} links; measured on loopback, headers included: \
+             {exchange:.0} bytes around a request and its answer, {connection:.0} for a connection, {ping:.0} for a ping; no baseline",
+            parts.join(", "),
+            self.links,
+        )
     }
 }

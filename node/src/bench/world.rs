@@ -1,6 +1,6 @@
 //! Nodes without processes: the core in virtual time, with links that never break, and a count of what goes over them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,19 +69,32 @@ pub struct Sim {
     pub keyring: Keyring,
     /// Its records.
     pub disk: Disk,
-    /// Bytes of frames in and out, as CBOR.
-    pub frame_bytes: u64,
-    /// Requests that it made or answered.
-    pub exchanges: u64,
-    /// When each peer was last spoken with.
-    pub spoken: BTreeMap<NodeId, Timestamp>,
-    /// Exchanges that came after a silence of [`World::silence`], each of them a new connection.
-    pub connections: u64,
-    /// How long connections to others lived, all together, in milliseconds.
-    pub alive_ms: u64,
+    /// What went over its links.
+    pub said: Said,
     pump: Pump,
     staged: BTreeMap<u64, Batch>,
-    links: BTreeSet<NodeId>,
+    /// Peers with a link, and when they were last spoken with.
+    links: BTreeMap<NodeId, Timestamp>,
+}
+
+/// What went over a node's links, in and out.
+#[derive(Clone, Debug, Default)]
+pub struct Said {
+    /// Frames by what they are about.
+    pub kinds: BTreeMap<&'static str, Frames>,
+    /// Connections that were made.
+    pub connections: u64,
+    /// How long connections lived, all together, in milliseconds.
+    pub alive_ms: u64,
+}
+
+/// Frames of one kind.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Frames {
+    /// Their bytes as CBOR.
+    pub bytes: u64,
+    /// Requests among them, made or answered.
+    pub requests: u64,
 }
 
 enum Event {
@@ -89,11 +102,12 @@ enum Event {
     Input { node: usize, input: Input },
     Ask { from: usize, to: NodeId, token: u64, request: Request },
     Carry { from: usize, to: NodeId, envelope: EnvelopeId, carried: Carried },
+    Silent { one: usize, other: usize },
 }
 
 enum Waiter {
     Caller,
-    Peer { node: usize, token: u64 },
+    Peer { node: usize, token: u64, kind: &'static str },
     Carrier { node: usize, envelope: EnvelopeId },
 }
 
@@ -107,10 +121,8 @@ pub struct World {
     pub catch: Option<usize>,
     /// What was kept.
     pub caught: Vec<Carried>,
-    /// Bytes of frames by kind, each counted once.
-    pub kinds: BTreeMap<&'static str, u64>,
     /// Connections are closed after so long without a frame.
-    pub silence: Duration,
+    silence: Duration,
     events: BTreeMap<(Timestamp, u64), Event>,
     sequence: u64,
     waiters: BTreeMap<ReplyTo, Waiter>,
@@ -125,7 +137,6 @@ impl World {
             catch: None,
             caught: Vec::new(),
             silence,
-            kinds: BTreeMap::new(),
             events: BTreeMap::new(),
             sequence: 0,
             waiters: BTreeMap::new(),
@@ -144,14 +155,10 @@ impl World {
             config,
             keyring,
             disk,
-            frame_bytes: 0,
-            exchanges: 0,
-            spoken: BTreeMap::new(),
-            connections: 0,
-            alive_ms: 0,
+            said: Said::default(),
             pump: Pump::new(node, seed),
             staged: BTreeMap::new(),
-            links: BTreeSet::new(),
+            links: BTreeMap::new(),
         };
         restore(&mut sim.pump, &mut sim.disk, self.now);
         self.nodes.push(sim);
@@ -186,7 +193,8 @@ impl World {
         Ok(())
     }
 
-    fn operate(&mut self, node: usize, command: OperatorCommand) -> Result<OperatorReply> {
+    /// The answer to an operator's command.
+    pub fn operate(&mut self, node: usize, command: OperatorCommand) -> Result<OperatorReply> {
         let reply = self.send(node, Command::Operator(command));
         let until = Timestamp(self.now.0 + ANSWER_MS);
         while !self.replies.contains_key(&reply) && self.step(until) {}
@@ -268,12 +276,14 @@ impl World {
                     let input = Input::Answered { token, from: to, response: Err(LinkError::Unreachable) };
                     return self.feed(from, input);
                 };
-                self.count(from, target, asked(&request), cbor::length(&request), 1);
-                let reply = self.waiter(Waiter::Peer { node: from, token });
+                let kind = about(&request);
+                self.count(from, target, kind, cbor::length(&request), 1);
+                let reply = self.waiter(Waiter::Peer { node: from, token, kind });
                 let from = self.nodes[from].id;
                 self.feed(target, Input::Asked { reply, from, request });
             }
             Event::Carry { from, to, envelope, carried } => self.on_carry(from, to, envelope, carried),
+            Event::Silent { one, other } => self.on_silent(one, other),
         }
     }
 
@@ -287,7 +297,7 @@ impl World {
             return self.feed(from, Input::Carried { to, envelope, taken: Err(LinkError::Unreachable) });
         };
         let frame = Request::Envelopes(vec![carried.clone()]);
-        self.count(from, target, asked(&frame), cbor::length(&frame), 1);
+        self.count(from, target, about(&frame), cbor::length(&frame), 1);
         let reply = self.waiter(Waiter::Carrier { node: from, envelope });
         let from = self.nodes[from].id;
         self.feed(target, Input::Envelope { reply, from: Some(from), carried });
@@ -297,24 +307,49 @@ impl World {
     fn meet(&mut self, from: usize, to: &NodeId) -> Option<usize> {
         let target = self.nodes.iter().position(|sim| sim.id == *to)?;
         let own = self.nodes[from].id;
-        for (node, peer) in [(from, *to), (target, own)] {
-            if self.nodes[node].links.insert(peer) {
-                self.feed(node, Input::Connected(peer));
-            }
+        if from == target || self.nodes[from].links.contains_key(to) {
+            return Some(target);
         }
+        for (node, peer) in [(from, *to), (target, own)] {
+            let sim = &mut self.nodes[node];
+            sim.links.insert(peer, self.now);
+            sim.said.connections += 1;
+        }
+        let silence = self.silence.as_millis() as u64;
+        self.push(silence, Event::Silent { one: from, other: target });
+        self.feed(from, Input::Connected(*to));
+        self.feed(target, Input::Connected(own));
         Some(target)
     }
 
-    fn count(&mut self, one: usize, other: usize, kind: &'static str, bytes: u64, exchanges: u64) {
-        *self.kinds.entry(kind).or_default() += bytes;
+    /// A link may have been silent for long enough to be closed.
+    fn on_silent(&mut self, one: usize, other: usize) {
         let ids = [self.nodes[one].id, self.nodes[other].id];
+        let Some(spoken) = self.nodes[one].links.get(&ids[1]).copied() else { return };
+        let since = self.now.since(spoken);
+        if since < self.silence {
+            let left = (self.silence - since).as_millis() as u64;
+            return self.push(left, Event::Silent { one, other });
+        }
         for (node, peer) in [(one, ids[1]), (other, ids[0])] {
             let sim = &mut self.nodes[node];
-            sim.frame_bytes += bytes;
-            sim.exchanges += exchanges;
-            let gap = sim.spoken.insert(peer, self.now).map_or(self.silence, |at| self.now.since(at));
-            sim.connections += u64::from(gap >= self.silence);
-            sim.alive_ms += gap.min(self.silence).as_millis() as u64;
+            sim.links.remove(&peer);
+            sim.said.alive_ms += since.as_millis() as u64;
+            self.feed(node, Input::Disconnected(peer));
+        }
+    }
+
+    fn count(&mut self, one: usize, other: usize, kind: &'static str, bytes: u64, requests: u64) {
+        let ids = [self.nodes[one].id, self.nodes[other].id];
+        for (node, peer) in [(one, ids[1]), (other, ids[0])] {
+            let Sim { said, links, .. } = &mut self.nodes[node];
+            let frames = said.kinds.entry(kind).or_default();
+            frames.bytes += bytes;
+            frames.requests += requests;
+            if let Some(spoken) = links.get_mut(&peer) {
+                said.alive_ms += self.now.since(*spoken).as_millis() as u64;
+                *spoken = self.now;
+            }
         }
     }
 
@@ -338,13 +373,13 @@ impl World {
             Output::Taken { to, taken } => {
                 let Some(Waiter::Carrier { node: from, envelope }) = self.waiters.remove(&to) else { return };
                 let response = Response::Envelopes(vec![taken]);
-                self.count(from, node, answered(&response), cbor::length(&response), 0);
+                self.count(from, node, ENVELOPES, cbor::length(&response), 0);
                 let input = Input::Carried { to: self.nodes[node].id, envelope, taken: Ok(taken) };
                 self.push(LINK_MS, Event::Input { node: from, input });
             }
             Output::Respond { to, response } => {
-                let Some(Waiter::Peer { node: from, token }) = self.waiters.remove(&to) else { return };
-                self.count(from, node, answered(&response), cbor::length(&response), 0);
+                let Some(Waiter::Peer { node: from, token, kind }) = self.waiters.remove(&to) else { return };
+                self.count(from, node, kind, cbor::length(&response), 0);
                 let input = Input::Answered { token, from: self.nodes[node].id, response: Ok(response) };
                 self.push(LINK_MS, Event::Input { node: from, input });
             }
@@ -367,24 +402,19 @@ impl World {
     }
 }
 
-fn asked(request: &Request) -> &'static str {
+/// What envelopes are counted as.
+const ENVELOPES: &str = "envelopes";
+
+/// What a request and its answer are about.
+fn about(request: &Request) -> &'static str {
     match request {
-        Request::Digest { .. } | Request::Heads { .. } => "digests",
+        Request::Digest(_) => "digests",
+        Request::Heads(holdings) if holdings.parts.is_empty() => "news",
+        Request::Heads(_) => "differences",
         Request::Facts(_) | Request::WantFacts(_) => "facts",
         Request::WantFilter { .. } => "filters",
-        Request::Envelopes(_) => "envelopes",
-        Request::Evaluate { .. } | Request::WhoHolds { .. } | Request::Join { .. } => "others",
-    }
-}
-
-fn answered(response: &Response) -> &'static str {
-    match response {
-        Response::Same(_) => "digests",
-        Response::Heads { .. } => "heads",
-        Response::Facts(_) | Response::Noted => "facts",
-        Response::Filter { .. } => "filters",
-        Response::Envelopes(_) => "envelopes",
-        _ => "others",
+        Request::Envelopes(_) => ENVELOPES,
+        Request::Evaluate { .. } | Request::WhoHolds { .. } | Request::Join { .. } => "questions",
     }
 }
 
@@ -422,6 +452,7 @@ pub fn config(name: &str, seed: u8) -> Config {
             authorize_url: "https://mastodon.test/oauth/authorize".to_owned(),
             client_id: "client".to_owned(),
             scope: "profile write:statuses write:media".to_owned(),
+            redirect_urls: Vec::new(),
             text_max: 500,
             resend_within: Duration::from_secs(45 * 60),
         }],

@@ -104,9 +104,18 @@ pub struct InitArgs {
     /// Where other nodes come in; may be repeated [default: /ip4/0.0.0.0/tcp/7443].
     #[arg(long, value_name = "MULTIADDR")]
     pub mesh: Vec<String>,
-    /// The file that opens the keyring, best on another disk [default: a new one in the user's configuration folder].
+    /// A new file that opens the keyring, best on another disk [default: one in the user's configuration folder].
     #[arg(long, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
+    /// Let systemd hand over the key: this is its name in LoadCredential= of the unit.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["passphrase", "passphrase_file"])]
+    pub credential: Option<String>,
+    /// Seal the keyring under a passphrase, asked for now and at each start; or from RELAYMESH_KEYS__PASSPHRASE.
+    #[arg(long, conflicts_with_all = ["passphrase_file", "key_file"])]
+    pub passphrase: bool,
+    /// Seal the keyring under the passphrase in this file.
+    #[arg(long, value_name = "FILE", conflicts_with = "key_file")]
+    pub passphrase_file: Option<PathBuf>,
 }
 
 /// `gateway`.

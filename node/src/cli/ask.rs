@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::args::{Global, NodeCommand};
 use super::exit::{ExitError, Kind};
 use super::{print, print_json};
-use crate::config::{Config, Env};
+use crate::config::{Config, Env, Loaded};
 use crate::render;
 use crate::socket::{self, AskError, Told};
 
@@ -29,6 +29,9 @@ pub fn ask_node(global: &Global, config: &Config, command: OperatorCommand) -> R
 fn explain(global: &Global, error: &AskError) -> ExitError {
     let start = format!("start it with: relaymesh run --config {}", global.config.display());
     let (kind, help) = match error {
+        AskError::Unreachable { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            (Kind::Unreachable, "run this command as the user that runs the node".to_owned())
+        }
         AskError::Unreachable { .. } => (Kind::Unreachable, start),
         AskError::TimedOut(_) => (Kind::Temporary, "try again; see the node's log if it stays so".to_owned()),
         AskError::Broken => {
@@ -101,26 +104,14 @@ pub fn ping(global: &Global, node: String) -> Result<(), ExitError> {
 /// The node's own findings after those that need no node; exit 5 when one is an error.
 pub fn doctor(global: &Global) -> Result<(), ExitError> {
     let loaded = Config::load(&global.config, &Env::of_process())?;
-    let finding = |check: &str, level: &str, found: String, fix: String| Finding {
-        check: check.to_owned(),
-        level: level.to_owned(),
-        found,
-        fix,
-    };
-    let mut all = Vec::new();
-    match loaded.config.prepare() {
-        Ok(prepared) => {
-            all.push(finding("config", "ok", format!("{} is good", loaded.path.display()), String::new()));
-            for warning in loaded.warnings(&prepared) {
-                let (found, fix) = warning.split_once("; ").unwrap_or((&warning, ""));
-                all.push(finding("config", "warning", found.to_owned(), fix.to_owned()));
-            }
-        }
-        Err(error) => all.push(finding("config", "error", error.to_string(), error.help)),
-    }
-    match ask_node(global, &loaded.config, OperatorCommand::Doctor) {
-        Ok(OperatorReply::Doctor(found)) => all.extend(found),
+    let node = match ask_node(global, &loaded.config, OperatorCommand::Doctor) {
+        Ok(OperatorReply::Doctor(found)) => Ok(found),
         Ok(_) => return Err(strange()),
+        Err(error) => Err(error),
+    };
+    let mut all = of_config(&loaded, node.is_ok());
+    match node {
+        Ok(found) => all.extend(found),
         Err(error) => all.push(finding("node", "error", error.what, error.help)),
     }
     show(global, &all, |all| render::findings(all))?;
@@ -129,6 +120,30 @@ pub fn doctor(global: &Global) -> Result<(), ExitError> {
         0 => Ok(()),
         1 => Err(ExitError::new(Kind::Unhealthy, "1 check failed", "do what stands beside it")),
         more => Err(ExitError::new(Kind::Unhealthy, format!("{more} checks failed"), "do what stands beside them")),
+    }
+}
+
+fn finding(check: &str, level: &str, found: impl Into<String>, fix: impl Into<String>) -> Finding {
+    Finding { check: check.to_owned(), level: level.to_owned(), found: found.into(), fix: fix.into() }
+}
+
+/// Whether the next `run` would take the configuration. A key that only systemd or a person can give is in the hands of the
+/// running node, which is proof enough.
+fn of_config(loaded: &Loaded, runs: bool) -> Vec<Finding> {
+    let good = || finding("config", "ok", format!("{} is good", loaded.path.display()), "");
+    match loaded.config.prepare() {
+        Ok(prepared) => {
+            let warnings = loaded.warnings(&prepared);
+            let warnings = warnings.iter().map(|warning| {
+                let (found, fix) = warning.split_once("; ").unwrap_or((warning, ""));
+                finding("config", "warning", found, fix)
+            });
+            std::iter::once(good()).chain(warnings).collect()
+        }
+        Err(error) if error.is_about_access() && runs => {
+            vec![good(), finding("keys", "ok", "open in the running node", "")]
+        }
+        Err(error) => vec![finding("config", "error", error.to_string(), error.help)],
     }
 }
 

@@ -10,10 +10,8 @@ pub fn run(global: &Global) -> Result<(), ExitError> {
     let loaded = Config::load(&global.config, &Env::of_process())?;
     let prepared = loaded.config.prepare()?;
     telemetry::start(&loaded.config.log);
-    for warning in loaded.warnings(&prepared) {
-        tracing::warn!("{warning}");
-    }
-    crate::driver::run(&loaded.config, prepared)
+    let warnings = loaded.warnings(&prepared);
+    crate::driver::run(&loaded.config, prepared, &warnings)
 }
 
 /// Several nodes on this machine, and a story to watch.

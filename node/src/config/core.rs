@@ -1,7 +1,10 @@
 //! What the core must know of the configuration.
 
+use std::time::Duration;
+
 use relaymesh_core::config as core;
 use relaymesh_protocol::ids::{MeshId, NodeId};
+use relaymesh_publish::mastodon::{RESEND_WITHIN, app_redirects};
 use sha2::{Digest as _, Sha256};
 
 use super::{Config, Role};
@@ -12,8 +15,6 @@ const MASTODON: &str = "mastodon";
 const MASTODON_SCOPE: &str = "profile write:statuses write:media";
 /// Length of a post where the instance's administrator did not change it, in characters.
 const POST_CHARS: usize = 500;
-/// For how long a post may be repeated under its key: servers keep keys an hour, a quarter is left for clocks.
-const RESEND_WITHIN: std::time::Duration = std::time::Duration::from_secs(45 * 60);
 
 /// The mesh that a node is alone in until it joins another: as random as the node's key, so nothing must be stored.
 pub(super) fn first_mesh(node: &NodeId) -> MeshId {
@@ -47,7 +48,7 @@ impl Config {
             bridge_domain: self.bridge.domain.clone().filter(|_| self.bridge.smtp.is_some()),
             sms,
             otp_countries: self.otp.countries.iter().map(|letters| letters.to_ascii_uppercase()).collect(),
-            captcha: false,
+            captcha: self.otp.captcha.is_some(),
             metered: self.net.metered,
         }
     }
@@ -76,8 +77,9 @@ impl Config {
             authorize_url: format!("{}/oauth/authorize", mastodon.base_url.trim_end_matches('/')),
             client_id: mastodon.client_id.clone(),
             scope: MASTODON_SCOPE.to_owned(),
+            redirect_urls: mastodon.redirect_urls.clone().unwrap_or_else(app_redirects),
             text_max: mastodon.post_chars.unwrap_or(POST_CHARS),
-            resend_within: RESEND_WITHIN,
+            resend_within: if mastodon.idempotency_keys == Some(false) { Duration::ZERO } else { RESEND_WITHIN },
         });
         mastodon.into_iter().collect()
     }
@@ -85,8 +87,6 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
-    use relaymesh_publish::mastodon::Mastodon as Adapter;
-
     use super::*;
     use crate::config::Env;
 
@@ -119,8 +119,13 @@ mod tests {
         let core = read(text).to_core(MeshId([1; 16]));
         let mastodon = core.platforms.first().unwrap();
         assert_eq!(mastodon.authorize_url, "https://m.org/oauth/authorize");
+        assert_eq!(mastodon.redirect_urls, app_redirects());
+        let own = read(&text.replace("client_id", "redirect_urls = ['https://a.org/back']\nclient_id"));
+        assert_eq!(own.to_core(MeshId([1; 16])).platforms.first().unwrap().redirect_urls, ["https://a.org/back"]);
         assert_eq!((mastodon.text_max, mastodon.resend_within.as_secs()), (500, 2700));
-        assert!(Adapter::may_resend(mastodon.resend_within));
+        let forgetful =
+            read(&text.replace("client_id", "idempotency_keys = false\nclient_id")).to_core(MeshId([1; 16]));
+        assert!(forgetful.platforms.first().unwrap().resend_within.is_zero());
         assert!(core.otp.sms && core.sms);
     }
 }

@@ -60,6 +60,12 @@ impl ConfigError {
         Self::new(Place::Key(key), what.to_string(), help)
     }
 
+    /// Whether it only says that this process has no way to the key: a passphrase that nobody can be asked for, or a
+    /// credential that systemd hands to the unit alone.
+    pub fn is_about_access(&self) -> bool {
+        matches!(self.place, Place::Key(super::keys::PROMPT | super::keys::CREDENTIAL))
+    }
+
     /// What the parser of the file says, with line and column.
     pub fn of_file(path: &Path, text: &str, error: &toml::de::Error) -> Self {
         let start = error.span().map_or(0, |span| span.start);

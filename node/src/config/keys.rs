@@ -1,4 +1,4 @@
-//! What opens the keyring: a key file, a passphrase, or a systemd credential.
+//! What opens the keyring: a key file, a passphrase (from a file, the environment, or typed), or a systemd credential.
 
 use std::error::Error as _;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,14 @@ use zeroize::Zeroizing;
 
 use super::Config;
 use super::error::{ConfigError, Place};
-use super::secret::{SecretAt, read_private};
+use super::secret::{SecretAt, read_credential};
+use crate::terminal;
 
 /// Where systemd puts the credentials of a unit.
 const CREDENTIALS_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
+/// Keys whose errors say that the key may be all right, but not for this process.
+pub(super) const PROMPT: &str = "keys.prompt";
+pub(super) const CREDENTIAL: &str = "keys.credential";
 
 impl Config {
     /// What `[keys]` names. A key file is not read yet.
@@ -22,9 +26,10 @@ impl Config {
     pub fn kek_source(&self) -> Result<KekSource, ConfigError> {
         let keys = &self.keys;
         match (&keys.file, &keys.passphrase, &keys.credential) {
-            (Some(file), None, None) => Ok(KekSource::KeyFile(self.dir.join(file))),
+            (Some(file), None, None) if !keys.prompt => Ok(KekSource::KeyFile(self.dir.join(file))),
             (None, Some(at), None) => self.passphrase(at),
-            (None, None, Some(name)) => read_credential(&self.credential(name)?),
+            (None, None, None) if keys.prompt => ask(),
+            (None, None, Some(name)) if !keys.prompt => key_of(&self.credential(name)?),
             (None, None, None) => Err(ConfigError::key(
                 "keys",
                 "nothing opens the keyring",
@@ -32,7 +37,7 @@ impl Config {
             )),
             _ => Err(ConfigError::key(
                 "keys",
-                "more than one of file, passphrase and credential is set",
+                "more than one of file, passphrase (or prompt) and credential is set",
                 "keep one of them",
             )),
         }
@@ -43,12 +48,17 @@ impl Config {
     /// # Errors
     /// As [`Self::kek_source`], and when the keyring is missing, newer, damaged, or of another key.
     pub fn open_keyring(&self) -> Result<(KeyFile, Keyring), ConfigError> {
-        KeyFile::open(&self.keyring_path(), &self.kek_source()?).map_err(explain)
+        let source = self.kek_source()?;
+        KeyFile::open(&self.keyring_path(), &source).map_err(|error| explain(&source, error))
     }
 
-    /// The file of the key, if the key is one.
+    /// The file of the key or passphrase, if it is in one.
     pub(super) fn key_file(&self) -> Option<PathBuf> {
-        self.keys.file.as_ref().map(|file| self.dir.join(file))
+        let passphrase = match &self.keys.passphrase {
+            Some(SecretAt::File(file)) => Some(file),
+            _ => None,
+        };
+        self.keys.file.as_ref().or(passphrase).map(|file| self.dir.join(file))
     }
 
     fn passphrase(&self, at: &SecretAt) -> Result<KekSource, ConfigError> {
@@ -57,33 +67,42 @@ impl Config {
     }
 
     fn credential(&self, name: &str) -> Result<PathBuf, ConfigError> {
-        let plain = !name.is_empty() && !name.contains('/') && !name.starts_with('.');
-        if !plain {
-            return Err(ConfigError::key(
-                "keys.credential",
-                "is no name of a credential",
-                "use the name of LoadCredential=",
-            ));
+        if !is_credential_name(name) {
+            return Err(ConfigError::key(CREDENTIAL, "is no name of a credential", "use the name of LoadCredential="));
         }
         let dir = self.env.get(CREDENTIALS_VARIABLE).ok_or_else(|| {
-            ConfigError::key("keys.credential", "systemd handed over no credentials", "add LoadCredential= to the unit")
+            ConfigError::key(CREDENTIAL, "systemd handed over no credentials", "add LoadCredential= to the unit")
         })?;
         Ok(Path::new(dir).join(name))
     }
 }
 
-fn read_credential(path: &Path) -> Result<KekSource, ConfigError> {
+/// Whether systemd could hand over something of that name: a plain file name.
+pub fn is_credential_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !name.is_empty() && name.chars().all(plain) && !name.starts_with('.')
+}
+
+/// The key of a credential.
+fn key_of(path: &Path) -> Result<KekSource, ConfigError> {
     let wrong =
         |what: String| ConfigError::new(Place::File(path.to_owned()), what, "check LoadCredential= of the unit");
-    let bytes = read_private(path).map_err(|e| wrong(e.to_string()))?;
+    let bytes = read_credential(path).map_err(|e| wrong(e.to_string()))?;
     let mut key = Zeroizing::new([0; 32]);
     hex::decode_to_slice(bytes.trim_ascii(), key.as_mut_slice())
         .map_err(|_| wrong("is not 64 hex digits".to_owned()))?;
     Ok(KekSource::Bytes(Secret32::from_bytes(*key)))
 }
 
+fn ask() -> Result<KekSource, ConfigError> {
+    let typed = terminal::ask("passphrase of the keyring: ");
+    let typed =
+        typed.map_err(|e| ConfigError::key(PROMPT, e, "set RELAYMESH_KEYS__PASSPHRASE, or run it on a terminal"))?;
+    Ok(KekSource::Passphrase(Passphrase(Zeroizing::new(typed.expose().to_owned()))))
+}
+
 /// Says what to do about a keyring that does not open.
-fn explain(error: KeyFileError) -> ConfigError {
+fn explain(source: &KekSource, error: KeyFileError) -> ConfigError {
     let cause = error.source().map(|cause| format!(" ({cause})")).unwrap_or_default();
     let (key, help) = match &error {
         KeyFileError::Missing(_) => ("store.path", "or correct store.path"),
@@ -93,6 +112,9 @@ fn explain(error: KeyFileError) -> ConfigError {
         }
         KeyFileError::Kek(KekError::OtherKind { .. }) => ("keys", "name what it was made with"),
         KeyFileError::Kek(KekError::Argon2) => ("keys.passphrase", "free memory and try again"),
+        KeyFileError::WrongKey(_) if matches!(source, KekSource::Passphrase(_)) => {
+            ("keys.passphrase", "try the passphrase again, or put the keyring back from its backup")
+        }
         KeyFileError::WrongKey(_) => {
             ("keys", "name the key that belongs to it, or put the keyring back from its backup")
         }
@@ -118,6 +140,7 @@ mod tests {
     }
 
     fn put(path: &Path, mode: u32, text: &str) {
+        let _ = std::fs::remove_file(path);
         std::fs::write(path, text).unwrap();
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     }
@@ -132,6 +155,11 @@ mod tests {
         assert!(matches!(source, KekSource::Bytes(key) if key == Secret32::from_bytes([8; 32])));
         assert!(config("credential = '../k'", env.clone()).1.kek_source().is_err());
         assert!(config("credential = 'k'", Env::default()).1.kek_source().is_err());
+        // With an access list, which systemd uses, the mode shows the list's mask as the group's bits.
+        put(&path, 0o440, &"08".repeat(32));
+        assert!(config("credential = 'k'", env.clone()).1.kek_source().is_ok());
+        put(&path, 0o444, &"08".repeat(32));
+        assert!(config("credential = 'k'", env.clone()).1.kek_source().is_err());
         put(&path, 0o400, "0808");
         assert!(config("credential = 'k'", env).1.kek_source().unwrap_err().what.contains("64 hex digits"));
     }
@@ -141,7 +169,8 @@ mod tests {
         let told = |keys| config(keys, Env::default()).1.kek_source().unwrap_err().what;
         assert!(told("").contains("nothing opens"));
         assert!(told("file = 'k'\ncredential = 'k'").contains("more than one"));
-        let (_dir, config) = config("passphrase = { env = 'PASS' }", Env::from([("PASS", "hunter2")]));
+        assert!(told("file = 'k'\nprompt = true").contains("more than one"));
+        let (_dir, config) = config("prompt = true\npassphrase = { env = 'PASS' }", Env::from([("PASS", "hunter2")]));
         let source = config.kek_source().unwrap();
         assert!(matches!(&source, KekSource::Passphrase(text) if text.0.as_str() == "hunter2"));
         assert!(!format!("{source:?}").contains("hunter2"));

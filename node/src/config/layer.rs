@@ -135,6 +135,8 @@ pub fn leaves(table: &Table) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn layers(file: &str, env: Env) -> Result<Layers, ConfigError> {
@@ -207,6 +209,25 @@ mod tests {
         {
             let told = format!("{:?}", refused(file, Env::default()));
             assert!(!told.contains("31337"), "{told}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn any_text_is_read_or_refused_in_one_line(
+            text in prop_oneof![
+                any::<String>(),
+                "(\\[[a-z.\"]{0,12}\\]\n)?([a-z_.]{1,12} = (true|-?[0-9]{1,22}|'[^'\n]{0,12}'|\\[\\]|\\{\\}|nan)\n){0,6}",
+                "\\[(node|listen|mesh|store|keys|otp|sms|ingress|bridge|net|log)\\]\n[a-z_]{1,9} = ('[ -&(-~]{0,20}'|[0-9]{1,9})\n",
+            ],
+            value in "[ -~]{0,24}",
+        ) {
+            let env = Env::from([("RELAYMESH_LISTEN__HTTP", value.as_str()), ("RELAYMESH_NET__ALLOW_PRIVATE", &value)]);
+            if let Err(error) = layers(&text, env) {
+                prop_assert!(!error.to_string().is_empty());
+            }
         }
     }
 }

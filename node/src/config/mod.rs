@@ -24,10 +24,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use self::env::Env;
-pub use self::error::ConfigError;
+pub use self::error::{ConfigError, suggest};
+pub use self::keys::is_credential_name;
 pub use self::multiaddr::{Use, check as check_multiaddr};
 pub use self::prepare::{Prepared, SmsPort};
-pub use self::secret::SecretAt;
+pub use self::secret::{Secret, SecretAt};
 pub use self::sections::{Bridge, Ingress, Keys, Listen, Log, Mesh, Net, Node, Otp, Platforms, Role, Sms, Store};
 
 use self::layer::Origin;

@@ -1,6 +1,9 @@
 //! The ways out, made from their sections: platforms, SMS ports, mail. Nothing is sent.
 
+use std::path::Path;
+
 use relaymesh_mail as mail;
+use relaymesh_publish::captcha::{self, Captcha};
 use relaymesh_publish::egress::Client;
 use relaymesh_publish::mastodon;
 use relaymesh_publish::secret::Secret;
@@ -61,6 +64,7 @@ impl Config {
             config.redirect_urls.clone_from(urls);
         }
         config.post_chars = section.post_chars.unwrap_or(config.post_chars);
+        config.idempotency_keys = section.idempotency_keys.unwrap_or(config.idempotency_keys);
         if config.post_chars == 0 {
             return Err(ConfigError::key(
                 "platform.mastodon.post_chars",
@@ -81,6 +85,20 @@ impl Config {
         })
     }
 
+    /// The captcha service, if one is configured.
+    pub(super) fn captcha(&self, client: &Client) -> Result<Option<Captcha>, ConfigError> {
+        let Some(section) = &self.otp.captcha else { return Ok(None) };
+        let secret = self.secret("otp.captcha.secret", section.secret.as_ref())?;
+        let secret = secret.ok_or_else(|| {
+            ConfigError::key("otp.captcha.secret", "is missing", "write { file = \"…\" } or { env = \"…\" }")
+        })?;
+        let config = captcha::Config { url: section.url.clone(), secret, style: section.style };
+        Captcha::new(config, client.clone()).map(Some).map_err(|e| {
+            let help = "write url = \"https://HOST/PATH\" of the service; net.allow_private = true allows local tests";
+            ConfigError::key("otp.captcha.url", e, help)
+        })
+    }
+
     /// The smart host, if one is configured.
     pub(super) fn mailer(&self) -> Result<Option<mail::Mailer>, ConfigError> {
         let Some(smtp) = &self.bridge.smtp else { return Ok(None) };
@@ -96,8 +114,22 @@ impl Config {
             password: password.map(|secret| Zeroizing::new(secret.expose().to_owned())),
             helo: smtp.helo.clone().or_else(|| self.bridge.domain.clone()).unwrap_or_else(|| "localhost".to_owned()),
             timeout_ms: u64::try_from(smtp.timeout.0.as_millis()).unwrap_or(u64::MAX),
+            ca_pem: smtp.ca.as_ref().map(|ca| self.ca(ca)).transpose()?,
         };
         mail::Mailer::new(config).map(Some).map_err(|e| ConfigError::key("bridge.smtp", e, "correct this section"))
+    }
+
+    /// A certificate that the smart host's may be signed with, besides the system's.
+    fn ca(&self, path: &Path) -> Result<Vec<u8>, ConfigError> {
+        let path = self.dir.join(path);
+        let help = "name the PEM file of the certificate";
+        let unreadable =
+            |e| ConfigError::key("bridge.smtp.ca", format!("{} cannot be read ({e})", path.display()), help);
+        let pem = std::fs::read(&path).map_err(unreadable)?;
+        if !pem.windows(PEM_BEGIN.len()).any(|at| at == PEM_BEGIN) {
+            return Err(ConfigError::key("bridge.smtp.ca", "is not a PEM file", "convert it to PEM"));
+        }
+        Ok(pem)
     }
 
     /// The SMS ports in the order they are tried.

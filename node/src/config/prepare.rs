@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use relaymesh_mail::Mailer;
+use relaymesh_publish::captcha::Captcha;
 use relaymesh_publish::egress::{self, Client};
 use relaymesh_publish::mastodon::Mastodon;
 use relaymesh_seal::keyfile::{KeyFile, Keyring};
@@ -66,6 +67,8 @@ pub struct Prepared {
     pub store: relaymesh_store::Config,
     /// The Mastodon instance.
     pub mastodon: Option<Mastodon>,
+    /// The captcha service.
+    pub captcha: Option<Captcha>,
     /// The smart host.
     pub mailer: Option<Mailer>,
     /// SMS ports in the order they are tried.
@@ -82,7 +85,7 @@ impl Config {
     /// Checks everything that can be checked without a socket, and makes what needs no network.
     ///
     /// # Errors
-    /// What is wrong first, in the order of the sections.
+    /// What is wrong first, in the order of the sections; the keys come last.
     pub fn prepare(&self) -> Result<Prepared, ConfigError> {
         self.check_node()?;
         let http = address("listen.http", &self.listen.http)?;
@@ -91,9 +94,14 @@ impl Config {
         let mesh = self.mesh_config()?;
         disk::check_dir(&self.data_dir())?;
         disk::check_store_format(&self.store_path())?;
-        let (key_file, keyring) = self.open_keyring()?;
         let egress = Client::new(egress::Config { allow_private: self.net.allow_private })
             .map_err(|e| ConfigError::key("net", e, "install the system's root certificates (ca-certificates)"))?;
+        let (store, budget) = (self.store_config()?, self.budget()?);
+        let (mastodon, mailer, sms) = (self.mastodon(&egress)?, self.mailer()?, self.sms_ports(&egress)?);
+        let captcha = self.captcha(&egress)?;
+        self.check_rest()?;
+        // Last: a passphrase is only asked for, and only costs its half a second, where all else is right.
+        let (key_file, keyring) = self.open_keyring()?;
         let mut prepared = Prepared {
             core: self.to_core(first_mesh(&keyring.node_id())),
             key_file,
@@ -101,15 +109,15 @@ impl Config {
             http,
             grpc,
             mesh,
-            store: self.store_config()?,
-            mastodon: self.mastodon(&egress)?,
-            mailer: self.mailer()?,
-            sms: self.sms_ports(&egress)?,
-            budget: self.budget()?,
+            store,
+            mastodon,
+            captcha,
+            mailer,
+            sms,
+            budget,
             ingress_open: self.ingress.open.unwrap_or_else(|| http.ip().is_loopback()),
             warnings: Vec::new(),
         };
-        self.check_rest()?;
         prepared.warnings = self.warnings(&prepared);
         Ok(prepared)
     }
@@ -200,9 +208,14 @@ impl Config {
         for letters in budget.countries.iter().flatten() {
             country("sms.budget.countries", letters)?;
         }
+        if budget.codes_percent > 100 {
+            return Err(ConfigError::key("sms.budget.codes_percent", "is more than 100", "write 0 to 100"));
+        }
         Ok(Limits {
             per_day: budget.per_day,
             per_country_per_day: budget.per_country_per_day,
+            per_number_per_day: budget.per_number_per_day,
+            codes_percent: budget.codes_percent,
             countries: budget.countries.clone(),
         })
     }
@@ -250,8 +263,8 @@ impl Config {
             all.push(format!("{0} can be entered by other users; run: chmod 700 {0}", data.display()));
         }
         if let Some(key) = self.key_file().filter(|key| disk::on_one_disk(key, &data)) {
-            let key = key.display();
-            all.push(format!("{key} is on the same disk as the data: who takes that disk can read it; move the key to another and set keys.file"));
+            let (key, setting) = (key.display(), if self.keys.file.is_some() { "file" } else { "passphrase" });
+            all.push(format!("{key} is on the same disk as the data: who takes that disk can read it; move it to another and set keys.{setting}"));
         }
         if prepared.ingress_open && !prepared.http.ip().is_loopback() {
             all.push("ingress.open lets anybody on the network hand in SMS; set ingress.open = false and enrol with: relaymesh gateway add".to_owned());

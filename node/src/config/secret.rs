@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use relaymesh_publish::secret::Secret;
+pub use relaymesh_publish::secret::Secret;
 use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -80,9 +80,22 @@ impl SecretAt {
 /// # Errors
 /// When it is missing, readable by group or others, or larger than a secret can be.
 pub fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+    read_unless(path, 0o077)
+}
+
+/// The bytes of a systemd credential. It lies in a folder that only the unit's user may enter; systemd lets that user in by
+/// an access list, and then the mode shows the list's mask as the group's bits.
+///
+/// # Errors
+/// When it is missing, readable by others, or larger than a secret can be.
+pub fn read_credential(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+    read_unless(path, 0o007)
+}
+
+fn read_unless(path: &Path, forbidden: u32) -> Result<Zeroizing<Vec<u8>>, SecretError> {
     let failed = |source| SecretError::Read { path: path.to_owned(), source };
     let file = fs::File::open(path).map_err(failed)?;
-    if is_open_to_others(&file.metadata().map_err(failed)?) {
+    if has_mode(&file.metadata().map_err(failed)?, forbidden) {
         return Err(SecretError::Open { path: path.to_owned() });
     }
     let mut bytes = Zeroizing::new(Vec::new());
@@ -100,15 +113,20 @@ fn read_text(path: &Path) -> Result<Secret, SecretError> {
 }
 
 /// Whether group or others may read.
-#[cfg(unix)]
 pub fn is_open_to_others(meta: &fs::Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    meta.is_file() && meta.permissions().mode() & 0o077 != 0
+    has_mode(meta, 0o077)
 }
 
-/// Whether group or others may read; other systems have no such bits.
+/// Whether a file has any of these mode bits.
+#[cfg(unix)]
+fn has_mode(meta: &fs::Metadata, bits: u32) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    meta.is_file() && meta.permissions().mode() & bits != 0
+}
+
+/// Whether a file has any of these mode bits; other systems have no such bits.
 #[cfg(not(unix))]
-pub fn is_open_to_others(_: &fs::Metadata) -> bool {
+fn has_mode(_: &fs::Metadata, _: u32) -> bool {
     false
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use relaymesh_core::config::Accept;
 use relaymesh_mail::Tls;
+use relaymesh_publish::captcha::Style as CaptchaStyle;
 use serde::{Deserialize, Serialize};
 
 use super::secret::SecretAt;
@@ -139,6 +140,8 @@ pub struct Keys {
     pub file: Option<PathBuf>,
     /// A passphrase, by file or environment.
     pub passphrase: Option<SecretAt>,
+    /// Ask for the passphrase on the terminal where `passphrase` gives none.
+    pub prompt: bool,
     /// A systemd credential: a file in `$CREDENTIALS_DIRECTORY`.
     pub credential: Option<String>,
 }
@@ -153,6 +156,21 @@ pub struct Otp {
     pub email: Option<bool>,
     /// Countries (ISO 3166 alpha-2) that get a code by SMS; empty = all.
     pub countries: Vec<String>,
+    /// A service that tells people from robots before a code is sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub captcha: Option<Captcha>,
+}
+
+/// `[otp.captcha]`; see `relaymesh_publish::captcha`. While the service cannot be asked nobody gets a code.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Captcha {
+    /// The address that verifies tokens, with its path.
+    pub url: String,
+    /// Our secret there.
+    pub secret: Option<SecretAt>,
+    /// `siteverify` (reCAPTCHA, hCaptcha, Turnstile) or `relaysms` (the service that the existing apps have built in).
+    pub style: CaptchaStyle,
 }
 
 /// `[sms]`: how an SMS leaves.
@@ -211,13 +229,17 @@ pub struct SmsBudget {
     pub per_day: u32,
     /// SMS a day to one country.
     pub per_country_per_day: u32,
+    /// SMS a day to one number, one-time codes apart.
+    pub per_number_per_day: u32,
+    /// Percent of the day that only one-time codes may use.
+    pub codes_percent: u32,
     /// Countries that may be sent to; absent = all.
     pub countries: Option<BTreeSet<String>>,
 }
 
 impl Default for SmsBudget {
     fn default() -> Self {
-        Self { per_day: 1_000, per_country_per_day: 500, countries: None }
+        Self { per_day: 1_000, per_country_per_day: 500, per_number_per_day: 20, codes_percent: 20, countries: None }
     }
 }
 
@@ -260,6 +282,9 @@ pub struct Mastodon {
     pub redirect_urls: Option<Vec<String>>,
     /// Longest post of the instance, in characters.
     pub post_chars: Option<usize>,
+    /// The instance answers a repeated idempotency key with the post it made, as Mastodon does; by default yes. With
+    /// `false` (snac2) a post whose answer never came is told as uncertain and never repeated.
+    pub idempotency_keys: Option<bool>,
 }
 
 /// `[bridge]`: e-mail aliases.
@@ -290,6 +315,8 @@ pub struct Smtp {
     pub password: Option<SecretAt>,
     /// The name with which we say hello; by default `bridge.domain`.
     pub helo: Option<String>,
+    /// PEM file of a certificate that the host's may be signed with, besides the system's.
+    pub ca: Option<PathBuf>,
     /// Time for each half of the conversation.
     pub timeout: Span,
 }
@@ -303,6 +330,7 @@ impl Default for Smtp {
             username: None,
             password: None,
             helo: None,
+            ca: None,
             timeout: Span::seconds(30),
         }
     }

@@ -38,6 +38,15 @@ const SETTLE_TIME: Duration = Duration::from_millis(400);
 /// How often the platform is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
+/// Through which gateway clients a message goes: the first of several through both, the others by turns.
+fn ways(turn: usize) -> &'static [usize] {
+    match turn {
+        0 => &[0, 1],
+        odd if odd % 2 == 1 => &[1],
+        _ => &[0],
+    }
+}
+
 /// The story while it is told.
 pub struct Story {
     stage: Stage,
@@ -58,11 +67,6 @@ impl Story {
         timeline.tell(Room::Phone, &masked, format!("signs up at node {}, code by SMS", home.name()));
         let account = person.connect(&http, LOGIN).await.context("no account could be connected")?;
         timeline.tell(Room::Phone, &masked, format!("connects {account} by OAuth"));
-        // What was signed up and connected is on disk; with its restart the home also tells the others of its new people.
-        let home = stage.home()?;
-        home.kill().await?;
-        let took = home.start().await?.as_millis();
-        timeline.tell(Room::Node, home.name(), format!("SIGKILL after the sign-up, ready again in {took} ms"));
         stage.meet(&timeline).await?;
         let network = SmsNetwork::new(seed, Weather::ROUGH);
         let air = Air::new(network, Arc::clone(&timeline), person.number.reveal());
@@ -107,7 +111,13 @@ impl Story {
     }
 
     fn launch(&self, letter: &Letter, gateways: &[usize]) {
-        for client in gateways.iter().filter_map(|at| self.stage.gateways.get(*at)) {
+        let clients: Vec<_> = gateways.iter().filter_map(|at| self.stage.gateways.get(*at)).collect();
+        if clients.len() > 1 {
+            let names: Vec<&str> = clients.iter().map(|client| client.name.as_str()).collect();
+            let what = format!("sends {:?} to {}: one SMS, two ways", letter.text, names.join(" and "));
+            self.timeline.tell(Room::Phone, self.person.number.to_string(), what);
+        }
+        for client in clients {
             self.air.send(letter, client);
         }
     }
@@ -117,7 +127,7 @@ impl Story {
         let letters = (1..=OUT_OF_ORDER).map(compose).collect::<Result<Vec<_>>>()?;
         for (turn, at) in self.air.shuffle(OUT_OF_ORDER).into_iter().enumerate() {
             if let Some(letter) = letters.get(at) {
-                self.launch(letter, &[turn % 2]);
+                self.launch(letter, ways(turn));
             }
         }
         Ok(())
@@ -127,7 +137,7 @@ impl Story {
         let compose = |n| self.compose(&format!("urgent {n} of {UNDER_WAY}"), true);
         let letters = (1..=UNDER_WAY).map(compose).collect::<Result<Vec<_>>>()?;
         for (turn, letter) in letters.iter().enumerate() {
-            self.launch(letter, &[turn % 2]);
+            self.launch(letter, ways(turn));
         }
         // None has arrived anywhere yet.
         tokio::time::sleep(KILL_AFTER).await;

@@ -8,6 +8,7 @@ mod persist;
 mod works;
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -39,16 +40,17 @@ const LISTEN_MORE: std::time::Duration = std::time::Duration::from_millis(20);
 /// Addresses that a record has room for.
 const LOCAL_ADDRESSES_MAX: usize = 8;
 
-/// Runs a node until SIGTERM or SIGINT.
+/// Runs a node until SIGTERM or SIGINT. The warnings are logged once it has its sockets: who meets a busy port reads one
+/// line, and that is the error.
 ///
 /// # Errors
 /// When a socket, the store or the mesh cannot be opened: what is wrong and what to do.
-pub fn run(config: &Config, prepared: Prepared) -> Result<(), ExitError> {
+pub fn run(config: &Config, prepared: Prepared, warnings: &[String]) -> Result<(), ExitError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| ExitError::failed(format!("the runtime cannot start ({error})"), "free memory or threads"))?;
-    runtime.block_on(serve(config, prepared))
+    runtime.block_on(serve(config, prepared, warnings))
 }
 
 /// The sockets of a node, bound before anything else so that a busy port is told at once.
@@ -78,12 +80,46 @@ async fn bind(key: &str, at: SocketAddr) -> Result<TcpListener, ExitError> {
     })
 }
 
-async fn serve(config: &Config, mut prepared: Prepared) -> Result<(), ExitError> {
+/// The mesh tries again by itself where it cannot listen, for interfaces come and go. A port that another process has is a
+/// mistake, though, and told at once like the other ports.
+async fn refuse_busy(multiaddress: &str) -> Result<(), ExitError> {
+    let Some(at) = tcp_of(multiaddress) else { return Ok(()) };
+    match TcpListener::bind(at).await {
+        Err(error) if matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied) => {
+            let what = format!("listen.mesh = {multiaddress} cannot be bound ({error})");
+            Err(ExitError::config(what, "stop what uses it, or set another listen.mesh"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The socket address that a multiaddress begins with: `/ip4/A/tcp/P` or `/ip6/A/tcp/P`.
+fn tcp_of(multiaddress: &str) -> Option<SocketAddr> {
+    let mut words = multiaddress.split('/').skip(1);
+    let (family, host, tcp, port) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    if !matches!(family, "ip4" | "ip6") || tcp != "tcp" {
+        return None;
+    }
+    Some(SocketAddr::new(host.parse().ok()?, port.parse().ok()?))
+}
+
+/// An error and what the system said, in one line.
+fn with_cause(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |cause| format!("{error} ({cause})"))
+}
+
+async fn serve(config: &Config, mut prepared: Prepared, warnings: &[String]) -> Result<(), ExitError> {
     let sockets = Sockets::bind(config, &prepared).await?;
+    for at in &prepared.mesh.listen {
+        refuse_busy(at).await?;
+    }
     let stop = CancellationToken::new();
     let (completions, on_completions) = mpsc::channel(COMPLETIONS_MAX);
     let store = Store::open(prepared.store.clone(), persist::Sink(completions))
-        .map_err(|error| ExitError::config(format!("the store cannot be opened: {error}"), "see the message"))?;
+        .map_err(|error| ExitError::config(with_cause(&error), ""))?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
     let seed = *prepared.keyring.node.danger_to_seed();
     let (mesh, mut mesh_events) = Mesh::start(prepared.mesh.clone(), seed, relaymesh_mesh::real_transport())
         .map_err(|error| ExitError::config(format!("the mesh cannot start: {error}"), "correct listen.mesh"))?;
@@ -212,10 +248,11 @@ async fn tools(config: &Config, prepared: Prepared) -> Result<Tools, ExitError> 
     }
     Ok(Tools {
         adapters,
+        captcha: prepared.captcha,
         mailer: prepared.mailer,
         otp_from: config.bridge.domain.as_ref().map(|domain| format!("no-reply@{domain}")),
         ports,
-        budget: Some(budget::Kept::open(prepared.budget, &config.data_dir())),
+        budget: Some(budget::Kept::open(prepared.budget, &config.data_dir(), &prepared.keyring)),
         keyfile: prepared.key_file,
         cost: Cost::PASSWORD,
     })
@@ -234,4 +271,18 @@ async fn signals(stop: CancellationToken) {
         () = stop.cancelled() => {}
     }
     stop.cancel();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_with_a_port_are_tried() {
+        assert_eq!(tcp_of("/ip4/127.0.0.1/tcp/7443").unwrap().to_string(), "127.0.0.1:7443");
+        assert_eq!(tcp_of("/ip6/::1/tcp/7444/ws").unwrap().to_string(), "[::1]:7444");
+        for other in ["/dns4/relay.example.org/tcp/1", "/ip4/127.0.0.1/udp/1", "/ip4/127.0.0.1", "", "/ip4/x/tcp/1"] {
+            assert_eq!(tcp_of(other), None, "{other}");
+        }
+    }
 }

@@ -1,22 +1,25 @@
-//! Slow and outside work: password hashing on a bounded pool, platforms, mail and SMS each behind a bound of their own, so
-//! that one that hangs delays nobody else.
+//! Slow and outside work: password hashing on a bounded pool; each platform, mail, codes by mail and each SMS port behind a
+//! bound of its own, so that one that hangs delays nobody else.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use relaymesh_core::command::Private;
-use relaymesh_core::{Exchanged, PublishContent, PublishRequest, SendError, Work, WorkDone, WorkError, WorkId};
+use relaymesh_core::{
+    Exchanged, PublishContent, PublishRequest, SendError, SmsPurpose, Work, WorkDone, WorkError, WorkId,
+};
 use relaymesh_mail::Mailer;
 use relaymesh_protocol::ids::E164;
 use relaymesh_publish::adapter::{Adapter, Media, PartRequest, Sent};
+use relaymesh_publish::captcha::Captcha;
 use relaymesh_publish::oauth::{Exchange, OAuthError};
 use relaymesh_seal::keyfile::{KeyFile, Keyring};
 use relaymesh_seal::password::{self, Cost, VerifyError};
-use relaymesh_sms::{Port, Sms};
+use relaymesh_sms::{Port, Purpose, Sms};
 use tokio::sync::{Semaphore, mpsc};
 use zeroize::Zeroizing;
 
-use super::budget::Kept;
+use super::budget::{Kept, To};
 use super::hub::now;
 use super::mails;
 
@@ -26,13 +29,21 @@ const HASHES_MAX: usize = 2;
 const HASHES_WAITING_MAX: usize = 16;
 /// Requests to one platform at once.
 const PLATFORM_MAX: usize = 128;
-/// SMS and mails at once.
-const SENDS_MAX: usize = 32;
+/// Mails of people at once; the smart host may hang.
+const MAILS_MAX: usize = 32;
+/// One-time codes by e-mail at once, beside them.
+const CODE_MAILS_MAX: usize = 32;
+/// SMS at once, through each port.
+const PORT_MAX: usize = 32;
+/// Questions to the captcha service at once; callers beyond that hear that the node is busy.
+const CAPTCHAS_MAX: usize = 64;
 
 /// What works need.
 pub struct Tools {
     /// Platform adapters by name.
     pub adapters: BTreeMap<String, Adapter>,
+    /// Tells people from robots.
+    pub captcha: Option<Captcha>,
     /// The smart host of the bridge and of codes by e-mail.
     pub mailer: Option<Mailer>,
     /// Sender of codes by e-mail.
@@ -54,16 +65,25 @@ struct Shared {
     hashing: Semaphore,
     hashing_or_waiting: Arc<Semaphore>,
     platforms: BTreeMap<String, Semaphore>,
-    sending: Semaphore,
+    mails: Semaphore,
+    code_mails: Semaphore,
+    captchas: Semaphore,
 }
 
 /// The part of [`Tools`] that never changes.
 struct Tools2 {
     adapters: BTreeMap<String, Adapter>,
+    captcha: Option<Captcha>,
     mailer: Option<Mailer>,
     otp_from: Option<String>,
-    ports: Vec<Port>,
+    ports: Vec<Gated>,
     cost: Cost,
+}
+
+/// An SMS port, and room for what goes through it at once.
+struct Gated {
+    port: Port,
+    room: Semaphore,
 }
 
 /// Starts works and hands their ends to the loop.
@@ -76,15 +96,18 @@ pub struct Works {
 impl Works {
     pub fn new(tools: Tools, done: mpsc::Sender<(WorkId, WorkDone)>) -> Self {
         let platforms = tools.adapters.keys().map(|name| (name.clone(), Semaphore::new(PLATFORM_MAX))).collect();
-        let Tools { adapters, mailer, otp_from, ports, budget, keyfile, cost } = tools;
+        let Tools { adapters, captcha, mailer, otp_from, ports, budget, keyfile, cost } = tools;
+        let ports = ports.into_iter().map(|port| Gated { port, room: Semaphore::new(PORT_MAX) }).collect();
         let shared = Shared {
-            tools: Tools2 { adapters, mailer, otp_from, ports, cost },
+            tools: Tools2 { adapters, captcha, mailer, otp_from, ports, cost },
             budget: Mutex::new(budget),
             keyfile: Mutex::new(keyfile),
             hashing: Semaphore::new(HASHES_MAX),
             hashing_or_waiting: Arc::new(Semaphore::new(HASHES_MAX + HASHES_WAITING_MAX)),
             platforms,
-            sending: Semaphore::new(SENDS_MAX),
+            mails: Semaphore::new(MAILS_MAX),
+            code_mails: Semaphore::new(CODE_MAILS_MAX),
+            captchas: Semaphore::new(CAPTCHAS_MAX),
         };
         Self { shared: Arc::new(shared), done }
     }
@@ -123,8 +146,8 @@ impl Shared {
         match work {
             Work::HashPassword { password, salt } => WorkDone::Hashed(self.hash(password, salt).await),
             Work::VerifyPassword { password, hash } => WorkDone::Verified(self.verify(password, hash).await),
-            Work::Captcha { .. } => WorkDone::Captcha(Err(WorkError::Failed)),
-            Work::Sms { to, text, id } => WorkDone::Sent(self.sms(&to, &text, &id).await),
+            Work::Captcha { token } => WorkDone::Captcha(self.captcha(&token).await),
+            Work::Sms { to, text, id, purpose } => WorkDone::Sent(self.sms(&to, &text, &id, purpose).await),
             Work::OtpMail { to, code } => WorkDone::Sent(self.otp_mail(&to, &code).await),
             Work::Publish { request, .. } => WorkDone::Published(self.publish(*request).await),
             Work::Refresh { platform, token } => WorkDone::Refreshed(self.refresh(&platform, &token).await),
@@ -179,47 +202,70 @@ impl Shared {
         .await
     }
 
-    async fn sms(&self, to: &Private, text: &Private, id: &[u8; 16]) -> Result<(), SendError> {
-        let _permit = self.sending.acquire().await;
+    /// Whoever cannot be asked says yes to nobody.
+    async fn captcha(&self, token: &Private) -> Result<bool, WorkError> {
+        let _permit = self.captchas.try_acquire().map_err(|_| WorkError::Busy)?;
+        let captcha = self.tools.captcha.as_ref().ok_or(WorkError::Failed)?;
+        captcha.verify(token.reveal()).await.map_err(|_| WorkError::Failed)
+    }
+
+    async fn sms(&self, to: &Private, text: &Private, id: &[u8; 16], purpose: SmsPurpose) -> Result<(), SendError> {
         let at_ms = now().0;
-        if !self.afford(to.reveal(), at_ms) {
-            return Err(SendError::Refused { text: "the SMS budget is used up".to_owned() });
-        }
+        let country = to.reveal().parse::<E164>().ok().and_then(|number| number.country()).unwrap_or_default();
+        let purpose = match purpose {
+            SmsPurpose::Code => Purpose::Code,
+            SmsPurpose::Notice => Purpose::Notice,
+        };
+        let whom = To { number: to.reveal(), country: &country, purpose };
+        self.afford(at_ms, &whom)?;
         let id = hex::encode(id);
-        let sms = Sms { to: to.reveal(), text: text.reveal(), id: &id, at_ms };
-        let mut last = SendError::Refused { text: "no SMS port is configured".to_owned() };
-        for port in &self.tools.ports {
-            match port.send(&sms).await {
+        let sent = self.through_ports(&Sms { to: to.reveal(), text: text.reveal(), id: &id, at_ms }).await;
+        if matches!(sent, Err(SendError::Retry { .. } | SendError::Refused { .. })) {
+            self.with_budget(|budget| budget.refund(at_ms, &whom));
+        }
+        sent
+    }
+
+    async fn through_ports(&self, sms: &Sms<'_>) -> Result<(), SendError> {
+        let mut result = SendError::Refused { text: "no SMS port is configured".to_owned() };
+        for (n, Gated { port, room }) in self.tools.ports.iter().enumerate() {
+            // A port that has no room, maybe because it hangs, is passed over while another is left.
+            let is_last = n + 1 == self.tools.ports.len();
+            let permit = if is_last { room.acquire().await.ok() } else { room.try_acquire().ok() };
+            let Some(_permit) = permit else {
+                result = SendError::Retry { after_ms: None };
+                continue;
+            };
+            match port.send(sms).await {
                 Ok(_) => return Ok(()),
                 Err(relaymesh_sms::SendError::Unknown) => return Err(SendError::Unknown),
                 Err(relaymesh_sms::SendError::Retry { retry_after_ms }) => {
-                    last = SendError::Retry { after_ms: retry_after_ms };
+                    result = SendError::Retry { after_ms: retry_after_ms };
                 }
                 Err(error) => {
                     tracing::warn!(%error, "an SMS port refused");
-                    if !matches!(last, SendError::Retry { .. }) {
-                        last = SendError::Refused { text: "the SMS port refused".to_owned() };
+                    if !matches!(result, SendError::Retry { .. }) {
+                        result = SendError::Refused { text: "the SMS port refused".to_owned() };
                     }
                 }
             }
         }
-        Err(last)
+        Err(result)
     }
 
-    fn afford(&self, to: &str, at_ms: u64) -> bool {
-        let country = to.parse::<E164>().ok().and_then(|number| number.country()).unwrap_or_default();
-        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
-        match budget.as_mut().map(|budget| budget.spend(at_ms, &country)) {
-            None | Some(Ok(())) => true,
-            Some(Err(error)) => {
-                tracing::warn!(%error, "an SMS was not sent");
-                false
-            }
-        }
+    fn afford(&self, at_ms: u64, to: &To<'_>) -> Result<(), SendError> {
+        self.with_budget(|budget| budget.spend(at_ms, to)).unwrap_or(Ok(())).map_err(|error| {
+            tracing::warn!(%error, "an SMS was not sent");
+            SendError::Refused { text: error.to_string() }
+        })
+    }
+
+    fn with_budget<T>(&self, act: impl FnOnce(&mut Kept) -> T) -> Option<T> {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(act)
     }
 
     async fn otp_mail(&self, to: &Private, code: &Private) -> Result<(), SendError> {
-        let _permit = self.sending.acquire().await;
+        let _permit = self.code_mails.acquire().await;
         let (Some(mailer), Some(from)) = (&self.tools.mailer, &self.tools.otp_from) else {
             return Err(SendError::Refused { text: "no mail host is configured".to_owned() });
         };
@@ -228,7 +274,7 @@ impl Shared {
 
     async fn publish(&self, request: PublishRequest) -> Result<String, SendError> {
         if let PublishContent::Email { .. } = &request.content {
-            let _permit = self.sending.acquire().await;
+            let _permit = self.mails.acquire().await;
             let Some(mailer) = &self.tools.mailer else {
                 return Err(SendError::Refused { text: "no mail host is configured".to_owned() });
             };
@@ -317,3 +363,6 @@ fn oauth_error(error: OAuthError) -> SendError {
         other => SendError::Refused { text: other.to_string() },
     }
 }
+
+#[cfg(test)]
+mod tests;

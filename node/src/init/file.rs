@@ -20,12 +20,28 @@ pub struct Settings {
     pub grpc: Option<String>,
     /// For other nodes; empty for the default.
     pub mesh: Vec<String>,
-    /// What opens the keyring.
+    /// Where the key file goes, if one is made.
     pub key_file: Option<PathBuf>,
+    /// What opens the keyring.
+    pub unlock: Unlock,
+}
+
+/// What opens the keyring.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Unlock {
+    /// A new key file.
+    #[default]
+    KeyFile,
+    /// A new key file that systemd hands over under this name.
+    Credential(String),
+    /// The passphrase in this file.
+    PassphraseFile(PathBuf),
+    /// A passphrase that is typed, or in the environment.
+    Prompt,
 }
 
 /// The file.
-pub fn text(settings: &Settings, key_file: &Path) -> String {
+pub fn text(settings: &Settings, key_file: Option<&Path>) -> String {
     let (node, listen) = super::defaults();
     let mut out = String::from(
         "# A node of relaymesh. What is not written here has its default; `relaymesh config show` lists all.\n",
@@ -54,17 +70,33 @@ pub fn text(settings: &Settings, key_file: &Path) -> String {
             mesh,
         ],
     );
-    section(
-        &mut out,
-        "keys",
-        &[format!(
-            "file = {}  # opens the keyring; keep it off this disk, and keep a copy\n",
-            Value::from(key_file.display().to_string())
-        )],
-    );
+    section(&mut out, "keys", &[keys(&settings.unlock, key_file)]);
     out.push_str("\n# How codes and answers leave; see configs/ for providers.\n#[sms.file]\n#path = \"sms.jsonl\"\n");
     out.push_str("\n#[platform.mastodon]\n#base_url = \"https://mastodon.social\"\n#client_id = \"…\"\n#client_secret = { file = \"mastodon.secret\" }\n");
     out
+}
+
+fn keys(unlock: &Unlock, key_file: Option<&Path>) -> String {
+    let path = |path: &Path| Value::from(path.display().to_string());
+    match unlock {
+        Unlock::KeyFile => {
+            let file = key_file.map(path).unwrap_or_else(|| "".into());
+            format!("file = {file}  # opens the keyring; keep it off this disk, and keep a copy\n")
+        }
+        Unlock::Credential(name) => {
+            format!(
+                "credential = {}  # LoadCredential= of the systemd unit; keep a copy of its file\n",
+                Value::from(name.as_str())
+            )
+        }
+        Unlock::PassphraseFile(file) => {
+            let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+            format!("passphrase = {{ file = {} }}  # opens the keyring; keep it off this disk\n", path(&file))
+        }
+        Unlock::Prompt => {
+            "prompt = true  # `run` asks for the passphrase; or set RELAYMESH_KEYS__PASSPHRASE\n".to_owned()
+        }
+    }
 }
 
 fn section(out: &mut String, name: &str, lines: &[String]) {

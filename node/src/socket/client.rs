@@ -23,7 +23,7 @@ const BUNDLE_TIMEOUT: Duration = Duration::from_secs(600);
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
     /// Nobody listens.
-    #[error("no node answers at {} ({})", path.display(), source)]
+    #[error("no node answers at {} ({})", path.display(), said(source))]
     Unreachable {
         /// The socket.
         path: PathBuf,
@@ -39,6 +39,15 @@ pub enum AskError {
     /// The node said no.
     #[error("{}", .0.message)]
     Refused(Told),
+}
+
+/// What the usual answers of the system mean here.
+fn said(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => "it is not running".to_owned(),
+        io::ErrorKind::PermissionDenied => "it belongs to another user".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 /// Asks the node at `path`. Dropping the future closes the connection; the command may have been done.

@@ -45,12 +45,17 @@ pub struct World {
 impl World {
     /// Starts `count` nodes and makes them meet.
     pub async fn start(count: usize) -> Result<Self> {
-        let dir = tempfile::tempdir()?;
+        Self::start_as(count, binary(), &std::env::temp_dir()).await
+    }
+
+    /// The same, of a binary that stands in for ours, with the nodes' directories somewhere below `parent`.
+    pub async fn start_as(count: usize, binary: &Path, parent: &Path) -> Result<Self> {
+        let dir = tempfile::tempdir_in(parent)?;
         let platform = Sink::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), None).await?;
         let settings = settings::local(&platform, &outbox_path(dir.path()));
         let mut nodes: Vec<Node> = Vec::new();
         for (index, ports) in Ports::free(count)?.into_iter().enumerate() {
-            let mut node = Node::init(binary(), plan(dir.path(), index, ports, &settings)).await?;
+            let mut node = Node::init(binary, plan(dir.path(), index, ports, &settings)).await?;
             node.start().await?;
             mesh::identify(&mut node).await?;
             if let Some(first) = nodes.first() {

@@ -38,6 +38,14 @@ fn a_text_body_gives_up_only_what_looks_like_two_tokens() {
 }
 
 #[test]
+fn v0_parts_shorter_than_any_token_stay_body_where_the_existing_servers_differ() {
+    // The existing servers take any two last parts that are not empty for tokens, and so cut "…, 10:30:15" off a post.
+    for body in ["meet at 10:30:15", "one:two:three", "a:short-token:1//refresh-token-0123456789"] {
+        assert_eq!(read_v0_post(&format!("@ada:{body}")), post(body, None), "{body}");
+    }
+}
+
+#[test]
 fn what_would_read_back_as_something_else_is_not_written() {
     let v0 = PlatformVersion::V0;
     let body = format!("a:{ACCESS}:{REFRESH}");

@@ -10,7 +10,9 @@ use crate::ids::{DeviceId, Language};
 use crate::wire::Reader;
 
 /// Bytes of a device ID, where there is one.
-const DEVICE_ID_BYTES: usize = 32;
+pub(crate) const DEVICE_ID_BYTES: usize = 32;
+/// Version, `u16` block length, device ID length and shortcode.
+const DEVICE_ID_HEADER_BYTES: usize = 5;
 /// `i32` block length and shortcode.
 const V0_HEADER_BYTES: usize = 5;
 
@@ -132,6 +134,15 @@ impl fmt::Debug for PlatformPayload {
             .field("language", &self.language)
             .finish()
     }
+}
+
+/// Where the device ID of a payload begins, of which only the first bytes are here; `None` where it has none, or where they
+/// do not tell. (Version 0 announces none: nobody sends images in it.)
+pub(crate) fn device_id_at(prefix: &[u8]) -> Option<usize> {
+    let &[version, low, high, device_id_len, _shortcode] = prefix.first_chunk::<DEVICE_ID_HEADER_BYTES>()?;
+    PlatformVersion::from_byte(version)?;
+    let block_len = usize::from(u16::from_le_bytes([low, high]));
+    (usize::from(device_id_len) == DEVICE_ID_BYTES).then_some(DEVICE_ID_HEADER_BYTES + block_len)
 }
 
 /// The block length that version 0 would announce, if the bytes have room for its header.

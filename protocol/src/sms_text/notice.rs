@@ -33,6 +33,8 @@ pub enum Notice {
         at: Timestamp,
         /// Which message of this person.
         number: u32,
+        /// Whether the person can answer `RESEND` and this number.
+        resend: bool,
     },
     /// The platform has it, and gave a new refresh token that the phone must store.
     TokenRefreshed {
@@ -66,6 +68,15 @@ pub enum Notice {
         /// The mail address of the number.
         alias: String,
     },
+    /// The number answered `STOP`.
+    BridgeStopped,
+    /// The number answered `START` after that.
+    BridgeAgain {
+        /// The mail address of the number.
+        alias: String,
+    },
+    /// More mails than a number may send; what is over waits.
+    BridgeLimit,
     /// A one-time code.
     Otp(OtpCode),
 }
@@ -74,22 +85,10 @@ impl Notice {
     /// The text. What a language has no text for is in English, behind the language's marker.
     #[must_use]
     pub fn text(&self, language: Language) -> String {
-        let marker = marker(language);
         match self {
             Self::Published { platform, at, number } => outcome(language, Outcome::Published, platform, *at, *number),
             Self::Failed { platform, at, number } => outcome(language, Outcome::Failed, platform, *at, *number),
-            Self::Uncertain { platform, at, number } => {
-                let (platform, at) = (name(platform), utc(*at));
-                if language == Language::FR {
-                    format!(
-                        "{marker} Message #{number} à {platform} à {at} incertain. Vérifiez {platform}; s'il manque, répondez RESEND {number}"
-                    )
-                } else {
-                    format!(
-                        "{marker} Message #{number} to {platform} at {at} is uncertain. Check {platform}; if missing, reply RESEND {number}"
-                    )
-                }
-            }
+            Self::Uncertain { platform, at, number, resend } => uncertain(language, platform, *at, *number, *resend),
             Self::TokenRefreshed { platform, at, number, token } => {
                 let text = outcome(language, Outcome::Published, platform, *at, *number);
                 format!("{text}\n\n{}\n{}", paste(language), token.0)
@@ -127,6 +126,20 @@ impl Notice {
                     alias_name(alias)
                 )
             }
+            Self::BridgeStopped => {
+                "RelaySMS: Mail from your number is stopped, nothing more is sent for it. To begin again, reply START"
+                    .to_owned()
+            }
+            Self::BridgeAgain { alias } => {
+                format!(
+                    "RelaySMS: Your number may send mail as {} again, from your app's next message on. To end it, reply STOP",
+                    alias_name(alias)
+                )
+            }
+            Self::BridgeLimit => {
+                "RelaySMS: Your number has sent as many mails as it may for now. The others wait, and follow later."
+                    .to_owned()
+            }
             Self::Published { .. }
             | Self::Failed { .. }
             | Self::Uncertain { .. }
@@ -162,6 +175,20 @@ impl Notice {
                     alias_name(alias)
                 )
             }
+            Self::BridgeStopped => {
+                "RelaySMS : Les mails de votre numéro sont suspendus, plus rien ne part. Pour reprendre, répondez START"
+                    .to_owned()
+            }
+            Self::BridgeAgain { alias } => {
+                format!(
+                    "RelaySMS : Votre numéro peut de nouveau écrire des mails: {}. Pour les suspendre, répondez STOP",
+                    alias_name(alias)
+                )
+            }
+            Self::BridgeLimit => {
+                "RelaySMS : Votre numéro a envoyé autant de mails que permis pour l'instant. Les autres suivront."
+                    .to_owned()
+            }
             Self::Published { .. }
             | Self::Failed { .. }
             | Self::Uncertain { .. }
@@ -190,6 +217,17 @@ fn outcome(language: Language, outcome: Outcome, platform: &str, at: Timestamp, 
         format!("{marker} {status} message à {platform} à {at}. #{number}")
     } else {
         format!("{marker} {status} message to {platform} at {at}. #{number}")
+    }
+}
+
+fn uncertain(language: Language, platform: &str, at: Timestamp, number: u32, resend: bool) -> String {
+    let (marker, platform, at) = (marker(language), name(platform), utc(at));
+    if language == Language::FR {
+        let answer = if resend { format!("; s'il manque, répondez RESEND {number}") } else { String::new() };
+        format!("{marker} Message #{number} à {platform} à {at} incertain. Vérifiez {platform}{answer}")
+    } else {
+        let answer = if resend { format!("; if missing, reply RESEND {number}") } else { String::new() };
+        format!("{marker} Message #{number} to {platform} at {at} is uncertain. Check {platform}{answer}")
     }
 }
 

@@ -11,13 +11,16 @@ fn short_notices() -> Vec<Notice> {
     vec![
         Notice::Published { platform: platform.clone(), at: AT, number: 12_345 },
         Notice::Failed { platform: platform.clone(), at: AT, number: 12_345 },
-        Notice::Uncertain { platform: "telegram".to_owned(), at: AT, number: 1234 },
+        Notice::Uncertain { platform: "telegram".to_owned(), at: AT, number: 1234, resend: true },
         Notice::Damaged,
         Notice::Expired { sent: AT },
         Notice::ImageIncomplete { have: 254, total: Some(255) },
         Notice::ImageIncomplete { have: 3, total: None },
         Notice::LoginAgain,
         Notice::BridgeStarted { alias: "237650123456@relaysms.me".to_owned() },
+        Notice::BridgeStopped,
+        Notice::BridgeAgain { alias: "237650123456@relaysms.me".to_owned() },
+        Notice::BridgeLimit,
         Notice::Otp(OtpCode::new("012345").unwrap()),
     ]
 }

@@ -72,6 +72,11 @@ pub(super) fn answer(submitted: &Submitted, platform: &Platform) -> Result<Publi
         Submitted::Accepted { outcome: Some(MessageOutcome::Failed(class)), .. } => {
             Err(Status::invalid_argument(class.text()))
         }
+        Submitted::Accepted { outcome: Some(MessageOutcome::Test { id, end }), .. } => Ok(PublishContentResponse {
+            success: true,
+            message: format!("Successfully published {} message", platform.name),
+            publisher_response: end.text(*id).map_err(Status::invalid_argument)?,
+        }),
         Submitted::Accepted { message, .. } => {
             let message = format!("accepted {message}");
             Ok(PublishContentResponse { success: true, publisher_response: message.clone(), message })

@@ -17,6 +17,10 @@ pub(super) fn submitted(submitted: &Submitted, sender: &Private) -> Response {
         Submitted::Accepted { outcome: Some(MessageOutcome::Failed(class)), .. } => {
             return HttpError::from(Refusal::new(Code::InvalidArgument, class.text())).into_response();
         }
+        Submitted::Accepted { outcome: Some(MessageOutcome::Test { id, end }), .. } => match end.text(*id) {
+            Ok(text) => text,
+            Err(text) => return HttpError::from(Refusal::new(Code::InvalidArgument, text)).into_response(),
+        },
         Submitted::Accepted { message, .. } => format!("accepted {message}"),
         Submitted::Segment { received, total, session } => {
             let sender = masked(sender.reveal());

@@ -59,7 +59,7 @@ async fn collect(body: Body) -> Result<Vec<u8>, RequestError> {
     Ok(bytes)
 }
 
-fn parse(bytes: &[u8]) -> Result<Map<String, Value>, RequestError> {
+pub(super) fn parse(bytes: &[u8]) -> Result<Map<String, Value>, RequestError> {
     let text = std::str::from_utf8(bytes).map_err(|_| RequestError::NotUtf8)?;
     // serde_json gives up at 128 levels, so a tower of brackets costs nothing.
     match serde_json::from_str(text).map_err(|_| RequestError::NotJson)? {

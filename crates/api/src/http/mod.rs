@@ -25,6 +25,7 @@ use crate::errors::{HttpError, RequestError};
 
 pub use body::BODY_BYTES_MAX;
 pub use serve::serve_http;
+pub(crate) use submit::reads as reads_submission;
 
 /// Requests under way on all connections together; more are shed at once. Each holds at most one body and one wait.
 const REQUESTS_MAX: usize = 4_096;

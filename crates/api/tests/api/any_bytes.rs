@@ -33,6 +33,17 @@ fn json_like() -> impl Strategy<Value = String> {
     })
 }
 
+/// What the fuzz target `http` has found worth keeping.
+#[test]
+fn what_fuzzing_found_is_read_or_refused() {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/http");
+    let bodies: Vec<_> =
+        std::fs::read_dir(dir).unwrap().map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect();
+    assert!(bodies.len() >= 50, "only {} files", bodies.len());
+    let taken = bodies.iter().filter(|body| relaymesh_api::fuzz::submit(body)).count();
+    assert!((1..bodies.len()).contains(&taken), "{taken} are submissions");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 

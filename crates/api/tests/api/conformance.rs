@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use axum::body::Body;
 use axum::http::Request;
-use relaymesh_core::command::{Command, Reply, Submitted};
+use relaymesh_core::command::{Code, Command, Refusal, Reply, Submitted};
 use relaymesh_core::gateway_id;
-use relaymesh_protocol::detect::{Detected, detect};
+use relaymesh_protocol::detect::{DetectError, Detected, detect};
 use relaymesh_protocol::ids::MessageId;
+use relaymesh_protocol::sms_text::Keyword;
 use serde_json::Value;
 
 use crate::fake::{Fake, send};
@@ -16,23 +17,26 @@ const CASES: &str = include_str!("../../../../docs/gateway-client-conformance.js
 const GUIDE: &str = include_str!("../../../../docs/gateway-client.md");
 const TOKEN: &str = "conformance-token";
 
-/// Tells payloads from private SMS as a node does, and knows one gateway client.
+/// Tells payloads and answers from private SMS as a node does, and knows one gateway client.
 fn node() -> Fake {
     Fake::new(|command| {
         let Command::Submit(submit) = command else { panic!("only submissions, got {command:?}") };
         if submit.door != relaymesh_core::command::Door::Gateway(gateway_id(TOKEN)) {
-            let refusal = relaymesh_core::command::Refusal::new(
-                relaymesh_core::command::Code::NotFound,
-                "no such gateway client",
-            );
-            return Reply::Refused(refusal);
+            return Reply::Refused(Refusal::new(Code::NotFound, "no such gateway client"));
         }
         Reply::Submitted(match detect(submit.text.reveal()) {
             Ok(Detected::Message(message)) => {
                 Submitted::Accepted { message: MessageId::of(b"origin", &message.bytes), outcome: None }
             }
             Ok(Detected::Segment(segment)) => Submitted::Segment { received: 1, total: 0, session: segment.session },
-            Err(_) => Submitted::Ignored,
+            Err(_) if Keyword::parse(submit.text.reveal()).is_some() => {
+                Submitted::Accepted { message: MessageId::of(b"origin", b"answer"), outcome: None }
+            }
+            Err(DetectError::NotOurs) => Submitted::Ignored,
+            Err(DetectError::Malformed(damage)) => {
+                let text = format!("damaged RelaySMS payload: {damage}");
+                return Reply::Refused(Refusal::new(Code::InvalidArgument, text));
+            }
         })
     })
 }

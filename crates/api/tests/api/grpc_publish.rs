@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use relaymesh_api::client::{self, PublisherClient, publisher_v1 as v1};
 use relaymesh_core::command::{
     Code, Command, Door, FailureClass, MessageOutcome, PublisherCommand, PublisherReply, Refusal, Reply, Submitted,
+    TestEnd,
 };
 
 use crate::fake::{Fake, MESSAGE, accepted, bridge_text, platform_text};
@@ -170,6 +171,24 @@ async fn outcomes_are_told_as_the_clients_know_them() {
     assert!(r.success);
     assert_eq!(r.message, "Successfully published mastodon message");
     assert_eq!(r.publisher_response, "Successfully sent message");
+
+    for (end, told) in [
+        (TestEnd::Updated, Ok("Test ID 5 updated successfully.")),
+        (TestEnd::Unknown, Err("Test ID 5 not found in the database.")),
+        (TestEnd::AlreadyTimedout, Err("Test ID 5 is already marked as 'timedout'.")),
+    ] {
+        let reply = accepted(Some(MessageOutcome::Test { id: 5, end }));
+        let (mut client, _port) = publisher(&Fake::saying(reply)).await;
+        let answer = client.publish_content(content(platform_text(b'r'), &[])).await;
+        let answer = answer.map(|r| r.into_inner().publisher_response);
+        match told {
+            Ok(text) => assert_eq!(answer.unwrap(), text),
+            Err(text) => {
+                let status = answer.unwrap_err();
+                assert_eq!((status.code(), status.message()), (tonic::Code::InvalidArgument, text));
+            }
+        }
+    }
 
     let failed = accepted(Some(MessageOutcome::Failed(FailureClass::Content)));
     let (mut client, _port) = publisher(&Fake::saying(failed)).await;

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::http::Request;
 use relaymesh_api::{HttpConfig, http_router};
-use relaymesh_core::command::{Code, Door, FailureClass, MessageOutcome, Refusal, Reply, Submitted};
+use relaymesh_core::command::{Code, Door, FailureClass, MessageOutcome, Refusal, Reply, Submitted, TestEnd};
 use relaymesh_core::gateway_id;
 use serde_json::json;
 
@@ -55,6 +55,7 @@ async fn answers_tell_what_became_of_it() {
     let failed = |text: &str| (400, json!({ "error": text }));
     let pending = told(&format!("accepted {MESSAGE}"));
     let segment = |received, total| Reply::Submitted(Submitted::Segment { received, total, session: 7 });
+    let test = |end| MessageOutcome::Test { id: 5, end };
     for (reply, (status, body)) in [
         (accepted(None), pending.clone()),
         (accepted(Some(MessageOutcome::Pending)), pending.clone()),
@@ -62,6 +63,8 @@ async fn answers_tell_what_became_of_it() {
         (accepted(Some(MessageOutcome::Published)), told(&format!("Successfully sent message {MESSAGE}"))),
         (accepted(Some(MessageOutcome::Failed(FailureClass::Platform))), failed(FailureClass::Platform.text())),
         (accepted(Some(MessageOutcome::Failed(FailureClass::Account))), failed(FailureClass::Account.text())),
+        (accepted(Some(test(TestEnd::Updated))), told("Test ID 5 updated successfully.")),
+        (accepted(Some(test(TestEnd::Unknown))), failed("Test ID 5 not found in the database.")),
         (segment(2, 5), told("Segment 2/5 received and cached for session 7 and sender ••••56.")),
         (segment(1, 0), told("Segment 1/0 received and cached for session 7 and sender ••••56.")),
         (Reply::Submitted(Submitted::Ignored), told("ignored")),

@@ -80,6 +80,6 @@ pub(super) fn on_hashed(
     account.limiter = PasswordLimiter::default();
     session::retire(node, tx, &mut account)?;
     entity.put(node, tx, ACCOUNT, b"", &account)?;
-    entity.delete(tx, SESSION, b"")?;
+    entity.delete(node, tx, SESSION, b"")?;
     done(tx, reply, "Password updated successfully.")
 }

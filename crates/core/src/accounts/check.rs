@@ -126,8 +126,8 @@ pub(super) fn weak_key(field: &str, why: &str) -> Refusal {
     invalid(format!("The {field} field has an Invalid X25519 public key: {why}."))
 }
 
-/// The rules for a new password; the first that is broken is told. The breach list is asked outside, if at all: the core
-/// reaches no network.
+/// The rules for a new password; the first that is broken is told. No breach list is asked: a password alone opens nothing
+/// (see ARCHITECTURE.md).
 pub(super) fn password(password: &Private) -> Result<(), Refusal> {
     let text = password.reveal();
     let has = |of: fn(&char) -> bool| text.chars().any(|c| of(&c));

@@ -1,15 +1,17 @@
-//! Deletion of an account: its key with everything sealed under it, and every row that leads to it.
+//! Deletion of an account: its key, so that nothing sealed under it can be read, every row that leads to it, and what is
+//! owed to it. Its records are removed page by page afterwards.
 
 use super::check::required;
 use super::tokens::TOKENS_MAX;
 use super::{done, llt};
 use crate::command::{Code, Private, Refusal};
+use crate::home;
 use crate::input::ReplyTo;
 use crate::locator::remove_entity;
 use crate::node::Node;
-use crate::record::delete_entity;
 use crate::record::index::{self, Kind};
 use crate::record::vault::{Account, TOKEN, Token};
+use crate::record::{delete_head, key};
 use crate::tx::{Run, Tx};
 
 pub(super) fn on_command(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, llt: &Private) -> Run {
@@ -21,7 +23,9 @@ pub(super) fn on_command(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, llt: &Pri
     }
     forget(node, tx, &account)?;
     remove_entity(node, tx, entity.id)?;
-    delete_entity(tx, &entity.id)?;
+    home::give_up(node, tx, entity.id)?;
+    delete_head(tx, &entity.id)?;
+    home::sweep_soon(tx, key::entity_prefix(&entity.id));
     node.count(tx, "accounts_deleted");
     done(tx, reply, "Entity deleted successfully.")
 }

@@ -1,11 +1,13 @@
 //! Who an account is, and how it is found. A record that does not open is a node's trouble, not a person's: it answers
-//! that the node is not available, never that the account is not there (apps throw people out on that).
+//! that the node is not available, never that the account is not there (apps throw people out on that). The same holds for
+//! an account that is not here while other nodes of the instance hold accounts too.
 
 use std::fmt;
 
 use relaymesh_protocol::ids::{E164, EntityId};
 
 use crate::command::{Code, Identity, Private, Refusal};
+use crate::membership::{Member, Relation};
 use crate::node::Node;
 use crate::record::index::{self, Kind};
 use crate::record::vault::{ACCOUNT, Account};
@@ -88,15 +90,22 @@ impl Identifier {
         }
     }
 
-    /// Nobody has it.
-    pub fn not_found(&self) -> Refusal {
-        Refusal::new(Code::NotFound, format!("Entity with this {} not found.", self.field()))
+    /// Nobody has it, for all this node can know.
+    pub fn not_found(&self, node: &Node) -> Refusal {
+        absent(node, Refusal::new(Code::NotFound, format!("Entity with this {} not found.", self.field())))
     }
 
     /// Somebody has it.
     pub fn exists(&self) -> Refusal {
         Refusal::new(Code::AlreadyExists, format!("Entity with this {} already exists.", self.field()))
     }
+}
+
+/// What somebody hears whose account is not here: that there is none only where no other vault of the instance could have
+/// it. A node cannot tell an account that it lacks from one that was deleted elsewhere.
+pub(super) fn absent(node: &Node, none: Refusal) -> Refusal {
+    let elsewhere = |member: &Member| member.roles.vault && node.membership.relation(&member.id) == Relation::Own;
+    if node.membership.members().any(elsewhere) { Refusal::unavailable() } else { none }
 }
 
 /// The number in a text, white space removed.

@@ -4,7 +4,7 @@ use relaymesh_protocol::ids::EntityId;
 use relaymesh_ratchet::SharedSecret;
 use relaymesh_ratchet::llt::{split_eid, verify};
 
-use super::identity::{find, load};
+use super::identity::{absent, find, load};
 use crate::command::{Code, Private, Refusal};
 use crate::node::Node;
 use crate::record::Entity;
@@ -21,10 +21,12 @@ pub(crate) fn invalid_llt() -> Refusal {
 /// The entity that presents `eid:jwt`, with its account; it has a device.
 ///
 /// # Errors
-/// When the token does not count; when the node cannot read the account, that it is not available.
+/// When the token does not count; when the node cannot read the account, or another node may have it, that it is not
+/// available.
 pub(crate) fn open(node: &Node, tx: &mut Tx<'_>, llt: &Private) -> Run<(Entity, Account)> {
     let (eid, _) = split_eid(llt.reveal()).map_err(|_| invalid_llt())?;
-    let id: EntityId = find(node, tx, Kind::Eid, eid.to_string().as_bytes())?.ok_or_else(invalid_llt)?;
+    let id: EntityId =
+        find(node, tx, Kind::Eid, eid.to_string().as_bytes())?.ok_or_else(|| absent(node, invalid_llt()))?;
     let (entity, account) = load(node, tx, id)?;
     let device = account.device.as_ref().ok_or_else(invalid_llt)?;
     let shared = SharedSecret::from(device.shared);

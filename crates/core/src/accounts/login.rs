@@ -117,9 +117,9 @@ pub(super) fn incorrect() -> Refusal {
 }
 
 /// Nobody was checked.
-pub(super) fn on_unknown(identifier: &Identifier, checked: &Result<bool, WorkError>) -> Run {
+pub(super) fn on_unknown(node: &Node, identifier: &Identifier, checked: &Result<bool, WorkError>) -> Run {
     match checked {
-        Ok(_) => Err(identifier.not_found().into()),
+        Ok(_) => Err(identifier.not_found(node).into()),
         Err(_) => Err(Refusal::unavailable().into()),
     }
 }
@@ -157,7 +157,7 @@ pub(super) fn on_second(
     fits: Result<bool, WorkError>,
 ) -> Run {
     if identifier.find(node, tx)? != Some(id) {
-        return Err(identifier.not_found().into());
+        return Err(identifier.not_found(node).into());
     }
     let (mut entity, mut account) = load(node, tx, id)?;
     if !settle(node, tx, reply, (&mut entity, &mut account), fits, incorrect)? {

@@ -147,7 +147,7 @@ pub(crate) fn on_worked(node: &Node, tx: &mut Tx<'_>, id: &WorkId, done: &WorkDo
 
 fn go_on(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, step: &Step, done: &WorkDone) -> Run {
     match (step, done) {
-        (Step::Unknown(identifier), WorkDone::Verified(checked)) => login::on_unknown(identifier, checked),
+        (Step::Unknown(identifier), WorkDone::Verified(checked)) => login::on_unknown(node, identifier, checked),
         (Step::FirstPhase { entity, identifier, captcha }, WorkDone::Verified(fits)) => {
             login::on_first(node, tx, reply, *entity, (identifier, captcha), *fits)
         }

@@ -19,7 +19,7 @@ use crate::batch::Key;
 use crate::command::{AccountReply, Code, Private, Refusal, Reply};
 use crate::input::ReplyTo;
 use crate::node::Node;
-use crate::output::{SendError, Work, WorkError};
+use crate::output::{SendError, SmsPurpose, Work, WorkError};
 use crate::record::{Scope, Stored, get_node, key, put_node};
 use crate::tx::{Run, Tx};
 
@@ -216,7 +216,7 @@ fn letter(tx: &mut Tx<'_>, identifier: &Identifier, code: Private) -> Run<Work> 
     };
     let otp = OtpCode::new(code.reveal()).map_err(|_| Refusal::unavailable())?;
     let text = Notice::Otp(otp).text(Language::EN).into();
-    Ok(Work::Sms { to: phone.reveal().into(), text, id: tx.random() })
+    Ok(Work::Sms { to: phone.reveal().into(), text, id: tx.random(), purpose: SmsPurpose::Code })
 }
 
 /// Removes what is over from a random 256th of the table: nothing wakes for a code that nobody tries.

@@ -43,7 +43,7 @@ impl Asked<'_> {
 pub(super) fn on_command(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, asked: &Asked<'_>) -> Run {
     let keys = asked.check()?;
     let identifier = Identifier::of(asked.identity);
-    let entity = identifier.find(node, tx)?.ok_or_else(|| identifier.not_found())?;
+    let entity = identifier.find(node, tx)?.ok_or_else(|| identifier.not_found(node))?;
     if asked.proof.reveal().is_empty() {
         return otp::begin(node, tx, reply, Purpose::Reset, &identifier, asked.captcha);
     }
@@ -70,11 +70,11 @@ pub(super) fn on_hashed(
 ) -> Run {
     let hash = hash.as_ref().map_err(|_| Refusal::unavailable())?;
     if identifier.find(node, tx)? != Some(id) {
-        return Err(identifier.not_found().into());
+        return Err(identifier.not_found(node).into());
     }
     let (mut entity, mut account) = load(node, tx, id)?;
     otp::consume(node, tx, proof)?;
-    tokens::remove_all(tx, &mut entity)?;
+    tokens::remove_all(node, tx, &mut entity)?;
     account.password = Some(hash.clone());
     account.limiter = PasswordLimiter::default();
     let opened = session::open(node, tx, &mut entity, account, keys, "Password reset successfully!")?;

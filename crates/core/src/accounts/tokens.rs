@@ -96,7 +96,7 @@ pub(super) fn on_command(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, llt: &Pri
     let now = tx.now();
     let (fresh, over): (Vec<_>, Vec<_>) = handed.into_iter().partition(|(_, handed)| now < handed.until);
     for (record, _) in &over {
-        entity.delete(tx, HANDED, record)?;
+        entity.delete(node, tx, HANDED, record)?;
     }
     let mut tokens = Vec::with_capacity(rows.len());
     for (record, token) in rows {
@@ -142,16 +142,16 @@ fn hand_over(
 }
 
 /// Forgets what was handed over of one token: it is stored anew, or gone.
-pub(crate) fn forget_handed(tx: &mut Tx<'_>, entity: &mut Entity, record: &[u8]) -> Run {
-    entity.delete(tx, HANDED, record)
+pub(crate) fn forget_handed(node: &Node, tx: &mut Tx<'_>, entity: &mut Entity, record: &[u8]) -> Run {
+    entity.delete(node, tx, HANDED, record)
 }
 
 /// Removes every token, whether it can be read or not.
-pub(super) fn remove_all(tx: &mut Tx<'_>, entity: &mut Entity) -> Run {
+pub(super) fn remove_all(node: &Node, tx: &mut Tx<'_>, entity: &mut Entity) -> Run {
     for table in [TOKEN, HANDED] {
         let prefix = key::entity(&entity.id, table, b"");
         for (row, _) in tx.rows(&prefix, TOKENS_MAX)? {
-            entity.delete(tx, table, row.get(prefix.len()..).unwrap_or_default())?;
+            entity.delete(node, tx, table, row.get(prefix.len()..).unwrap_or_default())?;
         }
     }
     Ok(())

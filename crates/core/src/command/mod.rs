@@ -35,7 +35,7 @@ pub enum Command {
 }
 
 /// Through which door an SMS comes in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Door {
     /// `POST /v3/publish` or `/sms/platform/…`, by anyone who reaches it.
     Open,
@@ -94,6 +94,41 @@ pub enum MessageOutcome {
     Failed(FailureClass),
     /// Nobody can tell.
     Uncertain,
+    /// It was the SMS of a reliability test.
+    Test {
+        /// Which.
+        id: u64,
+        /// What became of the test by it.
+        end: TestEnd,
+    },
+}
+
+/// What an SMS meant to a reliability test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum TestEnd {
+    /// The test succeeded.
+    Updated,
+    /// There is no such test.
+    Unknown,
+    /// It had succeeded before.
+    AlreadySuccess,
+    /// It came too late.
+    AlreadyTimedout,
+}
+
+impl TestEnd {
+    /// What whoever handed the SMS in is told; the existing servers' words.
+    ///
+    /// # Errors
+    /// The text of the refusal.
+    pub fn text(self, id: u64) -> Result<String, String> {
+        match self {
+            Self::Updated => Ok(format!("Test ID {id} updated successfully.")),
+            Self::Unknown => Err(format!("Test ID {id} not found in the database.")),
+            Self::AlreadySuccess => Err(format!("Test ID {id} is already marked as 'success'.")),
+            Self::AlreadyTimedout => Err(format!("Test ID {id} is already marked as 'timedout'.")),
+        }
+    }
 }
 
 /// Why a message was not published. Coarse: it travels in receipts and answers.

@@ -2,6 +2,7 @@
 
 use relaymesh_protocol::ids::{DeviceId, E164, EnvelopeId, MessageId, NodeId, Tag, Timestamp};
 use relaymesh_protocol::segment::assembly::Set;
+use relaymesh_protocol::sms_text::Keyword;
 use serde::{Deserialize, Serialize};
 
 use crate::command::MessageOutcome;
@@ -64,6 +65,8 @@ pub struct Opened {
     pub envelope: EnvelopeId,
     /// Hand-overs on the way.
     pub hops: u8,
+    /// An operator carried it here by hand: there is nobody who would send it again.
+    pub by_hand: bool,
     /// What it says.
     pub body: Body,
 }
@@ -104,6 +107,8 @@ pub enum Cargo {
     },
     /// An incomplete set of segments: the home may have the rest.
     Parts(Box<Set>),
+    /// What a person answered to one of our SMS. Every node declines it, whatever it did about it: that says that it came.
+    Keyword(Keyword),
 }
 
 /// How the home finds the entity.
@@ -122,6 +127,13 @@ pub enum Route {
     Bridge {
         /// The sender.
         number: E164,
+    },
+    /// An answer for a bridge identity, by the sender's number as [`Route::Number`] does it.
+    Identity {
+        /// What the home's index knows the bridge identity by.
+        tag: Tag,
+        /// Under which of the home's keys.
+        key_id: u32,
     },
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use super::body::Body;
-use super::legs::Leg;
+use super::legs::{Leg, SILENT_AFTER};
 use super::outbox::{Outbox, Stage};
 use super::{Change, custody, letters, route};
 use crate::command::{Code, OperatorCommand, OperatorReply, Refusal, Reply};
@@ -18,6 +18,7 @@ use crate::membership;
 use crate::node::Node;
 use crate::output::Output;
 use crate::record::{get_node, key};
+use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 
 /// First bytes of a bundle file: name and format version.
@@ -44,7 +45,8 @@ pub(crate) fn on_operator(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, command:
 }
 
 fn export(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo) -> Run {
-    let messages: Vec<MessageId> = node.delivery.held.keys().take(MESSAGES_MAX).copied().collect();
+    let mut messages = node.delivery.held.by_arrival();
+    messages.truncate(MESSAGES_MAX);
     tx.prefetch(messages.iter().map(key::outbox))?;
     let mut carried = custody::export(node, tx, BUNDLE_BYTES_MAX / 2)?;
     for message in messages {
@@ -83,6 +85,7 @@ fn offers(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run<Vec<Carried>>
         let Some(sealed) = letters::seal(node, tx, candidate.node, &body) else { continue };
         let at = tx.now();
         tx.then(Change::Leg(message, candidate.node, Leg::Offered { at }));
+        tx.wake(at.after(SILENT_AFTER), Timer::LegSilent(message, candidate.node));
         node.trace(tx, message, "custody", "written to a bundle");
         all.push(Carried { envelope: sealed.envelope, hops: 0, copies: custody::COPY_BUDGET });
     }

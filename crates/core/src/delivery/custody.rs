@@ -150,14 +150,20 @@ pub(super) fn spread_targets(node: &Node, recipient: &NodeId, not: &[NodeId], co
     peers.into_iter().take(count).map(|member| member.id).collect()
 }
 
-/// Offers what is held for a recipient; ends what is over.
+/// Offers what is held for a recipient; ends what is over. A recipient that is away is offered one copy, to see whether it
+/// is back: its link coming up calls for all. The others only spread.
 pub(crate) fn on_custody(node: &Node, tx: &mut Tx<'_>, recipient: NodeId) -> Run {
     let Some(copies) = node.delivery.copies.get(&recipient) else { return Ok(()) };
     let now = tx.now();
+    let away = !node.membership.connected().contains(&recipient);
+    let probe = copies.keys().next();
+    let wanted = |id: &EnvelopeId, copy: &Copy| !away || Some(id) == probe || copy.budget > 0;
     let under_way = |id: &EnvelopeId| node.delivery.offers.contains_key(&(recipient, *id));
-    let due: Vec<EnvelopeId> = copies.keys().filter(|id| !under_way(id)).take(OFFERS_PER_RUN).copied().collect();
+    let due = copies.iter().filter(|(id, copy)| wanted(id, copy) && !under_way(id)).map(|(id, _)| *id);
+    let due: Vec<EnvelopeId> = due.take(OFFERS_PER_RUN).collect();
     tx.prefetch(due.iter().map(|id| key::custody(&recipient, id)))?;
-    for id in due {
+    for id in &due {
+        let id = *id;
         let copy_key = key::custody(&recipient, &id);
         let Some(row) = get_node::<Row>(node, tx, &copy_key)? else {
             tx.then(Change::Dropped(recipient, id));
@@ -169,9 +175,13 @@ pub(crate) fn on_custody(node: &Node, tx: &mut Tx<'_>, recipient: NodeId) -> Run
             node.count(tx, "custody_expired");
             continue;
         }
+        if away && Some(&id) != probe {
+            spread(node, tx, recipient, id, &row);
+            continue;
+        }
         carry(tx, recipient, id, row.envelope, row.hops.saturating_add(1), 0, Offer::Copy { recipient });
     }
-    let again = if copies.len() > OFFERS_PER_RUN { Duration::from_secs(1) } else { RETRY * 15 };
+    let again = if due.len() == OFFERS_PER_RUN { Duration::from_secs(1) } else { RETRY * 15 };
     tx.wake(now.after(again), Timer::Custody(recipient));
     Ok(())
 }

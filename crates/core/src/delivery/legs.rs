@@ -7,6 +7,8 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
 use relaymesh_protocol::ids::{NodeId, Timestamp};
 
+use super::window::Line;
+
 /// Most candidates of one attempt.
 pub(super) const CANDIDATES_MAX: usize = 4;
 /// First pause between attempts.
@@ -15,23 +17,60 @@ const DELAY_MIN: Duration = Duration::from_secs(2);
 const DELAY_MAX: Duration = Duration::from_secs(15 * 60);
 /// An offer without receipt counts as silent after this.
 pub(super) const SILENT_AFTER: Duration = Duration::from_secs(30);
+/// Custodians get further copies of a message after this, doubled each time.
+const SPRAY_AGAIN: Duration = Duration::from_hours(1);
+/// So many offers to each candidate that met silence let others pass: whatever it is, this message does not get through.
+const SILENT_TRIES: u32 = 3;
 
 /// A message that no home has accepted.
 #[derive(Clone, Debug)]
 pub(crate) struct Held {
-    /// When it came in: a backlog is offered in this order, since a ratchet keeps only so many skipped keys.
+    /// When it came in: a backlog is offered in this order.
     pub received: Timestamp,
     /// The last pause, for decorrelated jitter.
     pub delay: Duration,
     /// What became of the candidates.
     pub legs: BTreeMap<NodeId, Leg>,
+    /// Whose messages it keeps its place among; a set of segments keeps none.
+    pub line: Option<Line>,
+    /// Its turn has come, and an attempt was made since.
+    pub started: bool,
     /// How often each was offered the message.
     tries: BTreeMap<NodeId, u32>,
+    /// How often custodians took copies for each, and when last.
+    sprays: BTreeMap<NodeId, (u32, Timestamp)>,
 }
 
 impl Held {
-    pub fn new(received: Timestamp) -> Self {
-        Self { received, delay: DELAY_MIN, legs: BTreeMap::new(), tries: BTreeMap::new() }
+    pub fn new(received: Timestamp, line: Option<Line>) -> Self {
+        let (legs, tries, sprays) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { received, delay: DELAY_MIN, legs, line, started: false, tries, sprays }
+    }
+
+    /// A custodian took a copy for a candidate.
+    pub fn sprayed(&mut self, candidate: NodeId, at: Timestamp) {
+        let (times, last) = self.sprays.entry(candidate).or_insert((0, Timestamp(0)));
+        // Copies of one attempt count once.
+        if at.since(*last) >= DELAY_MIN {
+            *times += 1;
+        }
+        *last = at;
+    }
+
+    /// Whether further copies may go to custodians: each attempt's for months would fill them.
+    pub fn may_spray(&self, candidate: &NodeId, now: Timestamp) -> bool {
+        let pause = |times: u32| SPRAY_AGAIN.saturating_mul(1 << (times - 1).min(7));
+        self.sprays.get(candidate).is_none_or(|(times, last)| now.since(*last) >= pause((*times).max(1)))
+    }
+
+    /// Whether it no longer holds up the messages behind it: a candidate has declined it, or none says anything to it, and
+    /// none is about to be asked. It is tried again all the same.
+    pub fn gives_way(&self) -> bool {
+        let asked = self.legs.values().any(|leg| matches!(leg, Leg::Due | Leg::Offered { .. }));
+        let declined = self.legs.values().any(|leg| *leg == Leg::Declined);
+        let mute = |candidate: &NodeId| self.tries.get(candidate).is_some_and(|tries| *tries >= SILENT_TRIES);
+        let silent = self.legs.iter().all(|(candidate, leg)| *leg == Leg::Silent && mute(candidate));
+        !asked && (declined || (silent && !self.legs.is_empty()))
     }
 
     /// Notes what became of a candidate.
@@ -53,6 +92,8 @@ impl Held {
 /// One candidate's share of a message's delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Leg {
+    /// It has just become a candidate, or a link to it has come up: it is asked when it is the message's turn.
+    Due,
     /// An envelope is on its way, or taken.
     Offered {
         /// Since when.
@@ -75,7 +116,7 @@ impl Leg {
     /// Lower is tried first.
     fn rank(self) -> u8 {
         match self {
-            Self::Offered { .. } => 0,
+            Self::Due | Self::Offered { .. } => 0,
             Self::Unreachable => 1,
             Self::Silent => 2,
             Self::Declined => 3,
@@ -99,7 +140,7 @@ mod tests {
     #[test]
     fn who_was_tried_least_is_tried_first() {
         let (liar, home) = (NodeId([1; 32]), NodeId([2; 32]));
-        let mut held = Held::new(Timestamp(0));
+        let mut held = Held::new(Timestamp(0), None);
         for node in [liar, home] {
             held.set(node, Leg::Offered { at: Timestamp(0) });
         }
@@ -109,6 +150,53 @@ mod tests {
         held.set(liar, Leg::Offered { at: Timestamp(1) });
         held.set(liar, Leg::Unreachable);
         assert!(held.order(&home) < held.order(&liar));
+    }
+
+    #[test]
+    fn a_message_gives_way_when_nobody_who_can_be_asked_is_left() {
+        let (home, other) = (NodeId([1; 32]), NodeId([2; 32]));
+        let mut held = Held::new(Timestamp(0), None);
+        assert!(!held.gives_way(), "nobody was asked");
+        held.set(home, Leg::Offered { at: Timestamp(0) });
+        held.set(other, Leg::Declined);
+        assert!(!held.gives_way(), "the home has not answered");
+        held.set(home, Leg::Unreachable);
+        assert!(held.gives_way());
+        held.set(home, Leg::Due);
+        assert!(!held.gives_way(), "the home is back");
+        held.set(home, Leg::Declined);
+        assert!(held.gives_way());
+    }
+
+    #[test]
+    fn custodians_get_further_copies_ever_more_seldom() {
+        let home = NodeId([1; 32]);
+        let hours = |n: u64| Timestamp(n * 3_600_000 + 86_400_000);
+        let mut held = Held::new(Timestamp(0), None);
+        let sprayed: Vec<u64> = (0..14 * 24)
+            .filter(|n| {
+                let may = held.may_spray(&home, hours(*n));
+                if may {
+                    held.sprayed(home, hours(*n));
+                    held.sprayed(home, hours(*n));
+                }
+                may
+            })
+            .collect();
+        assert_eq!(sprayed, [0, 1, 3, 7, 15, 31, 63, 127, 255]);
+    }
+
+    #[test]
+    fn silence_lets_others_pass_after_three_offers() {
+        let home = NodeId([1; 32]);
+        let mut held = Held::new(Timestamp(0), None);
+        for n in 1..=3 {
+            held.set(home, Leg::Offered { at: Timestamp(n) });
+            held.set(home, Leg::Silent);
+            assert_eq!(held.gives_way(), n == 3, "offer {n}");
+        }
+        held.set(home, Leg::Unreachable);
+        assert!(!held.gives_way(), "a home that is away holds its person's messages up");
     }
 
     #[test]

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use relaymesh_protocol::frame::{Carried, Taken};
-use relaymesh_protocol::ids::{EnvelopeId, NodeId, Timestamp};
+use relaymesh_protocol::ids::{EnvelopeId, MessageId, NodeId, Timestamp};
 
 use super::body::{Body, Opened};
 use super::legs::Leg;
 use super::{Change, Offer, custody, route};
 use crate::crypto::Letter;
+use crate::home;
 use crate::input::{Follow, LinkError, ReplyTo};
 use crate::node::Node;
 use crate::output::Output;
@@ -43,16 +44,27 @@ pub(super) fn seal(node: &Node, tx: &mut Tx<'_>, to: NodeId, body: &Body) -> Opt
     }
 }
 
-/// Sends a letter of our own (receipt, question, answer, ping): straight to its recipient, into custody if that fails.
-/// A letter to this node itself goes around at once.
+/// Sends a letter of our own (question, answer, ping): straight to its recipient, into custody if that fails. A letter to
+/// this node itself goes around at once.
 pub(crate) fn send(node: &Node, tx: &mut Tx<'_>, to: NodeId, body: Body) -> Run {
+    send_words(node, tx, to, body, Vec::new())
+}
+
+/// As [`send`], for receipts: what `words` names is said again until it is heard.
+pub(super) fn send_words(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    to: NodeId,
+    body: Body,
+    words: Vec<(MessageId, home::Word)>,
+) -> Run {
     if to == node.id() {
         let envelope = EnvelopeId(tx.random());
-        tx.follow(Follow::Body(Box::new(Opened { sender: to, envelope, hops: 0, body })));
+        tx.follow(Follow::Body(Box::new(Opened { sender: to, envelope, hops: 0, by_hand: false, body })));
         return Ok(());
     }
     let Some(sealed) = seal(node, tx, to, &body) else { return Ok(()) };
-    let offer = Offer::Letter { recipient: to, envelope: sealed.envelope.clone(), expires: sealed.expires };
+    let offer = Offer::Letter { recipient: to, envelope: sealed.envelope.clone(), expires: sealed.expires, words };
     carry(tx, to, sealed.id, sealed.envelope, 0, 0, offer);
     Ok(())
 }
@@ -94,20 +106,28 @@ pub(crate) fn on_envelope(
     if header.recipient != node.id() {
         return custody::take(node, tx, reply, from, &header, carried);
     }
-    open(node, tx, header.id, carried);
+    open(node, tx, header.id, carried, from.is_none())?;
     taken(node, tx, reply, Taken::Yes, "envelope_opened")
 }
 
 /// Opens an envelope addressed to this node. Whatever is wrong with it, it is dropped without a word.
-fn open(node: &Node, tx: &mut Tx<'_>, id: EnvelopeId, carried: &Carried) {
+fn open(node: &Node, tx: &mut Tx<'_>, id: EnvelopeId, carried: &Carried, by_hand: bool) -> Run {
     let opened = node.crypto().open_letter(node.keys(), &carried.envelope).ok();
     let opened = opened.filter(|letter| node.membership.is_member(&letter.sender));
     let Some((letter, body)) = opened.and_then(|letter| Some((letter.sender, Body::decode(&letter.body)?))) else {
         node.count(tx, "envelope_unopened");
-        return;
+        return Ok(());
     };
     tx.then(Change::Seen(id));
-    tx.follow(Follow::Body(Box::new(Opened { sender: letter, envelope: id, hops: carried.hops, body })));
+    let opened = Opened { sender: letter, envelope: id, hops: carried.hops, by_hand, body };
+    match &opened.body {
+        // Nobody says these again once this node has said yes to them, so they are durable before it does.
+        Body::Receipts(_) | Body::Sms(_) => node.run_body(tx, &opened),
+        _ => {
+            tx.follow(Follow::Body(Box::new(opened)));
+            Ok(())
+        }
+    }
 }
 
 pub(super) fn taken(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, taken: Taken, counter: &'static str) -> Run {
@@ -137,12 +157,21 @@ pub(crate) fn on_carried(
             }
             Ok(())
         }
-        Offer::Spray => Ok(()),
-        Offer::Letter { recipient, envelope: bytes, expires } => {
+        Offer::Spray(message, candidate) => {
             if arrived {
-                return Ok(());
+                let at = tx.now();
+                tx.then(Change::Sprayed(*message, *candidate, at));
             }
-            custody::keep_own(node, tx, *recipient, envelope, bytes, *expires)
+            Ok(())
+        }
+        Offer::Letter { recipient, envelope: bytes, expires, words } => {
+            if arrived {
+                return home::heard(node, tx, to, words);
+            }
+            if home::lost(node, tx, to, words)? {
+                custody::keep_own(node, tx, *recipient, envelope, bytes, *expires)?;
+            }
+            Ok(())
         }
         Offer::Copy { recipient } => custody::on_offered(node, tx, *recipient, to, envelope, taken),
     }

@@ -5,30 +5,38 @@
 mod body;
 mod bundle;
 mod custody;
+mod fits;
 mod legs;
 mod letters;
 mod outbox;
 mod receipts;
+mod room;
 mod route;
 mod standing;
+mod window;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use relaymesh_protocol::ids::{EnvelopeId, MessageId, NodeId, Timestamp};
 
 pub use body::{Answer, Body, Cargo, Opened, Question, Receipt, Route, SmsRequest, Submission};
-pub use outbox::{OUTCOME_LIFE, Outbox, SUBMISSION_LIFE, Stage};
+pub use outbox::{OUTCOME_LIFE, Outbox, RESEND_LIFE, STOP_LIFE, SUBMISSION_LIFE, Stage};
 
 pub(crate) use bundle::{on_operator, read_bundle};
 pub(crate) use custody::on_custody;
 pub(crate) use letters::{on_carried, on_envelope, send};
 pub(crate) use receipts::{on_declines, on_flush, on_receipt, on_receipts, say, say_declined};
+pub(crate) use room::make_room;
 pub(crate) use route::{daily, hold, on_connected, on_forget, on_leg_silent, on_route, restore, route_all, start};
+pub use window::Line;
+pub(crate) use window::on_window;
 
 use crate::batch::Key;
+use crate::home::Word;
 use custody::Copy;
 use legs::Held;
 use standing::Standing;
+use window::Waiting;
 
 /// Envelope ids remembered against repeats.
 const SEEN_MAX: usize = 100_000;
@@ -37,7 +45,9 @@ const SEEN_MAX: usize = 100_000;
 #[derive(Debug, Default)]
 pub(crate) struct State {
     /// Messages that no home has accepted.
-    held: BTreeMap<MessageId, Held>,
+    held: Waiting,
+    /// Those of them that came through a door without enrolment.
+    strangers: room::Strangers,
     /// Offers under way: which message or custody copy an envelope belongs to.
     offers: BTreeMap<(NodeId, EnvelopeId), Offer>,
     /// Envelopes held for others and own letters that found no way, by recipient.
@@ -56,10 +66,10 @@ pub(crate) struct State {
 pub(crate) enum Offer {
     /// A leg's, straight to the candidate.
     Leg(MessageId),
-    /// A leg's, to a custodian.
-    Spray,
+    /// A leg's (to this candidate), to a custodian.
+    Spray(MessageId, NodeId),
     /// A letter of our own (a receipt, a question): stored if it finds no way.
-    Letter { recipient: NodeId, envelope: Vec<u8>, expires: Timestamp },
+    Letter { recipient: NodeId, envelope: Vec<u8>, expires: Timestamp, words: Vec<(MessageId, Word)> },
     /// A custody copy, on to its recipient or to another custodian.
     Copy { recipient: NodeId },
 }
@@ -68,15 +78,19 @@ pub(crate) enum Offer {
 #[derive(Debug)]
 pub(crate) enum Change {
     Hold(MessageId, Box<Held>),
+    /// It came through a door without enrolment, then.
+    Stranger(MessageId, Timestamp),
     Release(MessageId),
     Leg(MessageId, NodeId, legs::Leg),
     Attempted(MessageId, std::time::Duration),
+    Parked(MessageId),
+    Sprayed(MessageId, NodeId, Timestamp),
     Offered(NodeId, EnvelopeId, Offer),
     Answered(NodeId, EnvelopeId),
     Stored(NodeId, EnvelopeId, Copy),
     Dropped(NodeId, EnvelopeId),
     CopySpread(NodeId, EnvelopeId),
-    Gather(NodeId, Receipt),
+    Gather(NodeId, Vec<Receipt>),
     Flushed(NodeId),
     GatherDecline(NodeId, Receipt),
     DeclinesFlushed(NodeId),
@@ -98,23 +112,15 @@ impl State {
     }
 
     pub(crate) fn apply(&mut self, change: Change) {
+        self.strangers.note(&change);
         match change {
-            Change::Hold(message, held) => {
-                self.held.insert(message, *held);
-            }
-            Change::Release(message) => {
-                self.held.remove(&message);
-            }
-            Change::Leg(message, node, leg) => {
-                if let Some(held) = self.held.get_mut(&message) {
-                    held.set(node, leg);
-                }
-            }
-            Change::Attempted(message, delay) => {
-                if let Some(held) = self.held.get_mut(&message) {
-                    held.delay = delay;
-                }
-            }
+            Change::Stranger(..) => {}
+            Change::Hold(message, held) => self.held.hold(message, *held),
+            Change::Release(message) => self.held.release(&message),
+            Change::Leg(message, node, leg) => self.held.leg(message, node, leg),
+            Change::Attempted(message, delay) => self.held.attempted(&message, delay),
+            Change::Parked(message) => self.held.park(&message),
+            Change::Sprayed(message, candidate, at) => self.held.sprayed(&message, candidate, at),
             Change::Offered(to, envelope, offer) => {
                 self.offers.insert((to, envelope), offer);
             }
@@ -128,7 +134,12 @@ impl State {
                     copy.budget = 0;
                 }
             }
-            Change::Gather(to, receipt) => self.gathered.entry(to).or_default().push(receipt),
+            Change::Gather(to, receipts) => {
+                let gathered = self.gathered.entry(to).or_default();
+                // An acceptance travels again beside the outcome.
+                gathered.retain(|waiting| !receipts.contains(waiting));
+                gathered.extend(receipts);
+            }
             Change::Flushed(to) => {
                 self.gathered.remove(&to);
             }

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use relaymesh_protocol::content::ServiceType;
 use relaymesh_protocol::ids::{E164, Language, MessageId, NodeId, Timestamp};
 use relaymesh_protocol::payload::Payload;
+use relaymesh_protocol::platform::Platform;
+use relaymesh_protocol::sms_text::Keyword;
 use serde::{Deserialize, Serialize};
 
 use super::body::{Cargo, Route, Submission};
@@ -13,6 +16,10 @@ use crate::record::Stored;
 
 /// A message that no home accepted is given up after this long, and its sender is told.
 pub const SUBMISSION_LIFE: Duration = Duration::from_hours(120 * 24);
+/// `RESEND` is of use for as long as a home keeps what is uncertain.
+pub const RESEND_LIFE: Duration = Duration::from_hours(72);
+/// `STOP` and `START` still mean something when a cut-off region is back.
+pub const STOP_LIFE: Duration = Duration::from_hours(14 * 24);
 /// An outcome is kept for duplicates this long.
 pub const OUTCOME_LIFE: Duration = Duration::from_hours(30 * 24);
 
@@ -83,9 +90,17 @@ impl Outbox {
             received: self.received,
             date: self.date,
             date_sent: self.date_sent,
-            gateway: self.gateway.clone(),
+            gateway: self.gateway.clone().filter(|_| self.is_test()),
             trusted: self.trusted,
         }
+    }
+
+    /// Whether it tests a gateway client. Only such a message names the one that took it in: no candidate needs to learn
+    /// which volunteer's phone a person writes through.
+    fn is_test(&self) -> bool {
+        let Cargo::Whole { payload, .. } = &self.cargo else { return false };
+        let Ok(Payload::Platform(payload)) = Payload::parse(payload) else { return false };
+        Platform::by_shortcode(payload.shortcode).is_some_and(|platform| platform.service == ServiceType::Test)
     }
 
     /// The language of the payload, while it is here; English else.
@@ -93,8 +108,24 @@ impl Outbox {
     pub fn language(&self) -> Language {
         match &self.cargo {
             Cargo::Whole { payload, .. } => Payload::parse(payload).map_or(Language::EN, |payload| payload.language()),
-            Cargo::Parts(_) => Language::EN,
+            Cargo::Parts(_) | Cargo::Keyword(_) => Language::EN,
         }
+    }
+
+    /// How long a home is looked for.
+    #[must_use]
+    pub fn life(&self) -> Duration {
+        match &self.cargo {
+            Cargo::Whole { .. } | Cargo::Parts(_) => SUBMISSION_LIFE,
+            Cargo::Keyword(Keyword::Resend { .. }) => RESEND_LIFE,
+            Cargo::Keyword(Keyword::Stop | Keyword::Start) => STOP_LIFE,
+        }
+    }
+
+    /// Whether it is an answer and no message: nobody accepts it, and nobody is told when it ends.
+    #[must_use]
+    pub fn is_keyword(&self) -> bool {
+        matches!(self.cargo, Cargo::Keyword(_))
     }
 
     /// Drops the copy: somebody else has proven to hold it.

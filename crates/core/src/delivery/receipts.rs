@@ -9,9 +9,10 @@ use relaymesh_protocol::payload::Payload;
 use super::body::{Body, Cargo, Receipt};
 use super::legs::Leg;
 use super::outbox::{OUTCOME_LIFE, Outbox, Stage};
-use super::{Change, letters};
+use super::{Change, letters, window};
 use crate::command::MessageOutcome;
-use crate::egress;
+use crate::egress::{self, FOREIGN_TEXT_MAX};
+use crate::home::{self, Word};
 use crate::ingress;
 use crate::input::Follow;
 use crate::locator;
@@ -25,19 +26,23 @@ const GATHER: Duration = Duration::from_millis(5);
 /// So many leave at once without waiting.
 const GATHER_MAX: usize = 32;
 
-/// Tells an ingress something about a message; receipts to one node travel together.
-pub(crate) fn say(node: &Node, tx: &mut Tx<'_>, to: NodeId, receipt: Receipt) -> Run {
+/// Most receipts of one letter that are read: a letter that was gathered holds [`GATHER_MAX`], and one message more.
+const RECEIPTS_MAX: usize = 2 * GATHER_MAX;
+
+/// Tells an ingress something about one message; receipts to one node travel together.
+pub(crate) fn say(node: &Node, tx: &mut Tx<'_>, to: NodeId, receipts: Vec<Receipt>) -> Run {
     if to == node.id() {
-        tx.follow(Follow::Receipt { from: to, receipt });
+        for receipt in receipts {
+            tx.follow(Follow::Receipt { from: to, receipt });
+        }
         return Ok(());
     }
     let waiting = node.delivery.gathered.get(&to).map_or(0, Vec::len);
-    tx.then(Change::Gather(to, receipt));
-    if waiting == 0 || waiting + 1 >= GATHER_MAX {
-        let pause = if waiting == 0 { GATHER } else { Duration::ZERO };
-        let at = tx.now().after(pause);
-        tx.wake(at, Timer::Receipts(to));
-    }
+    let more = receipts.len();
+    tx.then(Change::Gather(to, receipts));
+    let pause = if waiting + more >= GATHER_MAX { Duration::ZERO } else { GATHER };
+    let at = tx.now().after(pause);
+    tx.wake_by(at, Timer::Receipts(to));
     Ok(())
 }
 
@@ -51,11 +56,9 @@ pub(crate) fn say_declined(node: &Node, tx: &mut Tx<'_>, to: NodeId, message: Me
         tx.follow(Follow::Receipt { from: to, receipt });
         return Ok(());
     }
-    // Setting the timer again would move it: a peer that sends rubbish all the time would never be answered.
-    if !node.delivery.declines.contains_key(&to) {
-        let at = Timestamp((tx.now().0 / DECLINE_GRID_MS + 2) * DECLINE_GRID_MS);
-        tx.wake(at, Timer::Declines(to));
-    }
+    // Moved each time it would never fire: a peer that sends rubbish all the time would not be answered.
+    let at = Timestamp((tx.now().0 / DECLINE_GRID_MS + 2) * DECLINE_GRID_MS);
+    tx.wake_by(at, Timer::Declines(to));
     tx.then(Change::GatherDecline(to, receipt));
     Ok(())
 }
@@ -73,28 +76,66 @@ pub(crate) fn on_declines(node: &Node, tx: &mut Tx<'_>, to: NodeId) -> Run {
 /// Sends what was gathered for a node.
 pub(crate) fn on_flush(node: &Node, tx: &mut Tx<'_>, to: NodeId) -> Run {
     let Some(receipts) = node.delivery.gathered.get(&to) else { return Ok(()) };
-    for part in receipts.chunks(GATHER_MAX) {
-        letters::send(node, tx, to, Body::Receipts(part.to_vec()))?;
+    for part in letters_of(receipts) {
+        let words = part.iter().filter_map(word).collect();
+        letters::send_words(node, tx, to, Body::Receipts(part.to_vec()), words)?;
     }
     tx.change(Change::Flushed(to));
     Ok(())
 }
 
-/// Receipts of another node: each is judged by itself.
-pub(crate) fn on_receipts(_node: &Node, tx: &mut Tx<'_>, from: NodeId, receipts: &[Receipt]) -> Run {
+/// Cuts receipts into letters, never between the acceptance of a message and its outcome.
+fn letters_of(receipts: &[Receipt]) -> Vec<&[Receipt]> {
+    let mut letters = Vec::new();
+    let (mut from, mut end) = (0, 0);
+    for about_one in receipts.chunk_by(|a, b| a.message() == b.message()) {
+        end += about_one.len();
+        if end - from >= GATHER_MAX {
+            letters.push(&receipts[from..end]);
+            from = end;
+        }
+    }
+    if end > from {
+        letters.push(&receipts[from..end]);
+    }
+    letters
+}
+
+/// What a receipt tells its ingress that it must not miss.
+fn word(receipt: &Receipt) -> Option<(MessageId, Word)> {
+    match receipt {
+        Receipt::Accepted { message, .. } => Some((*message, Word::Accepted)),
+        Receipt::Done { message, .. } => Some((*message, Word::Done)),
+        Receipt::Declined { .. } => None,
+    }
+}
+
+/// Receipts of another node: each is judged by itself, and all become durable together.
+pub(crate) fn on_receipts(node: &Node, tx: &mut Tx<'_>, from: NodeId, receipts: &[Receipt]) -> Run {
+    let receipts = receipts.get(..RECEIPTS_MAX).unwrap_or(receipts);
+    tx.prefetch(receipts.iter().map(|receipt| key::outbox(&receipt.message())))?;
     for receipt in receipts {
-        tx.follow(Follow::Receipt { from, receipt: receipt.clone() });
+        judge(node, tx, from, receipt)?;
     }
     Ok(())
 }
 
-/// One receipt.
+/// A receipt of this node to itself.
 pub(crate) fn on_receipt(node: &Node, tx: &mut Tx<'_>, from: NodeId, receipt: &Receipt) -> Run {
+    judge(node, tx, from, receipt)?;
+    match word(receipt) {
+        Some(word) => home::heard(node, tx, from, &[word]),
+        None => Ok(()),
+    }
+}
+
+fn judge(node: &Node, tx: &mut Tx<'_>, from: NodeId, receipt: &Receipt) -> Run {
     match receipt {
         Receipt::Accepted { message, auth_key, ad } => accepted(node, tx, from, *message, auth_key, ad),
         Receipt::Declined { message } => {
             if node.delivery.held.get(message).is_some_and(|held| held.legs.contains_key(&from)) {
                 tx.then(Change::Leg(*message, from, Leg::Declined));
+                window::moved_by(node, tx, *message);
                 node.trace(tx, *message, "receipt", format!("declined by {}", node.membership.display(&from)));
             }
             Ok(())
@@ -118,6 +159,7 @@ fn accepted(node: &Node, tx: &mut Tx<'_>, from: NodeId, message: MessageId, auth
     }
     if !proves(node, &outbox, auth_key, ad) {
         tx.change(Change::Leg(message, from, Leg::Silent));
+        window::moved(node, tx, held);
         tx.change(Change::Failed(from));
         node.count(tx, "acceptance_unproven");
         node.trace(tx, message, "receipt", format!("unproven acceptance by {}", node.membership.display(&from)));
@@ -129,6 +171,7 @@ fn accepted(node: &Node, tx: &mut Tx<'_>, from: NodeId, message: MessageId, auth
     put_node(node, tx, key::outbox(&message), &outbox)?;
     tx.then(Change::Proved(from));
     tx.then(Change::Release(message));
+    window::moved(node, tx, held);
     tx.wake(at.after(OUTCOME_LIFE), Timer::Outcome(message));
     ingress::proven(node, tx, &outbox);
     node.count(tx, "message_accepted");
@@ -162,11 +205,34 @@ fn done(
     let at = tx.now();
     outbox.stage = Stage::Done { by, at, outcome };
     let sender = outbox.sender.take();
-    if let (Some(text), Some(sender)) = (tell, sender) {
+    if let (Some(text), Some(sender)) = (tell.filter(|text| text.len() <= FOREIGN_TEXT_MAX), sender) {
         egress::text(node, tx, &sender, text.to_owned())?;
     }
     put_node(node, tx, key::outbox(&message), &outbox)?;
     ingress::settle(node, tx, message, outcome);
     node.trace(tx, message, "receipt", format!("done: {outcome:?}").to_lowercase());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_letter_has_an_acceptance_whose_outcome_is_in_the_next() {
+        let message = |n: u8| MessageId([n; 32]);
+        let accepted = |n| Receipt::Accepted { message: message(n), auth_key: [1; 32], ad: [2; 32] };
+        let done = |n| Receipt::Done { message: message(n), outcome: MessageOutcome::Published, tell: None };
+        let mut receipts = vec![accepted(0)];
+        for n in 1..=100 {
+            receipts.extend([accepted(n), done(n)]);
+        }
+        let letters = letters_of(&receipts);
+        assert_eq!(letters.concat(), receipts);
+        for letter in letters {
+            assert!(letter.len() <= GATHER_MAX + 1 && letter.len() <= RECEIPTS_MAX);
+            assert!(matches!(letter.last(), Some(Receipt::Done { .. })));
+        }
+        assert!(letters_of(&[]).is_empty());
+    }
 }

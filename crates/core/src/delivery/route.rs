@@ -1,16 +1,17 @@
 //! What happens to a message from its ingress on: candidates, offers, detours through custodians, retries, and its end
-//! when nobody accepts it within [`SUBMISSION_LIFE`].
+//! when nobody accepts it within [`super::SUBMISSION_LIFE`].
 
 use std::time::Duration;
 
 use relaymesh_protocol::ids::{MessageId, NodeId, Timestamp};
 use relaymesh_protocol::sms_text::Notice;
 
-use super::body::{Body, Route, Submission};
+use super::body::{Body, Cargo, Route, Submission};
 use super::custody::{self, COPY_BUDGET, spread_targets};
 use super::legs::{CANDIDATES_MAX, Held, Leg, SILENT_AFTER, next_delay};
 use super::letters::{carry, seal};
-use super::outbox::{OUTCOME_LIFE, Outbox, SUBMISSION_LIFE, Stage};
+use super::outbox::{OUTCOME_LIFE, Outbox, Stage};
+use super::window::{self, Line};
 use super::{Change, Offer, Rows};
 use crate::egress;
 use crate::input::Follow;
@@ -24,11 +25,22 @@ use crate::tx::{Run, Tx};
 const SPRAY_COPIES: usize = 2;
 /// Messages that are tried at once when a link comes up; the rest follow spread over the next seconds.
 const BURST: usize = 64;
+/// An answer that every candidate has is kept so long for one that is found later.
+const KEYWORD_PATIENCE: Duration = Duration::from_secs(10 * 60);
 
 /// Starts a message's way: it is durable in the outbox.
-pub(crate) fn hold(tx: &mut Tx<'_>, message: MessageId, received: Timestamp) {
-    tx.then(Change::Hold(message, Box::new(Held::new(received))));
+pub(crate) fn hold(tx: &mut Tx<'_>, message: MessageId, outbox: &Outbox) {
+    tx.then(Change::Hold(message, Box::new(held(outbox))));
     tx.follow(Follow::Route(message));
+}
+
+fn held(outbox: &Outbox) -> Held {
+    let line = match outbox.cargo {
+        Cargo::Whole { .. } => Some(Line::of(&outbox.lookup)),
+        // Answers and incomplete images stand in nobody's line: no ratchet counts them.
+        Cargo::Parts(_) | Cargo::Keyword(_) => None,
+    };
+    Held::new(outbox.received, line)
 }
 
 /// Whether a candidate may be offered the message now.
@@ -38,18 +50,38 @@ fn due(node: &Node, held: &Held, candidate: &Candidate, now: Timestamp) -> bool 
     known && !leg.is_some_and(|leg| leg.waits(now))
 }
 
+/// A candidate that declined an answer has it, and may have acted on it: offering it again would bring nothing.
+fn has_it(held: &Held, candidate: &Candidate) -> bool {
+    matches!(held.legs.get(&candidate.node), Some(Leg::Declined))
+}
+
 /// Finds candidates for a held message, offers it to them, and sets the next attempt.
 pub(crate) fn on_route(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run {
     let Some(held) = node.delivery.held.get(&message) else { return Ok(()) };
+    if !node.delivery.held.has_turn(&message, held) {
+        tx.then(Change::Parked(message));
+        return Ok(());
+    }
     let Some(outbox) = get_node::<Outbox>(node, tx, &key::outbox(&message))? else {
         tx.then(Change::Release(message));
+        window::moved(node, tx, held);
         return Ok(());
     };
     let now = tx.now();
-    if now.since(outbox.received) >= SUBMISSION_LIFE {
+    if now.since(outbox.received) >= outbox.life() {
         return expire(node, tx, message, outbox);
     }
     let mut candidates = locator::locate(node, tx, message, &outbox.lookup)?;
+    if outbox.is_keyword() {
+        let known = candidates.len();
+        candidates.retain(|candidate| !has_it(held, candidate));
+        if known > 0 && candidates.is_empty() && now.since(outbox.received) >= KEYWORD_PATIENCE {
+            return end(node, tx, message, outbox);
+        }
+    }
+    if held.gives_way() && back_in_line(tx, message, held, &candidates) {
+        return Ok(());
+    }
     candidates.retain(|candidate| due(node, held, candidate, now));
     candidates.sort_by_key(|candidate| {
         let score = node.delivery.standing.get(&candidate.node).copied().unwrap_or_default().score();
@@ -68,12 +100,27 @@ pub(crate) fn on_route(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run 
     Ok(())
 }
 
+/// Whether a message that gave way takes its place again, since somebody who was never asked may be its home.
+fn back_in_line(tx: &mut Tx<'_>, message: MessageId, held: &Held, candidates: &[Candidate]) -> bool {
+    let mut any = false;
+    for candidate in candidates.iter().filter(|candidate| !held.legs.contains_key(&candidate.node)) {
+        tx.then(Change::Leg(message, candidate.node, Leg::Due));
+        any = true;
+    }
+    if let Some(line) = held.line.filter(|_| any) {
+        let now = tx.now();
+        tx.wake(now, Timer::Window(line));
+    }
+    any && held.line.is_some()
+}
+
 /// The submission as one candidate needs it.
 pub(super) fn submission(outbox: &Outbox, message: MessageId, candidate: &Candidate) -> Option<Submission> {
     let route = match (&outbox.lookup, candidate.tag) {
         (Lookup::Device(device), _) => Route::Device(*device),
         (Lookup::Number(_), Some((key_id, tag))) => Route::Number { tag, key_id },
-        (Lookup::Number(_), None) => return None,
+        (Lookup::Identity(_), Some((key_id, tag))) => Route::Identity { tag, key_id },
+        (Lookup::Number(_) | Lookup::Identity(_), None) => return None,
         (Lookup::Bridge { number, .. }, _) => Route::Bridge { number: number.clone() },
     };
     Some(outbox.submission(message, route))
@@ -88,7 +135,11 @@ fn offer(node: &Node, tx: &mut Tx<'_>, message: MessageId, outbox: &Outbox, cand
         return;
     }
     let Some(submission) = submission(outbox, message, candidate) else { return };
-    let Some(sealed) = seal(node, tx, candidate.node, &Body::Submission(Box::new(submission))) else { return };
+    let Some(sealed) = seal(node, tx, candidate.node, &Body::Submission(Box::new(submission))) else {
+        // Too large for an envelope, say: this candidate will never open it.
+        tx.then(Change::Leg(message, candidate.node, Leg::Declined));
+        return window::moved_by(node, tx, message);
+    };
     node.trace(tx, message, "leg", format!("offered to {}", node.membership.display(&candidate.node)));
     tx.then(Change::Leg(message, candidate.node, leg));
     tx.wake(at.after(SILENT_AFTER), Timer::LegSilent(message, candidate.node));
@@ -97,8 +148,10 @@ fn offer(node: &Node, tx: &mut Tx<'_>, message: MessageId, outbox: &Outbox, cand
 
 /// A candidate could not be reached: freshly sealed copies go to custodians.
 pub(super) fn detour(node: &Node, tx: &mut Tx<'_>, message: MessageId, candidate: NodeId) -> Run {
+    let now = tx.now();
+    let may = node.delivery.held.get(&message).is_some_and(|held| held.may_spray(&candidate, now));
     let targets = spread_targets(node, &candidate, &[], SPRAY_COPIES);
-    if targets.is_empty() {
+    if targets.is_empty() || !may {
         return Ok(());
     }
     let Some(outbox) = get_node::<Outbox>(node, tx, &key::outbox(&message))? else { return Ok(()) };
@@ -114,22 +167,29 @@ pub(super) fn detour(node: &Node, tx: &mut Tx<'_>, message: MessageId, candidate
     let Some(sealed) = seal(node, tx, candidate, &Body::Submission(Box::new(submission))) else { return Ok(()) };
     for to in targets {
         node.trace(tx, message, "custody", format!("copy to {}", node.membership.display(&to)));
-        carry(tx, to, sealed.id, sealed.envelope.clone(), 1, COPY_BUDGET, Offer::Spray);
+        carry(tx, to, sealed.id, sealed.envelope.clone(), 1, COPY_BUDGET, Offer::Spray(message, candidate));
     }
     Ok(())
 }
 
-/// Nobody accepted in time: the copy ends, and the sender is told that the outcome is uncertain.
+/// Nobody accepted in time: the copy ends, and the sender is told that the outcome is uncertain, if it was an enrolled
+/// gateway client that named it: anybody else may have made the number up.
 fn expire(node: &Node, tx: &mut Tx<'_>, message: MessageId, mut outbox: Outbox) -> Run {
-    if let Some(sender) = outbox.sender.take() {
+    if let Some(sender) = outbox.sender.take().filter(|_| outbox.trusted) {
         egress::notice(node, tx, &sender, outbox.language(), &Notice::Expired { sent: outbox.received })?;
     }
+    node.count(tx, "message_expired");
+    node.trace(tx, message, "ingress", "expired: no home accepted it");
+    end(node, tx, message, outbox)
+}
+
+/// The copy ends; the record stays for duplicates.
+fn end(node: &Node, tx: &mut Tx<'_>, message: MessageId, mut outbox: Outbox) -> Run {
     outbox.stage = Stage::Expired { at: tx.now() };
     outbox.drop_cargo();
     put_node(node, tx, key::outbox(&message), &outbox)?;
     tx.then(Change::Release(message));
-    node.count(tx, "message_expired");
-    node.trace(tx, message, "ingress", "expired: no home accepted it");
+    window::moved_by(node, tx, message);
     tx.wake(tx.now().after(OUTCOME_LIFE), Timer::Outcome(message));
     Ok(())
 }
@@ -141,6 +201,7 @@ pub(crate) fn on_leg_silent(node: &Node, tx: &mut Tx<'_>, message: MessageId, ca
         && tx.now().since(*at) >= SILENT_AFTER
     {
         tx.change(Change::Leg(message, candidate, Leg::Silent));
+        window::moved(node, tx, held);
         node.count(tx, "leg_silent");
     }
     Ok(())
@@ -152,19 +213,20 @@ pub(crate) fn on_connected(node: &Node, tx: &mut Tx<'_>, peer: NodeId) -> Run {
         tx.wake(tx.now(), Timer::Custody(peer));
     }
     // What was offered over the link before may be lost with it; the home knows a block that it has already.
-    for (message, held) in &node.delivery.held {
-        if matches!(held.legs.get(&peer), Some(Leg::Offered { .. })) {
-            tx.change(Change::Leg(*message, peer, Leg::Unreachable));
+    for (message, held) in node.delivery.held.iter() {
+        if held.legs.get(&peer).is_some_and(|leg| *leg != Leg::Declined) {
+            tx.change(Change::Leg(*message, peer, Leg::Due));
         }
     }
     route_all(node, tx, |held| !matches!(held.legs.get(&peer), Some(Leg::Declined)));
     Ok(())
 }
 
-/// Tries held messages again soon: the first at once, the others spread over the next seconds.
+/// Tries held messages again soon, as far as it is their turn: the first at once, the others spread over the next seconds.
 pub(crate) fn route_all(node: &Node, tx: &mut Tx<'_>, wanted: impl Fn(&Held) -> bool) {
     let now = tx.now();
-    let held = node.delivery.held.iter().filter(|(_, held)| wanted(held));
+    let all = &node.delivery.held;
+    let held = all.iter().filter(|(message, held)| wanted(held) && all.has_turn(message, held));
     let mut waiting: Vec<_> = held.map(|(message, held)| (held.received, *message)).collect();
     waiting.sort_unstable();
     for (n, (_, message)) in waiting.into_iter().enumerate() {
@@ -212,7 +274,10 @@ pub(crate) fn restore(node: &mut Node, table: u8, rows: &Rows, _now: Timestamp) 
         let (Some(Ok(message)), Some(outbox)) = (message, restore_row::<Outbox>(node, row_key, row)) else { continue };
         match outbox.stage {
             Stage::Held => {
-                node.delivery.held.insert(message, Held::new(outbox.received));
+                if !outbox.trusted {
+                    node.delivery.apply(Change::Stranger(message, outbox.received));
+                }
+                node.delivery.held.hold(message, held(&outbox));
             }
             Stage::Accepted { at, .. } | Stage::Done { at, .. } | Stage::Expired { at } => {
                 node.set_timer(at.after(OUTCOME_LIFE), Timer::Outcome(message));

@@ -2,7 +2,7 @@
 
 use relaymesh_protocol::bridge_content::BridgeContent;
 use relaymesh_protocol::content::{Content, PlatformContent, ServiceType, split_image};
-use relaymesh_protocol::ids::Language;
+use relaymesh_protocol::ids::{E164, Language};
 use relaymesh_protocol::payload::{BridgePayload, Payload, PlatformPayload};
 use relaymesh_protocol::platform::Platform;
 use relaymesh_protocol::sms_text::Notice;
@@ -136,7 +136,7 @@ fn plan_bridge(
     if payload.letter != EMAIL_LETTER {
         return Err(Misfit::Shortcode);
     }
-    let domain = node.config().bridge_domain.as_ref().ok_or(Misfit::Platform)?;
+    node.config().bridge_domain.as_ref().ok_or(Misfit::Platform)?;
     let number = incoming.number.as_ref().ok_or(Misfit::Account)?;
     let image_len = usize::from(incoming.image.unwrap_or(0));
     let (mail, image) =
@@ -148,7 +148,7 @@ fn plan_bridge(
     }
     Ok(Plan {
         platform: EMAIL_BRIDGE.to_owned(),
-        account: format!("{}@{domain}", number.digits()),
+        account: alias(node, number),
         device_tokens: None,
         content: Some(JobContent::Email {
             to: mail.to.clone(),
@@ -165,13 +165,19 @@ fn plan_bridge(
 /// A bridge identity's number.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct BridgeIdentity {
-    pub number: relaymesh_protocol::ids::E164,
+    pub number: E164,
 }
 
 impl Stored for BridgeIdentity {}
 
 /// Table byte of [`BridgeIdentity`]; one record, key empty.
-const BRIDGE_IDENTITY: u8 = 9;
+pub(super) const BRIDGE_IDENTITY: u8 = 9;
+
+/// The mail address of a number.
+pub(super) fn alias(node: &Node, number: &E164) -> String {
+    let domain = node.config().bridge_domain.as_deref().unwrap_or_default();
+    format!("{}@{domain}", number.digits())
+}
 
 /// First contact of a number: its bridge identity begins here, apart from any account, and the number is told.
 pub(super) fn register(
@@ -187,7 +193,6 @@ pub(super) fn register(
     let routing = Routing { device: None, phone: None, bridge: Some(number.clone()) };
     locator::add_entity(node, tx, entity.id, &routing)?;
     node.count(tx, "bridge_first_contact");
-    let domain = node.config().bridge_domain.as_deref().unwrap_or_default();
-    let notice = Notice::BridgeStarted { alias: format!("{}@{domain}", number.digits()) };
+    let notice = Notice::BridgeStarted { alias: alias(node, number) };
     egress::notice(node, tx, number, language, &notice)
 }

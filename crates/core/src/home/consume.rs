@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::find::{self, Try};
-use super::job::{self, Job, Part};
-use super::{Change, bridge, refusals, sessions};
+use super::job::{self, EMAIL_BRIDGE, Job, Part};
+use super::{Change, allowance, bridge, claim, keywords, receipts, refusals, seen, sessions, spent};
 use crate::command::MessageOutcome;
 use crate::crypto::RatchetOpened;
-use crate::delivery::{self, Cargo, Outbox, Receipt, Route, Stage, Submission};
+use crate::delivery::{self, Cargo, Outbox, Route, Stage, Submission};
 use crate::input::Follow;
 use crate::locator::Lookup;
 use crate::node::Node;
@@ -48,9 +48,12 @@ pub(crate) fn on_local(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run 
     if outbox.stage != Stage::Held {
         return Ok(());
     }
+    if outbox.is_keyword() {
+        return keywords::on_local(node, tx, message, &outbox);
+    }
     let (route, number) = match &outbox.lookup {
         Lookup::Device(device) => (Route::Device(*device), None),
-        Lookup::Number(number) | Lookup::Bridge { number, .. } => {
+        Lookup::Number(number) | Lookup::Identity(number) | Lookup::Bridge { number, .. } => {
             (Route::Bridge { number: number.clone() }, Some(number.clone()))
         }
     };
@@ -62,7 +65,7 @@ pub(crate) fn on_local(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run 
 pub(crate) fn on_submission(node: &Node, tx: &mut Tx<'_>, from: NodeId, submission: &Submission) -> Run {
     let number = match &submission.route {
         Route::Bridge { number } => Some(number.clone()),
-        Route::Device(_) | Route::Number { .. } => None,
+        Route::Device(_) | Route::Number { .. } | Route::Identity { .. } => None,
     };
     take(node, tx, from, submission, number)
 }
@@ -76,6 +79,7 @@ fn take(node: &Node, tx: &mut Tx<'_>, from: NodeId, submission: &Submission, num
             consume(node, tx, &incoming)
         }
         Cargo::Parts(set) => assemble(node, tx, from, submission, number, set),
+        Cargo::Keyword(keyword) => keywords::on_keyword(node, tx, from, submission, *keyword),
     }
 }
 
@@ -103,12 +107,12 @@ fn assemble(
     row.0.merge(set.clone(), tx.now());
     for assembly in row.0.assemblies() {
         let Ok(message) = parse_text(&assembly.text) else { continue };
-        let origin = message.payload.device_id().map_or_else(
-            || number.as_ref().map(|n| n.reveal().as_bytes().to_vec()).unwrap_or_default(),
-            |device| device.as_bytes().to_vec(),
-        );
+        let phone = match &number {
+            Some(number) => Some(number.clone()),
+            None => claim::phone(node, tx, entity)?,
+        };
         let mut whole = submission.clone();
-        whole.message = MessageId::of(&origin, &message.bytes);
+        whole.message = claim::id(&message.payload, phone.as_ref(), &message.bytes);
         whole.cargo = Cargo::Whole { payload: message.bytes, image: Some(assembly.image_len) };
         if let Some(device) = message.payload.device_id() {
             whole.route = Route::Device(device);
@@ -135,11 +139,12 @@ fn set_entity(node: &Node, tx: &mut Tx<'_>, route: &Route, number: Option<&E164>
         (Route::Device(device), _) => index::find(node, tx, Kind::Device, device.as_bytes()),
         (Route::Number { tag, key_id }, _) => index::find(node, tx, Kind::NumberTag, &tag_value(*key_id, tag)),
         (Route::Bridge { .. }, Some(number)) => index::find(node, tx, Kind::Phone, number.reveal().as_bytes()),
-        (Route::Bridge { .. }, None) => Ok(None),
+        (Route::Bridge { .. }, None) | (Route::Identity { .. }, _) => Ok(None),
     }
 }
 
-fn tag_value(key_id: u32, tag: &Tag) -> Vec<u8> {
+/// What the index knows a tag by.
+pub(super) fn tag_value(key_id: u32, tag: &Tag) -> Vec<u8> {
     let mut value = key_id.to_be_bytes().to_vec();
     value.extend_from_slice(&tag.0);
     value
@@ -153,7 +158,7 @@ fn block_key(block: &[u8]) -> [u8; 16] {
 }
 
 /// Record key of a ratchet position: first 16 bytes of SHA-256(AD ‖ header.dh ‖ n).
-fn position_key(ad: &[u8; 32], block: &[u8]) -> Option<[u8; 16]> {
+pub(super) fn position_key(ad: &[u8; 32], block: &[u8]) -> Option<[u8; 16]> {
     // Block: length field 4, pn 4, n 4, dh 32; see interop of the payloads.
     let n = block.get(8..12)?;
     let dh = find::one_form(block.get(12..44)?.try_into().ok()?);
@@ -172,20 +177,43 @@ fn consume(node: &Node, tx: &mut Tx<'_>, incoming: &Incoming<'_>) -> Run {
     };
     let block = payload.block();
     let seen_key = block_key(block);
-    let tries = find::tries(node, tx, incoming, &payload)?;
-    for candidate in &tries {
-        if let Some(entity) = &candidate.entity
-            && let Some(seen) = entity.get::<Seen>(node, tx, SEEN, &seen_key)?
-        {
-            return repeat(node, tx, incoming, &seen);
+    if !claim::fits_payload(node, incoming, &payload) {
+        node.count(tx, "submission_mismatched");
+        decoy(node, tx, block);
+        return decline(node, tx, incoming.from, incoming.message);
+    }
+    // A bridge key exchange is made with a public key: its MAC proves nothing about who sent it, and each mail goes out
+    // under this operator's name. So somebody whom the operator knows must vouch for the gateway client.
+    if matches!(payload, Payload::Bridge(_)) && !claim::is_vouched(node, incoming.from, incoming.submission) {
+        node.count(tx, "bridge_unvouched");
+        decoy(node, tx, block);
+        return decline(node, tx, incoming.from, incoming.message);
+    }
+    let people = find::people(node, tx, incoming, &payload, &seen_key)?;
+    if !claim::fits_number(node, tx, incoming, &people)? {
+        node.count(tx, "submission_mismatched");
+        decoy(node, tx, block);
+        return decline(node, tx, incoming.from, incoming.message);
+    }
+    // Before any session: one that has ended (a new login, a change of password) still answers for what it consumed.
+    for entity in people.iter() {
+        if let Some(seen) = entity.get::<Seen>(node, tx, SEEN, &seen_key)? {
+            node.count(tx, "block_repeated");
+            return receipts::repeat(node, tx, (incoming.from, incoming.message), &seen_key, &seen);
         }
     }
+    let tries = find::tries(node, tx, people, &payload)?;
     if tries.is_empty() {
         decoy(node, tx, block);
         return decline(node, tx, incoming.from, incoming.message);
     }
     let mut missed = None;
     for candidate in tries {
+        if !keywords::lets_in(node, tx, incoming, &payload, &candidate)? {
+            node.count(tx, "bridge_frozen");
+            decoy(node, tx, block);
+            continue;
+        }
         let Some(opened) = open(node, tx, &candidate, block)? else {
             missed = missed.or(candidate.entity.as_ref().map(|entity| entity.id));
             continue;
@@ -200,9 +228,12 @@ fn consume(node: &Node, tx: &mut Tx<'_>, incoming: &Incoming<'_>) -> Run {
 /// been shown, so it must never count twice.
 fn open(node: &Node, tx: &mut Tx<'_>, candidate: &Try, block: &[u8]) -> Run<Option<RatchetOpened>> {
     let session = &candidate.session;
-    if let (Some(entity), Some(position)) = (&candidate.entity, position_key(&session.ad, block))
-        && entity.get::<Position>(node, tx, POSITION, &position)?.is_some()
-    {
+    let spent = match (&candidate.entity, position_key(&session.ad, block)) {
+        _ if candidate.slot.0 == BRIDGE => spent::is_spent(node, tx, &session.ad, block)?,
+        (Some(entity), Some(position)) => entity.get::<Position>(node, tx, POSITION, &position)?.is_some(),
+        (None, _) | (_, None) => false,
+    };
+    if spent {
         node.count(tx, "position_reused");
         return Ok(None);
     }
@@ -218,18 +249,6 @@ fn decoy(node: &Node, tx: &mut Tx<'_>, block: &[u8]) {
     if let Ok((session, ad)) = node.crypto().bob_session(&secret, &client) {
         let _ = node.crypto().ratchet_open(&session, block, &ad, now, tx.rng());
     }
-}
-
-/// A consumed block again: its stored result and proof.
-fn repeat(node: &Node, tx: &mut Tx<'_>, incoming: &Incoming<'_>, seen: &Seen) -> Run {
-    node.count(tx, "block_repeated");
-    let message = incoming.message;
-    let receipt = Receipt::Accepted { message, auth_key: seen.auth_key, ad: seen.ad };
-    delivery::say(node, tx, incoming.from, receipt)?;
-    if seen.outcome == MessageOutcome::Pending {
-        return Ok(());
-    }
-    delivery::say(node, tx, incoming.from, Receipt::Done { message, outcome: seen.outcome, tell: None })
 }
 
 /// Not mine, or not openable: one answer for every reason, at a time that tells nothing.
@@ -261,6 +280,10 @@ fn opened_by(
             return decline(node, tx, incoming.from, incoming.message);
         }
     };
+    let mails = plan.platform == EMAIL_BRIDGE;
+    if mails && !allowance::take(node, tx, incoming, &mut entity, !known, payload.language())? {
+        return decline(node, tx, incoming.from, incoming.message);
+    }
     let now = tx.now();
     if !known {
         bridge::register(node, tx, incoming, &mut entity, payload.language())?;
@@ -270,8 +293,10 @@ fn opened_by(
     entity.put(node, tx, slot.0, &slot.1, &advanced)?;
     if slot.0 == BRIDGE {
         sessions::used(node, tx, &mut entity, &slot.1)?;
-    }
-    if let Some(position) = position_key(&session.ad, payload.block()) {
+        keywords::begun(node, tx, &mut entity)?;
+        spent::spend(node, tx, &session.ad, payload.block())?;
+        seen::note(node, tx, &mut entity, &seen_key)?;
+    } else if let Some(position) = position_key(&session.ad, payload.block()) {
         entity.put(node, tx, POSITION, &position, &Position { block: seen_key })?;
     }
     let outcome = plan.at_once.unwrap_or(MessageOutcome::Pending);
@@ -295,20 +320,20 @@ fn opened_by(
             refreshed: false,
             attempts: 0,
             ordinal: refusals::next_ordinal(node, tx, &mut entity)?,
+            kept_until: None,
+            asked: Vec::new(),
         };
-        job::put(node, tx, &mut entity, &message, &job)?;
-        tx.then(Change::Owed(message));
+        job::create(node, tx, &mut entity, &message, &job)?;
+        tx.then(Change::Owed(message, entity.id));
         tx.follow(Follow::RunJob(message));
     }
     tx.then(Change::MacGood(entity.id));
     node.count(tx, "message_consumed");
     node.trace(tx, message, "vault", "decrypted; result and publication are durable");
-    let receipt = Receipt::Accepted { message, auth_key: opened.auth_key, ad: session.ad };
-    delivery::say(node, tx, incoming.from, receipt)?;
-    if outcome != MessageOutcome::Pending {
-        delivery::say(node, tx, incoming.from, Receipt::Done { message, outcome, tell: None })?;
+    if outcome == MessageOutcome::Pending {
+        return receipts::accepted(node, tx, incoming.from, message, &seen);
     }
-    Ok(())
+    receipts::ended(node, tx, (incoming.from, message), &seen_key, &seen, None)
 }
 
 /// Who is told by SMS: the account's number, or the bridge identity's.

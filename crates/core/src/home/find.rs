@@ -1,6 +1,6 @@
 //! Whose message may this be? Each answer is a session to try; only a valid MAC makes it so.
 
-use relaymesh_protocol::ids::{E164, EntityId};
+use relaymesh_protocol::ids::EntityId;
 use relaymesh_protocol::payload::{BridgePayload, Payload};
 use sha2::{Digest, Sha256};
 
@@ -9,7 +9,7 @@ use super::sessions::SESSIONS_MAX;
 use crate::delivery::Route;
 use crate::node::Node;
 use crate::record::index::{self, Kind};
-use crate::record::vault::{BRIDGE, SESSION, Session};
+use crate::record::vault::{BRIDGE, SEEN, SESSION, Session};
 use crate::record::{Entity, key};
 use crate::tx::{Run, Tx};
 
@@ -23,18 +23,50 @@ pub(super) struct Try {
     pub session: Session,
 }
 
-/// Sessions to try, in order.
-pub(super) fn tries(node: &Node, tx: &mut Tx<'_>, incoming: &Incoming<'_>, payload: &Payload) -> Run<Vec<Try>> {
-    match payload {
+/// Whose the message may be, by what its payload says and how it was routed.
+#[derive(Default)]
+pub(super) struct People {
+    /// The account; for bridge mail, of an app that is logged in.
+    pub account: Option<Entity>,
+    /// The bridge identity of the number.
+    pub bridge: Option<Entity>,
+}
+
+impl People {
+    /// All of them, in the order that their sessions are tried.
+    pub fn iter(&self) -> impl Iterator<Item = &Entity> {
+        self.account.iter().chain(&self.bridge)
+    }
+}
+
+/// Finds the people. `seen` is the record key of the block, read along with each.
+pub(super) fn people(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    incoming: &Incoming<'_>,
+    payload: &Payload,
+    seen: &[u8],
+) -> Run<People> {
+    let bridge = match payload {
         Payload::Platform(_) => {
             let id = platform_entity(node, tx, incoming)?;
-            vault_try(node, tx, id)
+            return Ok(People { account: load(node, tx, id, seen)?, bridge: None });
         }
-        Payload::Bridge(bridge) => {
-            let Some(number) = incoming.number.as_ref() else { return Ok(Vec::new()) };
-            bridge_tries(node, tx, number, bridge)
-        }
+        Payload::Bridge(bridge) => bridge,
+    };
+    let Some(number) = incoming.number.as_ref() else { return Ok(People::default()) };
+    let mut account = None;
+    if bridge.key_exchange.is_none() {
+        account = index::find(node, tx, Kind::Phone, number.reveal().as_bytes())?;
     }
+    let identity = index::find(node, tx, Kind::Bridge, number.reveal().as_bytes())?;
+    Ok(People { account: load(node, tx, account, seen)?, bridge: load(node, tx, identity, seen)? })
+}
+
+fn load(node: &Node, tx: &mut Tx<'_>, id: Option<EntityId>, seen: &[u8]) -> Run<Option<Entity>> {
+    let Some(id) = id else { return Ok(None) };
+    tx.prefetch([key::head(&id), key::entity(&id, SEEN, seen), key::entity(&id, SESSION, b"")])?;
+    Entity::load(node, tx, id)
 }
 
 fn platform_entity(node: &Node, tx: &mut Tx<'_>, incoming: &Incoming<'_>) -> Run<Option<EntityId>> {
@@ -45,6 +77,7 @@ fn platform_entity(node: &Node, tx: &mut Tx<'_>, incoming: &Incoming<'_>) -> Run
             value.extend_from_slice(&tag.0);
             index::find(node, tx, Kind::NumberTag, &value)
         }
+        Route::Identity { .. } => Ok(None),
         Route::Bridge { .. } => match &incoming.number {
             Some(number) => index::find(node, tx, Kind::Phone, number.reveal().as_bytes()),
             None => Ok(None),
@@ -52,27 +85,23 @@ fn platform_entity(node: &Node, tx: &mut Tx<'_>, incoming: &Incoming<'_>) -> Run
     }
 }
 
-fn vault_try(node: &Node, tx: &mut Tx<'_>, id: Option<EntityId>) -> Run<Vec<Try>> {
-    let Some(id) = id else { return Ok(Vec::new()) };
-    tx.prefetch([key::head(&id), key::entity(&id, SESSION, b"")])?;
-    let Some(entity) = Entity::load(node, tx, id)? else { return Ok(Vec::new()) };
-    let session = entity.get::<Session>(node, tx, SESSION, b"")?;
-    let found = session.map(|session| Try { entity: Some(entity), slot: (SESSION, Vec::new()), session });
-    Ok(found.into_iter().collect())
+/// Sessions to try, in order. A logged-in app writes bridge mail under its vault session; everybody else under a bridge
+/// session of the number.
+pub(super) fn tries(node: &Node, tx: &mut Tx<'_>, people: People, payload: &Payload) -> Run<Vec<Try>> {
+    let mut all = Vec::new();
+    if let Some(entity) = people.account
+        && let Some(session) = entity.get::<Session>(node, tx, SESSION, b"")?
+    {
+        all.push(Try { entity: Some(entity), slot: (SESSION, Vec::new()), session });
+    }
+    if let Payload::Bridge(bridge) = payload {
+        all.extend(bridge_tries(node, tx, people.bridge, bridge)?);
+    }
+    Ok(all)
 }
 
-/// A logged-in app writes bridge mail under its vault session; everybody else under a bridge session of the number.
-fn bridge_tries(node: &Node, tx: &mut Tx<'_>, number: &E164, bridge: &BridgePayload) -> Run<Vec<Try>> {
+fn bridge_tries(node: &Node, tx: &mut Tx<'_>, entity: Option<Entity>, bridge: &BridgePayload) -> Run<Vec<Try>> {
     let mut all = Vec::new();
-    if bridge.key_exchange.is_none() {
-        let account = index::find(node, tx, Kind::Phone, number.reveal().as_bytes())?;
-        all.extend(vault_try(node, tx, account)?);
-    }
-    let identity = index::find(node, tx, Kind::Bridge, number.reveal().as_bytes())?;
-    let entity = match identity {
-        Some(id) => Entity::load(node, tx, id)?,
-        None => None,
-    };
     match &bridge.key_exchange {
         Some(exchange) => {
             let slot = slot(exchange.kid, &exchange.client_public);

@@ -2,13 +2,14 @@
 
 use relaymesh_protocol::ids::{E164, EntityId, Language, MessageId, NodeId, Timestamp};
 use serde::{Deserialize, Serialize};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::batch::Key;
+use crate::command::{FailureClass, MessageOutcome, Refusal};
 use crate::node::Node;
 use crate::output::{Private64, PublishContent};
 use crate::record::vault::JOB;
-use crate::record::{Entity, Stored, key};
+use crate::record::{Entity, Stored, decode, delete_row, key};
 use crate::tx::{Run, Tx};
 
 /// Name of the bridge as a platform.
@@ -43,7 +44,7 @@ pub(crate) struct Job {
     /// Given up after this.
     #[zeroize(skip)]
     pub deadline: Timestamp,
-    /// One refresh of the token was tried.
+    /// The token was refreshed for it once, with an answer.
     #[zeroize(skip)]
     pub refreshed: bool,
     /// Attempts so far, for the pause between them.
@@ -52,9 +53,34 @@ pub(crate) struct Job {
     /// Which message of the entity this is, counted from 1.
     #[zeroize(skip)]
     pub ordinal: u64,
+    /// It is uncertain, and its content stays until then, in case its person asks for it once more.
+    #[zeroize(skip)]
+    pub kept_until: Option<Timestamp>,
+    /// Answers that asked for it once more, by id.
+    #[zeroize(skip)]
+    pub asked: Vec<MessageId>,
 }
 
-impl Stored for Job {}
+impl Stored for Job {
+    const VERSION: u8 = 2;
+
+    /// Version 1 ended before `kept_until`: none, and nobody asked.
+    fn migrate(version: u8, bytes: &[u8]) -> Option<Self> {
+        if version != 1 {
+            return None;
+        }
+        let whole = Zeroizing::new([bytes, &[0, 0]].concat());
+        let (job, left) = postcard::take_from_bytes(&whole).ok()?;
+        left.is_empty().then_some(job)
+    }
+}
+
+impl Job {
+    /// The number that its person is told.
+    pub fn told_as(&self) -> u32 {
+        u32::try_from(self.ordinal).unwrap_or(u32::MAX)
+    }
+}
 
 impl std::fmt::Debug for Job {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -131,9 +157,9 @@ impl JobContent {
 pub(crate) enum Part {
     /// Nothing was sent, or the platform said to come back.
     Ready,
-    /// It may have been sent; first at this moment.
+    /// The first attempt is under way, or it ended and nobody knows how.
     Sending {
-        /// First attempt whose end is unknown.
+        /// When it began.
         first: Timestamp,
     },
     /// Published.
@@ -141,11 +167,77 @@ pub(crate) enum Part {
         /// As the platform names it.
         remote: String,
     },
+    /// Sent again after an attempt whose end is unknown: whatever the platform says of this one, it may be there.
+    Repeating {
+        /// When the first attempt whose end is unknown began: so long does the platform know the part's key.
+        first: Timestamp,
+    },
+}
+
+impl Part {
+    /// Since when it may be on the platform without this node's knowledge.
+    pub fn in_doubt_since(&self) -> Option<Timestamp> {
+        match self {
+            Self::Sending { first } | Self::Repeating { first } => Some(*first),
+            Self::Ready | Self::Done { .. } => None,
+        }
+    }
+}
+
+impl Job {
+    /// The part that is under way or in doubt: there is one at most.
+    pub fn open_part(&mut self) -> Option<&mut Part> {
+        self.parts.iter_mut().find(|part| part.in_doubt_since().is_some())
+    }
+
+    /// A part goes out. What is unknown of an earlier attempt stays so.
+    pub fn begin(&mut self, index: usize, now: Timestamp) {
+        if let Some(part) = self.parts.get_mut(index) {
+            *part = match part.in_doubt_since() {
+                Some(first) => Part::Repeating { first },
+                None => Part::Sending { first: now },
+            };
+        }
+    }
+
+    /// The platform did not take the attempt under way: nothing is there unless an earlier one left it there.
+    pub fn not_taken(&mut self) {
+        if let Some(part) = self.open_part()
+            && matches!(part, Part::Sending { .. })
+        {
+            *part = Part::Ready;
+        }
+    }
+
+    /// How it ends without having been published whole: failed, or uncertain where some of it is or may be there.
+    pub fn unfinished(&self, class: FailureClass) -> MessageOutcome {
+        // What its person asked for once more was uncertain before, and stays so.
+        if self.asked.is_empty() && self.parts.iter().all(|part| *part == Part::Ready) {
+            MessageOutcome::Failed(class)
+        } else {
+            MessageOutcome::Uncertain
+        }
+    }
+}
+
+/// Whether these bytes are a job.
+pub(crate) fn reads(bytes: &[u8]) -> bool {
+    decode::<Job>(bytes).is_some()
 }
 
 /// Record key under which a job is sealed apart.
 fn record(message: &MessageId) -> &[u8] {
     message.as_bytes()
+}
+
+/// Writes a new job in the entity's batch. Where one lies already (no honest message comes there), the run is refused:
+/// what is owed is never written over.
+pub(super) fn create(node: &Node, tx: &mut Tx<'_>, entity: &mut Entity, message: &MessageId, job: &Job) -> Run {
+    if tx.get(&key::job(message))?.is_some() {
+        node.count(tx, "job_in_the_way");
+        return Err(Refusal::unavailable().into());
+    }
+    put(node, tx, entity, message, job)
 }
 
 /// Writes a job in the entity's batch.
@@ -155,12 +247,22 @@ pub(super) fn put(node: &Node, tx: &mut Tx<'_>, entity: &mut Entity, message: &M
     tx.put(key::job(message), row)
 }
 
+/// Removes a job.
+pub(super) fn delete(tx: &mut Tx<'_>, message: &MessageId) -> Run {
+    delete_row(tx, key::job(message))
+}
+
+/// Whose job a row is.
+pub(super) fn owner(row: &[u8]) -> Option<EntityId> {
+    row.first_chunk::<16>().map(|id| EntityId(*id))
+}
+
 /// Reads a job and its entity.
 pub(super) fn get(node: &Node, tx: &mut Tx<'_>, message: &MessageId) -> Run<Option<(Entity, Job)>> {
     let job_key: Key = key::job(message);
     let Some(row) = tx.get(&job_key)? else { return Ok(None) };
-    let entity = match row.first_chunk::<16>() {
-        Some(id) => Entity::load(node, tx, EntityId(*id))?,
+    let entity = match owner(&row) {
+        Some(id) => Entity::load(node, tx, id)?,
         None => None,
     };
     let opened = entity.and_then(|entity| {

@@ -1,17 +1,25 @@
 //! The home of a message: one message, one transaction, then one publication owed.
 
+mod allowance;
 mod bridge;
+mod claim;
 mod consume;
 mod find;
 mod job;
+mod kept;
+mod keywords;
 mod parts;
+mod receipts;
 mod refusals;
 mod run;
+mod seen;
 mod sessions;
+mod spent;
+mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use relaymesh_protocol::ids::{EntityId, MessageId, Timestamp};
+use relaymesh_protocol::ids::{EntityId, MessageId, NodeId, Timestamp};
 
 use crate::WorkId;
 use crate::batch::Key;
@@ -20,9 +28,24 @@ use crate::record::key;
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 
+use receipts::Unheard;
+
 pub(crate) use consume::{on_assembled, on_local, on_submission};
+pub(crate) use job::reads as reads_job;
+pub(crate) use kept::on_kept;
+pub(crate) use receipts::{Word, heard, lost, on_connected, on_remind, on_remind_of};
 pub(crate) use refusals::on_refusal;
-pub(crate) use run::{on_job, on_worked};
+pub(crate) use run::{give_up, on_job, on_worked};
+pub(crate) use sweep::{on_sweep, soon as sweep_soon};
+
+/// A job that is owed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Owed {
+    /// Whose it is.
+    entity: EntityId,
+    /// It was read at start and not looked at since.
+    restored: bool,
+}
 
 /// What the home remembers.
 #[derive(Debug, Default)]
@@ -31,22 +54,40 @@ pub(crate) struct State {
     working: BTreeMap<WorkId, MessageId>,
     /// The other way round: a job has one piece of work at a time.
     busy: BTreeMap<MessageId, WorkId>,
+    /// Tokens that are being refreshed: whose, and the token's record key.
+    refreshing: BTreeMap<WorkId, (EntityId, Vec<u8>)>,
     /// Jobs owed.
-    owed: BTreeMap<MessageId, ()>,
+    owed: BTreeMap<MessageId, Owed>,
+    /// What ingresses may not have heard.
+    unheard: Unheard,
+    /// What is swept next.
+    sweep: sweep::Pass,
     /// Messages in a row, per entity, that authenticated gateway clients brought and no session opened. An ingress offers
     /// such a message again and again, so messages are counted and not failures.
     failures: BTreeMap<EntityId, BTreeSet<MessageId>>,
+    /// Bridge mails of this day.
+    tally: allowance::Tally,
 }
 
 /// How the home's memory changes.
 #[derive(Debug)]
 pub(crate) enum Change {
-    Owed(MessageId),
+    Owed(MessageId, EntityId),
+    Sweep(sweep::Step),
     Settled(MessageId),
     Working(WorkId, MessageId),
     Worked(WorkId),
+    Refreshing(WorkId, (EntityId, Vec<u8>)),
     MacFailed(EntityId, MessageId),
     MacGood(EntityId),
+    Mailed(allowance::Via, bool, Timestamp),
+    Said(NodeId, MessageId, Word, Option<Timestamp>),
+    Heard(NodeId, MessageId, Word),
+    Lost(NodeId, Vec<MessageId>),
+    Kept(NodeId, MessageId, Word),
+    Linked(NodeId),
+    Other([u8; 16], NodeId, MessageId),
+    OthersTold([u8; 16]),
 }
 
 /// Entities whose MAC failures are counted at once; the rest are forgotten.
@@ -58,11 +99,17 @@ impl State {
         self.owed.len()
     }
 
+    /// Whether this work is a job's.
+    pub(crate) fn awaits(&self, id: WorkId) -> bool {
+        self.working.contains_key(&id)
+    }
+
     pub(crate) fn apply(&mut self, change: Change) {
         match change {
-            Change::Owed(message) => {
-                self.owed.insert(message, ());
+            Change::Owed(message, entity) => {
+                self.owed.insert(message, Owed { entity, restored: false });
             }
+            Change::Sweep(step) => self.sweep.apply(step),
             Change::Settled(message) => {
                 self.owed.remove(&message);
             }
@@ -70,11 +117,16 @@ impl State {
                 self.working.insert(id, message);
                 self.busy.insert(message, id);
             }
+            Change::Refreshing(id, token) => {
+                self.refreshing.insert(id, token);
+            }
             Change::Worked(id) => {
+                self.refreshing.remove(&id);
                 if let Some(message) = self.working.remove(&id) {
                     self.busy.remove(&message);
                 }
             }
+            Change::Mailed(via, new, at) => self.tally.count(via, new, at),
             Change::MacFailed(entity, message) => {
                 if self.failures.len() >= FAILURES_MAX {
                     self.failures.pop_first();
@@ -87,6 +139,13 @@ impl State {
             Change::MacGood(entity) => {
                 self.failures.remove(&entity);
             }
+            Change::Said(to, message, word, at) => self.unheard.said(to, message, word, at),
+            Change::Heard(by, message, word) => self.unheard.heard(&by, &message, word),
+            Change::Lost(to, messages) => self.unheard.lost(&to, &messages),
+            Change::Kept(to, message, word) => self.unheard.kept(&to, &message, word),
+            Change::Linked(ingress) => self.unheard.linked(&ingress),
+            Change::Other(block, ingress, message) => self.unheard.other(block, ingress, message),
+            Change::OthersTold(block) => self.unheard.others_told(&block),
         }
     }
 }
@@ -96,16 +155,25 @@ pub(crate) fn start(node: &Node, tx: &mut Tx<'_>) -> Run {
     for message in node.home.owed.keys() {
         tx.wake(tx.now(), Timer::Job(*message));
     }
+    receipts::start(node, tx);
+    sweep::start(tx);
     Ok(())
 }
 
-/// Reads which jobs are owed.
-pub(crate) fn restore(node: &mut Node, rows: &[(Key, Vec<u8>)], _now: Timestamp) {
-    for (row_key, _) in rows {
+/// Rows of one table.
+type Rows = [(Key, Vec<u8>)];
+
+/// Reads which jobs are owed, and which ingresses may lack a receipt.
+pub(crate) fn restore(node: &mut Node, table: u8, rows: &Rows) {
+    if table == key::RECEIPT {
+        return receipts::restore(node, rows);
+    }
+    for (row_key, row) in rows {
         if row_key.first() == Some(&key::JOB)
             && let Some(Ok(message)) = row_key.get(1..).map(MessageId::try_from)
+            && let Some(entity) = job::owner(row)
         {
-            node.home.owed.insert(message, ());
+            node.home.owed.insert(message, Owed { entity, restored: true });
         }
     }
 }

@@ -7,9 +7,9 @@ use relaymesh_protocol::payload::Payload;
 use relaymesh_protocol::sms_text::Notice;
 use serde::{Deserialize, Serialize};
 
-use super::Change;
 use super::bridge::Misfit;
 use super::consume::Incoming;
+use super::{Change, claim};
 use crate::egress;
 use crate::node::Node;
 use crate::record::vault::{ACCOUNT, Account, NOTICES};
@@ -66,9 +66,11 @@ pub(super) fn misfit(
     let Some(id) = entity else { return Ok(()) };
     let Some(mut entity) = Entity::load(node, tx, id)? else { return Ok(()) };
     let mut notices = notices(node, tx, &entity)?;
-    if notices.waiting.is_some() {
+    if notices.waiting.is_some_and(|(since, _)| !is_over(since, tx.now())) {
         return Ok(());
     }
+    // An older one was left by a restart, which takes timers along.
+    end_wait(node, tx, &entity, &mut notices)?;
     notices.waiting = Some((tx.now(), notices.consumed));
     entity.put(node, tx, NOTICES, b"", &notices)?;
     tx.wake(tx.now().after(GRACE), Timer::Refusal(id, incoming.message));
@@ -85,23 +87,45 @@ fn counter(misfit: Misfit) -> &'static str {
     }
 }
 
+fn is_over(since: Timestamp, now: Timestamp) -> bool {
+    now.since(since) >= GRACE
+}
+
 /// The grace of a refused payload is over.
 pub(crate) fn on_refusal(node: &Node, tx: &mut Tx<'_>, id: EntityId, _message: MessageId) -> Run {
     let Some(mut entity) = Entity::load(node, tx, id)? else { return Ok(()) };
     let mut notices = notices(node, tx, &entity)?;
+    if !notices.waiting.is_some_and(|(since, _)| is_over(since, tx.now())) {
+        return Ok(());
+    }
+    end_wait(node, tx, &entity, &mut notices)?;
+    entity.put(node, tx, NOTICES, b"", &notices)
+}
+
+/// As [`on_refusal`], for a wait whose timer a restart took along.
+pub(super) fn catch_up(node: &Node, tx: &mut Tx<'_>, entity: &Entity) -> Run {
+    let waiting = notices(node, tx, entity)?.waiting;
+    if waiting.is_some_and(|(since, _)| is_over(since, tx.now())) {
+        tx.wake(tx.now(), Timer::Refusal(entity.id, MessageId([0; 32])));
+    }
+    Ok(())
+}
+
+/// Ends the wait for a good copy; the person is told if none came.
+fn end_wait(node: &Node, tx: &mut Tx<'_>, entity: &Entity, notices: &mut Notices) -> Run {
     let Some((_, consumed)) = notices.waiting.take() else { return Ok(()) };
     let today = tx.now().day();
     if notices.consumed == consumed && notices.damaged_day != today {
         notices.damaged_day = today;
-        tell(node, tx, &entity, Notice::Damaged)?;
+        tell(node, tx, entity, Notice::Damaged)?;
     }
-    entity.put(node, tx, NOTICES, b"", &notices)
+    Ok(())
 }
 
 /// No session opened the block. Three in a row from authenticated gateway clients: the phone's session is lost.
 pub(super) fn mac_failed(node: &Node, tx: &mut Tx<'_>, incoming: &Incoming<'_>, id: Option<EntityId>) -> Run {
     node.count(tx, "mac_failed");
-    let Some(id) = id.filter(|_| incoming.submission.trusted) else { return Ok(()) };
+    let Some(id) = id.filter(|_| claim::is_vouched(node, incoming.from, incoming.submission)) else { return Ok(()) };
     tx.change(Change::MacFailed(id, incoming.message));
     let before = node.home.failures.get(&id);
     let others = before.map_or(0, |failed| failed.iter().filter(|message| **message != incoming.message).count());

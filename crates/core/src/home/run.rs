@@ -3,26 +3,30 @@
 
 use std::time::Duration;
 
-use relaymesh_protocol::ids::{MessageId, Timestamp};
+use relaymesh_protocol::ids::{EntityId, MessageId, Timestamp};
 use relaymesh_protocol::sms_text::Notice;
+use relaymesh_seal::labels;
+use sha2::{Digest, Sha256};
 
 use super::job::{self, EMAIL_BRIDGE, Job, Part};
-use super::{Change, refusals};
+use super::{Change, Owed, kept, keywords, receipts, refusals};
 use crate::command::{FailureClass, MessageOutcome};
 use crate::delivery::{self, Receipt};
 use crate::input::Follow;
 use crate::node::Node;
 use crate::output::{Output, PublishRequest, SendError, Work, WorkDone, WorkId};
+use crate::record::Entity;
+use crate::record::key;
 use crate::record::vault::{SEEN, Seen, TOKEN, Token, token_key};
-use crate::record::{Entity, key};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 
 /// Shortest and longest pause between attempts.
 const PAUSE_MIN: Duration = Duration::from_secs(2);
 const PAUSE_MAX: Duration = Duration::from_secs(15 * 60);
-/// A part that may be repeated harmlessly is tried again after this.
+/// Shortest and longest pause before a part is repeated that may be there: until then the platform knows its key.
 const REPEAT_AFTER: Duration = Duration::from_secs(10);
+const DOUBT_PAUSE_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// What comes next in a job.
 enum Next {
@@ -39,7 +43,18 @@ pub(crate) fn on_job(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run {
         tx.then(Change::Settled(message));
         return Ok(());
     };
+    if let Some(until) = job.kept_until {
+        kept::rest(tx, message, until);
+        return Ok(());
+    }
+    if let Some(Owed { restored: true, .. }) = node.home.owed.get(&message) {
+        tx.then(Change::Owed(message, entity.id));
+        receipts::found(node, tx, message, &job);
+    }
     match next(node, &job, tx.now()) {
+        Next::Send(_) if job.platform == EMAIL_BRIDGE && keywords::is_frozen(node, tx, &entity)? => {
+            failed(node, tx, &mut entity, &message, &job, FailureClass::Account)
+        }
         Next::Finish(outcome) => finish(node, tx, &mut entity, &message, &job, outcome),
         Next::Send(index) => send(node, tx, &mut entity, &message, &mut job, index),
     }
@@ -48,19 +63,10 @@ pub(crate) fn on_job(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run {
 fn next(node: &Node, job: &Job, now: Timestamp) -> Next {
     let open = job.parts.iter().position(|part| !matches!(part, Part::Done { .. }));
     let Some(index) = open else { return Next::Finish(MessageOutcome::Published) };
-    match job.parts.get(index) {
-        Some(Part::Sending { first }) if !repeatable(node, job, *first, now) => Next::Finish(MessageOutcome::Uncertain),
-        _ if now >= job.deadline => Next::Finish(late(job)),
+    match job.parts.get(index).and_then(Part::in_doubt_since) {
+        Some(first) if !repeatable(node, job, first, now) => Next::Finish(MessageOutcome::Uncertain),
+        _ if now >= job.deadline => Next::Finish(job.unfinished(FailureClass::Expired)),
         _ => Next::Send(index),
-    }
-}
-
-/// Time ran out: with nothing on the platform that is a failure, with a part of it uncertain.
-fn late(job: &Job) -> MessageOutcome {
-    if job.parts.iter().all(|part| *part == Part::Ready) {
-        MessageOutcome::Failed(FailureClass::Expired)
-    } else {
-        MessageOutcome::Uncertain
     }
 }
 
@@ -71,18 +77,11 @@ fn repeatable(node: &Node, job: &Job, first: Timestamp, now: Timestamp) -> bool 
 }
 
 fn send(node: &Node, tx: &mut Tx<'_>, entity: &mut Entity, message: &MessageId, job: &mut Job, index: usize) -> Run {
-    let Some(request) = request(node, tx, entity, message, job, index)? else {
-        let outcome = MessageOutcome::Failed(FailureClass::Account);
+    let Some(request) = request(node, tx, entity, job, index)? else {
+        let outcome = job.unfinished(FailureClass::Account);
         return finish(node, tx, entity, message, job, outcome);
     };
-    let now = tx.now();
-    if let Some(part) = job.parts.get_mut(index) {
-        let first = match part {
-            Part::Sending { first } => *first,
-            _ => now,
-        };
-        *part = Part::Sending { first };
-    }
+    job.begin(index, tx.now());
     job::put(node, tx, entity, message, job)?;
     let id = WorkId(u64::from_be_bytes(tx.random()));
     tx.then(Change::Working(id, *message));
@@ -93,14 +92,7 @@ fn send(node: &Node, tx: &mut Tx<'_>, entity: &mut Entity, message: &MessageId, 
 }
 
 /// One part for the platform's adapter; `None` when the account is no longer connected.
-fn request(
-    node: &Node,
-    tx: &mut Tx<'_>,
-    entity: &Entity,
-    message: &MessageId,
-    job: &Job,
-    index: usize,
-) -> Run<Option<PublishRequest>> {
+fn request(node: &Node, tx: &mut Tx<'_>, entity: &Entity, job: &Job, index: usize) -> Run<Option<PublishRequest>> {
     let token = if job.platform == EMAIL_BRIDGE {
         String::new()
     } else {
@@ -118,10 +110,20 @@ fn request(
         platform: job.platform.clone(),
         account: job.account.clone().into(),
         token: token.into(),
-        idempotency_key: format!("{}-{index}", hex::encode(&message.0[..16])),
+        idempotency_key: idempotency_key(entity.id, &job.block, index),
         content,
         in_reply_to,
     }))
+}
+
+/// What the platform knows a part by. Made of what the home itself found, the entity and the consumed block: a key that came
+/// from outside could be one that the platform knows from another post.
+fn idempotency_key(entity: EntityId, block: &[u8; 16], index: usize) -> String {
+    let mut hash = Sha256::new();
+    hash.update(labels::IDEMPOTENCY);
+    hash.update(entity.0);
+    hash.update(block);
+    format!("{}-{index}", hex::encode(&hash.finalize()[..16]))
 }
 
 /// The phone's own tokens over what the vault keeps.
@@ -137,7 +139,9 @@ fn overlay(json: &str, device: Option<&(String, String)>) -> String {
 pub(crate) fn on_worked(node: &Node, tx: &mut Tx<'_>, id: WorkId, done: &WorkDone) -> Run {
     let Some(message) = node.home.working.get(&id).copied() else { return Ok(()) };
     let Some((mut entity, mut job)) = job::get(node, tx, &message)? else {
+        // Given up with its account while it was under way.
         tx.then(Change::Worked(id));
+        tx.then(Change::Settled(message));
         return Ok(());
     };
     tx.then(Change::Worked(id));
@@ -149,10 +153,6 @@ pub(crate) fn on_worked(node: &Node, tx: &mut Tx<'_>, id: WorkId, done: &WorkDon
     }
 }
 
-fn sending(job: &Job) -> Option<usize> {
-    job.parts.iter().position(|part| matches!(part, Part::Sending { .. }))
-}
-
 fn published(
     node: &Node,
     tx: &mut Tx<'_>,
@@ -161,7 +161,7 @@ fn published(
     job: &mut Job,
     remote: &str,
 ) -> Run {
-    if let Some(part) = sending(job).and_then(|index| job.parts.get_mut(index)) {
+    if let Some(part) = job.open_part() {
         *part = Part::Done { remote: remote.to_owned() };
     }
     job.attempts = 0;
@@ -182,21 +182,12 @@ fn unpublished(
     error: &SendError,
 ) -> Run {
     node.count(tx, "publish_failed");
+    if *error != SendError::Unknown {
+        job.not_taken();
+    }
     match error {
-        SendError::Retry { after_ms } => {
-            let pause = after_ms.map_or_else(|| pause(job.attempts), Duration::from_millis).min(PAUSE_MAX);
-            again(node, tx, entity, message, job, Part::Ready, pause)
-        }
-        SendError::Unknown => {
-            let first = match sending(job).and_then(|index| job.parts.get(index)) {
-                Some(Part::Sending { first }) => *first,
-                _ => tx.now(),
-            };
-            if repeatable(node, job, first, tx.now().after(REPEAT_AFTER)) {
-                return again(node, tx, entity, message, job, Part::Sending { first }, REPEAT_AFTER);
-            }
-            finish(node, tx, entity, message, job, MessageOutcome::Uncertain)
-        }
+        SendError::Unknown => again(node, tx, entity, message, job, None),
+        SendError::Retry { after_ms } => again(node, tx, entity, message, job, after_ms.map(Duration::from_millis)),
         SendError::Unauthorized if !job.refreshed && job.device_tokens.is_none() => {
             refresh(node, tx, entity, message, job)
         }
@@ -205,7 +196,7 @@ fn unpublished(
     }
 }
 
-/// Final. Parts that are on the platform already make the whole uncertain rather than failed.
+/// Final.
 fn failed(
     node: &Node,
     tx: &mut Tx<'_>,
@@ -214,52 +205,59 @@ fn failed(
     job: &Job,
     class: FailureClass,
 ) -> Run {
-    let some_done = job.parts.iter().any(|part| matches!(part, Part::Done { .. }));
-    let outcome = if some_done { MessageOutcome::Uncertain } else { MessageOutcome::Failed(class) };
-    finish(node, tx, entity, message, job, outcome)
+    finish(node, tx, entity, message, job, job.unfinished(class))
 }
 
 fn pause(attempts: u32) -> Duration {
     PAUSE_MIN.saturating_mul(1 << attempts.min(9)).min(PAUSE_MAX)
 }
 
+/// Tries a job again after a pause, as the platform wished or longer each time. A part in doubt has only as long as the
+/// platform knows its key, and where that is over it ends now.
 fn again(
     node: &Node,
     tx: &mut Tx<'_>,
     entity: &mut Entity,
     message: &MessageId,
     job: &mut Job,
-    part: Part,
-    pause: Duration,
+    wish: Option<Duration>,
 ) -> Run {
-    if let Some(slot) = sending(job).and_then(|index| job.parts.get_mut(index)) {
-        *slot = part;
+    let mut wait = wish.unwrap_or_else(|| pause(job.attempts)).min(PAUSE_MAX);
+    if let Some(first) = job.open_part().and_then(|part| part.in_doubt_since()) {
+        wait = wait.max(REPEAT_AFTER).min(wish.map_or(DOUBT_PAUSE_MAX, |_| PAUSE_MAX));
+        if !repeatable(node, job, first, tx.now().after(wait)) {
+            return finish(node, tx, entity, message, job, MessageOutcome::Uncertain);
+        }
     }
     job.attempts = job.attempts.saturating_add(1);
     job::put(node, tx, entity, message, job)?;
-    tx.wake(tx.now().after(pause), Timer::Job(*message));
-    node.trace(tx, *message, "publish", format!("will be tried again in {} s", pause.as_secs()));
+    tx.wake(tx.now().after(wait), Timer::Job(*message));
+    node.trace(tx, *message, "publish", format!("will be tried again in {} s", wait.as_secs()));
     Ok(())
 }
 
-/// The platform did not take the token: one refresh is tried, durably noted before it.
+/// The platform did not take the token: it is refreshed, once with an answer. What the attempt left is durable before.
 fn refresh(node: &Node, tx: &mut Tx<'_>, entity: &mut Entity, message: &MessageId, job: &mut Job) -> Run {
-    let Some(stored) = entity.get::<Token>(node, tx, TOKEN, &token_key(&job.platform, &job.account))? else {
+    let place = token_key(&job.platform, &job.account);
+    let Some(stored) = entity.get::<Token>(node, tx, TOKEN, &place)? else {
         return failed(node, tx, entity, message, job, FailureClass::Account);
     };
-    if let Some(slot) = sending(job).and_then(|index| job.parts.get_mut(index)) {
-        *slot = Part::Ready;
+    // Two refreshes at once would spend one rotating token twice, for which platforms take the whole grant away.
+    let of = (entity.id, place);
+    if node.home.refreshing.values().any(|other| *other == of) {
+        return again(node, tx, entity, message, job, None);
     }
-    job.refreshed = true;
     job::put(node, tx, entity, message, job)?;
     let id = WorkId(u64::from_be_bytes(tx.random()));
     tx.then(Change::Working(id, *message));
+    tx.then(Change::Refreshing(id, of));
     let work = Work::Refresh { platform: job.platform.clone(), token: stored.json.clone().into() };
     tx.output(Output::Work { id, work });
     Ok(())
 }
 
-/// A refreshed token is durable before the send that uses it.
+/// A refreshed token is durable before the send that uses it. Asking again is harmless where the answer was lost or nobody
+/// was there: the platform either gives the next token, or says that the old one was spent.
 fn refreshed(
     node: &Node,
     tx: &mut Tx<'_>,
@@ -270,16 +268,23 @@ fn refreshed(
 ) -> Run {
     match result {
         Ok(json) => {
+            let place = token_key(&job.platform, &job.account);
+            if entity.get::<Token>(node, tx, TOKEN, &place)?.is_none() {
+                // The person has revoked it since.
+                return failed(node, tx, entity, message, job, FailureClass::Account);
+            }
             let token =
                 Token { platform: job.platform.clone(), account: job.account.clone(), json: json.reveal().to_owned() };
-            entity.put(node, tx, TOKEN, &token_key(&job.platform, &job.account), &token)?;
+            entity.put(node, tx, TOKEN, &place, &token)?;
+            job.refreshed = true;
+            job::put(node, tx, entity, message, job)?;
             tx.follow(Follow::RunJob(*message));
             Ok(())
         }
-        Err(SendError::Retry { .. }) => {
-            job.refreshed = false;
-            again(node, tx, entity, message, job, Part::Ready, PAUSE_MIN)
+        Err(SendError::Retry { after_ms }) => {
+            again(node, tx, entity, message, job, after_ms.map(Duration::from_millis))
         }
+        Err(SendError::Unknown) => again(node, tx, entity, message, job, None),
         Err(_) => failed(node, tx, entity, message, job, FailureClass::Account),
     }
 }
@@ -293,14 +298,46 @@ fn finish(
     job: &Job,
     outcome: MessageOutcome,
 ) -> Run {
-    if let Some(mut seen) = entity.get::<Seen>(node, tx, SEEN, &job.block)? {
+    let mut seen = entity.get::<Seen>(node, tx, SEEN, &job.block)?;
+    if let Some(seen) = &mut seen {
         seen.outcome = outcome;
-        entity.put(node, tx, SEEN, &job.block, &seen)?;
+        entity.put(node, tx, SEEN, &job.block, seen)?;
     }
-    tx.get(&key::job(message))?;
-    tx.delete(key::job(message))?;
+    let keeps = outcome == MessageOutcome::Uncertain && kept::may_ask(job);
+    if keeps {
+        kept::keep(node, tx, entity, message, job)?;
+    } else {
+        job::delete(tx, message)?;
+    }
+    end(node, tx, message, job, outcome, seen.as_ref(), keeps)
+}
+
+/// An account goes: what is owed to it goes unpublished, and is told as ever. A part that is under way may still arrive.
+pub(crate) fn give_up(node: &Node, tx: &mut Tx<'_>, entity: EntityId) -> Run {
+    let owed: Vec<MessageId> =
+        node.home.owed.iter().filter(|(_, owed)| owed.entity == entity).map(|(message, _)| *message).collect();
+    tx.prefetch(owed.iter().map(key::job))?;
+    for message in &owed {
+        if let Some((_, job)) = job::get(node, tx, message)? {
+            job::delete(tx, message)?;
+            end(node, tx, message, &job, job.unfinished(FailureClass::Account), None, false)?;
+        }
+    }
+    Ok(())
+}
+
+/// Tells how a job ended. `seen` is what duplicates will hear, `keeps` whether its person may ask for it once more.
+fn end(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    message: &MessageId,
+    job: &Job,
+    outcome: MessageOutcome,
+    seen: Option<&Seen>,
+    keeps: bool,
+) -> Run {
     tx.then(Change::Settled(*message));
-    let notice = notice(job, outcome, tx.now());
+    let notice = notice(job, outcome, tx.now(), keeps);
     let tell = match &job.number {
         Some(number) => {
             refusals::tell_number(node, tx, number, job.language, &notice)?;
@@ -310,7 +347,15 @@ fn finish(
     };
     node.count(tx, "job_finished");
     node.trace(tx, *message, "publish", describe(outcome));
-    delivery::say(node, tx, job.ingress, Receipt::Done { message: *message, outcome, tell })
+    if !job.asked.is_empty() {
+        // The ingress heard how it ended when it became uncertain; what was asked for since is between home and person.
+        return Ok(());
+    }
+    match seen {
+        Some(seen) => receipts::ended(node, tx, (job.ingress, *message), &job.block, seen, tell),
+        // Unreadable: there is no proof to say again.
+        None => delivery::say(node, tx, job.ingress, vec![Receipt::Done { message: *message, outcome, tell }]),
+    }
 }
 
 fn describe(outcome: MessageOutcome) -> String {
@@ -319,15 +364,18 @@ fn describe(outcome: MessageOutcome) -> String {
         MessageOutcome::Published => "PUBLISHED".to_owned(),
         MessageOutcome::Failed(class) => format!("FAILED: {}", class.text()),
         MessageOutcome::Uncertain => "UNCERTAIN: the answer never came".to_owned(),
+        MessageOutcome::Test { id, .. } => format!("test {id}"),
     }
 }
 
-fn notice(job: &Job, outcome: MessageOutcome, at: Timestamp) -> Notice {
+fn notice(job: &Job, outcome: MessageOutcome, at: Timestamp, resend: bool) -> Notice {
     let platform = job.platform.clone();
-    let number = u32::try_from(job.ordinal).unwrap_or(u32::MAX);
+    let number = job.told_as();
     match outcome {
         MessageOutcome::Published => Notice::Published { platform, at, number },
         MessageOutcome::Failed(_) => Notice::Failed { platform, at, number },
-        MessageOutcome::Uncertain | MessageOutcome::Pending => Notice::Uncertain { platform, at, number },
+        MessageOutcome::Uncertain | MessageOutcome::Pending | MessageOutcome::Test { .. } => {
+            Notice::Uncertain { platform, at, number, resend }
+        }
     }
 }

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::node::Node;
-use crate::record::vault::BRIDGE;
+use crate::record::vault::{BRIDGE, Session};
 use crate::record::{Entity, Stored};
 use crate::tx::{Run, Tx};
 
@@ -19,6 +19,14 @@ struct Order(Vec<Vec<u8>>);
 
 impl Stored for Order {}
 
+/// Ends all sessions of a number: whoever began them begins again, or not.
+pub(super) fn forget(node: &Node, tx: &mut Tx<'_>, entity: &mut Entity) -> Run {
+    for (slot, _) in entity.all::<Session>(node, tx, BRIDGE, SESSIONS_MAX)? {
+        entity.delete(node, tx, BRIDGE, &slot)?;
+    }
+    entity.put(node, tx, ORDER, b"", &Order::default())
+}
+
 /// A message opened under this session; an older one may make room.
 pub(super) fn used(node: &Node, tx: &mut Tx<'_>, entity: &mut Entity, slot: &[u8]) -> Run {
     let Order(mut order) = entity.get::<Order>(node, tx, ORDER, b"")?.unwrap_or_default();
@@ -31,7 +39,7 @@ pub(super) fn used(node: &Node, tx: &mut Tx<'_>, entity: &mut Entity, slot: &[u8
     }
     order.push(slot.to_vec());
     if order.len() > SESSIONS_MAX {
-        entity.delete(tx, BRIDGE, &order.remove(1))?;
+        entity.delete(node, tx, BRIDGE, &order.remove(1))?;
         node.count(tx, "bridge_session_dropped");
     }
     entity.put(node, tx, ORDER, b"", &Order(order))

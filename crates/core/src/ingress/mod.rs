@@ -1,13 +1,15 @@
 //! Where a message enters: one SMS from a gateway client becomes durable, is answered, and only then routed.
 
 mod gateways;
+mod keywords;
 mod segments;
+mod sets;
 mod waits;
 
 use std::collections::BTreeMap;
 
 use relaymesh_protocol::detect::{DetectError, Detected, Message, detect};
-use relaymesh_protocol::ids::{E164, GatewayId, MessageId};
+use relaymesh_protocol::ids::{E164, GatewayId, MessageId, Timestamp};
 use relaymesh_protocol::payload::Payload;
 
 use crate::command::{Code, Door, MessageOutcome, Private, Refusal, Reply, Submit, Submitted};
@@ -19,20 +21,25 @@ use crate::record::{get_node, key, put_node};
 use crate::tx::{Run, Tx};
 
 pub use gateways::{Gateway, id_of as gateway_id};
-pub(crate) use gateways::{on_operator, restore};
+pub(crate) use gateways::{on_operator, on_save, restore};
 pub(crate) use segments::{on_segments, restore as restore_segments};
 pub(crate) use waits::{on_reply_wait, settle};
 
-use gateways::Usage;
+use gateways::{Brought, Usage};
+use sets::{Open, Sets};
 use waits::Wait;
 
 /// What ingress remembers.
 #[derive(Debug, Default)]
 pub(crate) struct State {
     gateways: BTreeMap<GatewayId, Gateway>,
-    usage: BTreeMap<Option<GatewayId>, Usage>,
+    usage: BTreeMap<Door, Usage>,
+    /// What gateway clients brought will be written down soon.
+    saving: bool,
+    sets: Sets,
     waits: BTreeMap<u64, Wait>,
     by_message: BTreeMap<MessageId, Vec<u64>>,
+    keywords: keywords::Counts,
 }
 
 /// How ingress's memory changes.
@@ -40,9 +47,14 @@ pub(crate) struct State {
 pub(crate) enum Change {
     Gateway(GatewayId, Box<Gateway>),
     GatewayGone(GatewayId),
-    Used(Option<GatewayId>, gateways::Use),
+    Used(Door, gateways::Use),
+    Saving(bool),
+    Saved(GatewayId, Brought),
+    Set([u8; 16], Open),
+    SetGone([u8; 16]),
     Wait(u64, Wait),
     Waited(u64),
+    Keyword(keywords::Who, Timestamp),
 }
 
 impl State {
@@ -56,9 +68,13 @@ impl State {
         self.gateways.iter()
     }
 
-    /// When the gateway client behind a URL was last heard, if it was since start.
-    pub(crate) fn usage(&self, id: &GatewayId) -> Usage {
-        self.usage.get(&Some(*id)).copied().unwrap_or_default()
+    /// What the gateway client behind a URL has brought.
+    pub(crate) fn brought(&self, id: &GatewayId) -> Brought {
+        self.usage(Door::Gateway(*id)).brought
+    }
+
+    fn usage(&self, door: Door) -> Usage {
+        self.usage.get(&door).copied().unwrap_or_else(|| Usage::of(door))
     }
 
     pub(crate) fn apply(&mut self, change: Change) {
@@ -68,13 +84,23 @@ impl State {
             }
             Change::GatewayGone(id) => {
                 self.gateways.remove(&id);
+                self.usage.remove(&Door::Gateway(id));
             }
-            Change::Used(id, used) => self.usage.entry(id).or_default().count(used),
+            Change::Used(door, used) => self.usage.entry(door).or_insert_with(|| Usage::of(door)).count(used),
+            Change::Saving(soon) => self.saving = soon,
+            Change::Saved(id, brought) => {
+                if let Some(usage) = self.usage.get_mut(&Door::Gateway(id)) {
+                    usage.saved = brought;
+                }
+            }
+            Change::Set(place, open) => self.sets.add(place, open),
+            Change::SetGone(place) => self.sets.remove(&place),
             Change::Wait(id, wait) => {
                 self.by_message.entry(wait.message).or_default().push(id);
                 self.waits.insert(id, wait);
             }
             Change::Waited(id) => self.drop_wait(id),
+            Change::Keyword(who, at) => self.keywords.count(who, at),
         }
     }
 
@@ -108,31 +134,33 @@ pub(crate) fn on_submit(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, submit: &S
     let gateway = gateways::admit(node, tx, submit.door)?;
     let detected = match detect(submit.text.reveal()) {
         Ok(detected) => detected,
+        Err(_) if keywords::take(node, tx, reply, submit, gateway)? => return Ok(()),
         Err(error) => return not_ours(node, tx, reply, submit.door, error),
     };
     let origin = origin(submit, gateway, matches!(&detected, Detected::Message(m) if m.payload.device_id().is_some()))?;
     match detected {
         Detected::Segment(segment) => segments::take(node, tx, reply, submit.door, &origin, segment),
         Detected::Message(message) => {
-            gateways::used(tx, submit.door, gateways::Use::Accepted);
+            gateways::used(node, tx, submit.door, gateways::Use::Accepted);
             take_message(node, tx, reply, &origin, &message, None)
         }
     }
 }
 
-/// A gateway client forwards everything that its phone gets: what is not ours is dropped unread and only counted.
+/// A gateway client forwards everything that its phone gets: what is not ours is dropped unread and only counted. What was
+/// ours and got damaged is told, so that whoever runs the modem sees that it cuts SMS.
 fn not_ours(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, door: Door, error: DetectError) -> Run {
-    if matches!(door, Door::Gateway(_)) {
-        gateways::used(tx, door, gateways::Use::Ignored);
+    if matches!((door, error), (Door::Gateway(_), DetectError::NotOurs)) {
+        gateways::used(node, tx, door, gateways::Use::Ignored);
         node.count(tx, "sms_ignored");
         tx.reply(reply, Reply::Submitted(Submitted::Ignored));
         return Ok(());
     }
-    node.count(tx, "sms_malformed");
-    let text = match error {
-        DetectError::NotOurs => "not a RelaySMS payload".to_owned(),
-        DetectError::Malformed(damage) => format!("damaged RelaySMS payload: {damage}"),
+    let (counter, text) = match error {
+        DetectError::NotOurs => ("sms_foreign", "not a RelaySMS payload".to_owned()),
+        DetectError::Malformed(damage) => ("sms_malformed", format!("damaged RelaySMS payload: {damage}")),
     };
+    node.count(tx, counter);
     Err(Refusal::new(Code::InvalidArgument, text).into())
 }
 
@@ -182,10 +210,15 @@ fn take_message(
     message: &Message,
     image: Option<u16>,
 ) -> Run {
+    if matches!(message.payload, Payload::Bridge(_)) && !origin.trusted {
+        // Anybody can make one for any number, and it leaves as mail under an operator's name.
+        let text = "bridge mail comes in through enrolled gateway clients only (`relaymesh gateway add`)";
+        return Err(Refusal::new(Code::InvalidArgument, text).into());
+    }
     let lookup = lookup(&message.payload, origin.sender.as_ref())?;
     let id = match &lookup {
         Lookup::Device(device) => MessageId::of(device.as_bytes(), &message.bytes),
-        Lookup::Number(number) | Lookup::Bridge { number, .. } => {
+        Lookup::Number(number) | Lookup::Identity(number) | Lookup::Bridge { number, .. } => {
             MessageId::of(number.reveal().as_bytes(), &message.bytes)
         }
     };
@@ -194,6 +227,7 @@ fn take_message(
         node.trace(tx, id, "ingress", "duplicate, merged");
         return answer(node, tx, reply, id, known.outcome());
     }
+    delivery::make_room(node, tx, id, origin.trusted)?;
     let received = tx.now();
     let outbox = Outbox {
         cargo: Cargo::Whole { payload: message.bytes.clone(), image },
@@ -211,7 +245,7 @@ fn take_message(
     node.count(tx, "sms_accepted");
     node.trace(tx, id, "ingress", "stored");
     answer(node, tx, reply, id, None)?;
-    delivery::hold(tx, id, received);
+    delivery::hold(tx, id, &outbox);
     Ok(())
 }
 

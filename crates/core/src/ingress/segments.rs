@@ -10,7 +10,8 @@ use relaymesh_protocol::segment::assembly::{Progress, SEGMENT_TTL, Set};
 use relaymesh_protocol::sms_text::Notice;
 use serde::{Deserialize, Serialize};
 
-use super::{Origin, gateways, take_message};
+use super::sets::{Open, Room, Worth};
+use super::{Change, Origin, gateways, take_message};
 use crate::batch::Key;
 use crate::command::{Code, Door, Refusal, Reply, Submitted};
 use crate::delivery::{self, Cargo, Outbox, Stage};
@@ -20,12 +21,14 @@ use crate::locator::Lookup;
 use crate::node::Node;
 use crate::record::{Stored, delete_row, get_node, key, put_node, restore_row};
 use crate::timer::Timer;
-use crate::tx::{Run, Tx};
+use crate::tx::{Halt, Run, Tx};
 
 /// An incomplete set goes to the home after this: the rest may have reached another node.
 const HAND_ON_AFTER: Duration = Duration::from_secs(10 * 60);
 /// Kind byte of the keyed hash that names a set.
 const INDEX_SET: u8 = 33;
+/// Kind byte of the keyed hash that names a sender of sets.
+const INDEX_SENDER: u8 = 35;
 /// Assemblies of one set that are tried: one is real, the others were planted.
 const ASSEMBLIES_TRIED: usize = 4;
 
@@ -41,14 +44,26 @@ struct Row {
     date_sent: Option<i64>,
     since: Timestamp,
     handed_on: bool,
+    /// An enrolled gateway client brought some of it: its sender is told how it ends.
+    enrolled: bool,
 }
 
 impl Stored for Row {}
+
+impl Row {
+    fn is_complete(&self) -> bool {
+        matches!(self.set.progress(), Progress::Complete(_))
+    }
+}
 
 fn place(node: &Node, sender: &E164, session: u8) -> [u8; 16] {
     let mut value = sender.reveal().as_bytes().to_vec();
     value.push(session);
     node.crypto().index(node.keys(), INDEX_SET, &value)
+}
+
+fn sender_hash(node: &Node, sender: &E164) -> [u8; 16] {
+    node.crypto().index(node.keys(), INDEX_SENDER, sender.reveal().as_bytes())
 }
 
 /// Takes one segment: durable, then answered; the last one makes a message.
@@ -57,25 +72,22 @@ pub(super) fn take(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, door: Door, ori
         origin.sender.clone().ok_or_else(|| Refusal::new(Code::InvalidArgument, "a segment needs its sender"))?;
     let (session, now) = (segment.session, tx.now());
     let hash = place(node, &sender, session);
-    let mut row = get_node::<Row>(node, tx, &key::segments(&hash))?.unwrap_or_else(|| Row {
-        set: Set::default(),
-        session,
-        sender: sender.clone(),
-        gateway: origin.gateway.clone(),
-        trusted: origin.trusted,
-        date: origin.date,
-        date_sent: origin.date_sent,
-        since: now,
-        handed_on: false,
-    });
+    let mut row = match get_node::<Row>(node, tx, &key::segments(&hash))? {
+        Some(row) => row,
+        None => open(node, tx, origin, sender, session)?,
+    };
+    row.trusted &= origin.trusted;
+    row.enrolled |= origin.trusted;
     let progress = row.set.insert(segment, now);
-    gateways::used(tx, door, gateways::Use::Accepted);
+    gateways::used(node, tx, door, gateways::Use::Accepted);
     match progress {
         Progress::Rejected(reason) => Err(Refusal::new(Code::InvalidArgument, reason.to_string()).into()),
         Progress::Complete(_) => complete(node, tx, reply, origin, &hash, &row),
+        // The answer to the last segment was lost: its sender hears what became of the message.
+        Progress::Duplicate if row.is_complete() => complete(node, tx, reply, origin, &hash, &row),
         Progress::Duplicate | Progress::Held { .. } => {
             let (received, total) = standing(&row.set);
-            put_node(node, tx, key::segments(&hash), &row)?;
+            keep(node, tx, &hash, &row)?;
             let at = if row.handed_on { row.since.after(SEGMENT_TTL) } else { row.since.after(HAND_ON_AFTER) };
             tx.wake(at, Timer::Segments(hash));
             node.count(tx, "segment_stored");
@@ -83,6 +95,67 @@ pub(super) fn take(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, door: Door, ori
             Ok(())
         }
     }
+}
+
+/// A set that begins, if there is room for it.
+fn open(node: &Node, tx: &mut Tx<'_>, origin: &Origin, sender: E164, session: u8) -> Run<Row> {
+    match node.ingress.sets.room(&sender_hash(node, &sender), Worth::of(origin.trusted, false)) {
+        Room::Free => {}
+        Room::Instead(other) => {
+            if let Some(row) = get_node::<Row>(node, tx, &key::segments(&other))? {
+                tell_end(node, tx, &row)?;
+            }
+            node.count(tx, "segments_evicted");
+            drop_set(tx, &other)?;
+        }
+        Room::None => {
+            node.count(tx, "segments_full");
+            let text = "too many images are on their way; please try again later";
+            return Err(Refusal::new(Code::ResourceExhausted, text).into());
+        }
+    }
+    Ok(Row {
+        set: Set::default(),
+        session,
+        sender,
+        gateway: origin.gateway.clone(),
+        trusted: origin.trusted,
+        date: origin.date,
+        date_sent: origin.date_sent,
+        since: tx.now(),
+        handed_on: false,
+        enrolled: origin.trusted,
+    })
+}
+
+/// Writes a set, and notes how it stands.
+fn keep(node: &Node, tx: &mut Tx<'_>, hash: &[u8; 16], row: &Row) -> Run {
+    put_node(node, tx, key::segments(hash), row)?;
+    tx.then(Change::Set(*hash, noted(node, row)));
+    Ok(())
+}
+
+fn noted(node: &Node, row: &Row) -> Open {
+    let worth = Worth::of(row.enrolled, row.is_complete());
+    Open { sender: sender_hash(node, &row.sender), since: row.since, worth }
+}
+
+fn drop_set(tx: &mut Tx<'_>, hash: &[u8; 16]) -> Run {
+    tx.then(Change::SetGone(*hash));
+    delete_row(tx, key::segments(hash))
+}
+
+/// Tells the sender of a set that stayed incomplete, if it is an image for all we know, and if it was an enrolled gateway
+/// client that named the sender: anybody else may have made the number up.
+fn tell_end(node: &Node, tx: &mut Tx<'_>, row: &Row) -> Run {
+    if row.is_complete() || !row.enrolled || !row.set.is_credible() {
+        return Ok(());
+    }
+    let (have, total) = standing(&row.set);
+    let notice = Notice::ImageIncomplete { have, total: (total > 0).then_some(total) };
+    egress::notice(node, tx, &row.sender, Language::EN, &notice)?;
+    node.count(tx, "segments_expired");
+    Ok(())
 }
 
 fn standing(set: &Set) -> (u8, u8) {
@@ -95,7 +168,7 @@ fn standing(set: &Set) -> (u8, u8) {
 /// All segments are here. Planted ones may make other assemblies: each is a message of its own, and only the real one's
 /// MAC will ever be proven. The set stays for its day, so that late copies are seen as such.
 fn complete(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, origin: &Origin, hash: &[u8; 16], row: &Row) -> Run {
-    put_node(node, tx, key::segments(hash), row)?;
+    keep(node, tx, hash, row)?;
     tx.wake(row.since.after(SEGMENT_TTL), Timer::Segments(*hash));
     let mut told = false;
     for assembly in row.set.assemblies().take(ASSEMBLIES_TRIED) {
@@ -110,31 +183,42 @@ fn complete(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, origin: &Origin, hash:
 /// A set's time: first it is sent on as it is, then it ends and its sender is told once.
 pub(crate) fn on_segments(node: &Node, tx: &mut Tx<'_>, hash: &[u8; 16]) -> Run {
     let Some(mut row) = get_node::<Row>(node, tx, &key::segments(hash))? else { return Ok(()) };
-    let complete = matches!(row.set.progress(), Progress::Complete(_));
     let now = tx.now();
     if now.since(row.since) >= SEGMENT_TTL {
-        if !complete && row.set.is_credible() {
-            let (have, total) = standing(&row.set);
-            let notice = Notice::ImageIncomplete { have, total: (total > 0).then_some(total) };
-            egress::notice(node, tx, &row.sender, Language::EN, &notice)?;
-            node.count(tx, "segments_expired");
-        }
-        return delete_row(tx, key::segments(hash));
+        tell_end(node, tx, &row)?;
+        return drop_set(tx, hash);
     }
     tx.wake(row.since.after(SEGMENT_TTL), Timer::Segments(*hash));
-    if complete || row.handed_on {
+    if row.is_complete() || row.handed_on {
         return Ok(());
     }
     row.handed_on = true;
-    hand_on(node, tx, &row)?;
+    match hand_on(node, tx, &row) {
+        // There is no room for it in the outbox: the copy here stays, and may still be completed.
+        Err(Halt::Refused(_)) => node.count(tx, "segments_not_handed_on"),
+        other => other?,
+    }
     put_node(node, tx, key::segments(hash), &row)
 }
 
-/// Sends an incomplete set towards the home, by the sender's number. Such an envelope frees nothing.
+/// Sends an incomplete set towards the home: by the device ID if that is complete in it, else by the sender's number. Planted
+/// segments may make more than one. Such an envelope frees nothing.
 fn hand_on(node: &Node, tx: &mut Tx<'_>, row: &Row) -> Run {
-    let lookup = Lookup::Number(row.sender.clone());
+    let devices = row.set.device_ids();
+    if devices.is_empty() {
+        return hand_on_by(node, tx, row, Lookup::Number(row.sender.clone()));
+    }
+    devices.into_iter().try_for_each(|device| hand_on_by(node, tx, row, Lookup::Device(device)))
+}
+
+fn hand_on_by(node: &Node, tx: &mut Tx<'_>, row: &Row, lookup: Lookup) -> Run {
     let parts = postcard::to_allocvec(&row.set).expect("writing to memory cannot fail");
-    let message = MessageId::of(row.sender.reveal().as_bytes(), &parts);
+    let origin = match &lookup {
+        Lookup::Device(device) => device.as_bytes().to_vec(),
+        _ => row.sender.reveal().as_bytes().to_vec(),
+    };
+    let message = MessageId::of(&origin, &parts);
+    delivery::make_room(node, tx, message, row.trusted)?;
     let received = tx.now();
     let outbox = Outbox {
         cargo: Cargo::Parts(Box::new(row.set.clone())),
@@ -149,7 +233,7 @@ fn hand_on(node: &Node, tx: &mut Tx<'_>, row: &Row) -> Run {
         stage: Stage::Held,
     };
     put_node(node, tx, key::outbox(&message), &outbox)?;
-    delivery::hold(tx, message, received);
+    delivery::hold(tx, message, &outbox);
     node.count(tx, "segments_handed_on");
     Ok(())
 }
@@ -159,6 +243,8 @@ pub(crate) fn restore(node: &mut Node, rows: &[(Key, Vec<u8>)]) {
     for (row_key, row) in rows {
         let hash = row_key.get(1..).and_then(|hash| <[u8; 16]>::try_from(hash).ok());
         let (Some(hash), Some(row)) = (hash, restore_row::<Row>(node, row_key, row)) else { continue };
+        let noted = noted(node, &row);
+        node.ingress.apply(Change::Set(hash, noted));
         let after = if row.handed_on { SEGMENT_TTL } else { HAND_ON_AFTER };
         node.set_timer(row.since.after(after), Timer::Segments(hash));
     }

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{Change, save};
 use crate::WorkId;
-use crate::crypto::{self, RecordAad};
+use crate::crypto;
 use crate::input::{Input, ReplyTo};
 use crate::node::Node;
 use crate::output::{Output, WorkDone};
-use crate::record::{Head, Scope, Stored, decode, encode, key, put_node};
+use crate::record::{Head, Scope, Stored, UNREADABLE, decode, encode, key, put_node};
 use crate::tx::{Run, Tx};
 
 /// Heads in one page: their entities' lanes are held until the page is durable.
@@ -90,30 +90,18 @@ pub(super) fn step(node: &Node, tx: &mut Tx<'_>) -> Run {
 fn rewrap(node: &Node, tx: &mut Tx<'_>, epoch: u32, place: &[u8], row: &[u8]) -> Run<bool> {
     let id = place.get(1..).and_then(|id| EntityId::try_from(id).ok());
     let (Some(id), Some(head)) = (id, decode::<Head>(row)) else {
-        node.count(tx, "record_unreadable");
+        node.count(tx, UNREADABLE);
         return Ok(false);
     };
-    if head.epoch == epoch {
+    if head.epoch == epoch && !head.is_old() {
         return Ok(false);
     }
-    let aad = |epoch: u32| RecordAad {
-        shard: node.id(),
-        table: key::HEAD,
-        entity: id,
-        record: b"",
-        counter: u64::from(epoch),
-    };
-    let keys = (crypto::wrap_key(node.keys(), head.epoch), crypto::wrap_key(node.keys(), epoch));
-    let (Some(old), Some(new)) = keys else {
-        node.count(tx, "record_unreadable");
+    let sealed = head.open(node, node.keys(), &id).and_then(|open| Head::seal(node, &id, epoch, &open, tx.random()));
+    let Some(sealed) = sealed else {
+        node.count(tx, UNREADABLE);
         return Ok(false);
     };
-    let Ok((_, user)) = node.crypto().open_record(&old, aad(head.epoch), &head.wrapped) else {
-        node.count(tx, "record_unreadable");
-        return Ok(false);
-    };
-    let wrapped = node.crypto().seal_record(&new, aad(epoch), tx.random(), &user);
-    tx.put(place.to_vec(), encode(&Head { epoch, wrapped, counter: head.counter }).to_vec())?;
+    tx.put(place.to_vec(), encode(&sealed).to_vec())?;
     Ok(true)
 }
 

@@ -71,6 +71,12 @@ impl State {
         &self.ring
     }
 
+    /// Whether this work saves the keyring, or is the next step of a pass.
+    pub(crate) fn awaits(&self, id: WorkId) -> bool {
+        self.saving.as_ref().is_some_and(|saving| saving.id == id)
+            || self.pass.as_ref().is_some_and(|pass| pass.id == id)
+    }
+
     pub(crate) fn apply(&mut self, change: Change) {
         match change {
             Change::Saving { id, ring, reply } => self.saving = Some(Saving { id, ring, reply }),

@@ -6,12 +6,13 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use relaymesh_protocol::ids::{EntityId, Timestamp};
 use relaymesh_seal::keyfile::Keyring;
+use zeroize::Zeroizing;
 
 use super::turn::turned;
 use crate::command::{Code, OperatorCommand, OperatorReply};
 use crate::crypto::{self, Crypto, RealCrypto, RecordAad};
 use crate::membership::tests::net::{Net, START};
-use crate::record::{Head, decode, encode, key};
+use crate::record::{Head, OpenedHead, decode, encode, key};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -30,22 +31,22 @@ fn create(net: &mut Net, at: usize, n: u16) -> EntityId {
     id[..2].copy_from_slice(&[0, a]);
     let id = EntityId(id);
     let node = net.peers[at].node();
-    let (epoch, wrap) = crypto::newest_wrap_key(node.keys()).unwrap();
-    let aad = RecordAad { shard: node.id(), table: key::HEAD, entity: id, record: b"", counter: u64::from(epoch) };
-    let wrapped = RealCrypto.seal_record(&wrap, aad, [n as u8; 24], &[id.0, id.0].concat());
-    let head = encode(&Head { counter: 7, epoch, wrapped }).to_vec();
+    let (epoch, _) = crypto::newest_wrap_key(node.keys()).unwrap();
+    let open = OpenedHead { counter: 7, key: key_of(&id) };
+    let head = encode(&Head::seal(node, &id, epoch, &open, [n as u8; 24]).unwrap()).to_vec();
     net.peers[at].disk.rows.insert(key::head(&id), (1, head));
     id
 }
 
-/// The entity's key as the node's disk and keyring have it now, and its head.
-fn read(net: &Net, at: usize, id: &EntityId, ring: &Keyring) -> Option<(Vec<u8>, Head)> {
+/// The key of a test's entity: its id twice.
+fn key_of(id: &EntityId) -> Zeroizing<[u8; 32]> {
+    Zeroizing::new([id.0, id.0].concat().try_into().unwrap())
+}
+
+/// What the head of an entity tells who has the keys of `ring`, and its epoch.
+fn read(net: &Net, at: usize, id: &EntityId, ring: &Keyring) -> Option<(OpenedHead, u32)> {
     let head = decode::<Head>(&net.peers[at].disk.rows[&key::head(id)].1)?;
-    let wrap = crypto::wrap_key(ring, head.epoch)?;
-    let shard = net.peers[at].id();
-    let aad = RecordAad { shard, table: key::HEAD, entity: *id, record: b"", counter: u64::from(head.epoch) };
-    let (_, user) = RealCrypto.open_record(&wrap, aad, &head.wrapped).ok()?;
-    Some((user.to_vec(), head))
+    Some((head.open(net.peers[at].node(), ring, id)?, head.epoch))
 }
 
 #[test]
@@ -59,13 +60,55 @@ fn entities_stay_readable_while_old_epochs_are_destroyed() {
         let ring = &net.peers[0].keyring;
         assert_eq!(ring.wraps.iter().map(|(epoch, _)| *epoch).collect::<Vec<_>>(), [today(net.now)], "day {day}");
         for id in &ids {
-            let (user, head) = read(&net, 0, id, ring).expect("readable");
-            assert_eq!(user, [id.0, id.0].concat());
-            assert_eq!((head.epoch, head.counter), (today(net.now), 7));
+            let (head, epoch) = read(&net, 0, id, ring).expect("readable");
+            assert_eq!((head.key, head.counter, epoch), (key_of(id), 7, today(net.now)));
             assert!(read(&net, 0, id, &old).is_none(), "the seized key file of yesterday opens nothing");
         }
     }
     assert_eq!(net.peers[0].node().counters().get("record_unreadable"), None);
+}
+
+/// A head as version 1 wrote it: the counter stood beside what was sealed.
+fn old_head(net: &Net, at: usize, id: &EntityId, counter: u64) -> Vec<u8> {
+    let node = net.peers[at].node();
+    let (epoch, wrap) = crypto::newest_wrap_key(node.keys()).unwrap();
+    let aad = RecordAad { shard: node.id(), table: key::HEAD, entity: *id, record: b"", counter: u64::from(epoch) };
+    let wrapped = RealCrypto.seal_record(&wrap, aad, [3; 24], key_of(id).as_slice());
+    postcard::to_extend(&(counter, epoch, wrapped), vec![1]).unwrap()
+}
+
+#[test]
+fn a_head_of_the_version_before_is_read_and_written_anew() {
+    let mut net = Net::new(&["alpha"]);
+    let id = create(&mut net, 0, 1);
+    let row = old_head(&net, 0, &id, 300);
+    let head = decode::<Head>(&row).expect("it is read");
+    let opened = head.open(net.peers[0].node(), &net.peers[0].keyring, &id).expect("it opens");
+    assert_eq!((opened.key, opened.counter), (key_of(&id), 300));
+    net.peers[0].disk.rows.insert(key::head(&id), (1, row));
+    net.days(1);
+    let row = net.peers[0].disk.rows[&key::head(&id)].1.clone();
+    assert_eq!(row[0], 2);
+    let (head, epoch) = read(&net, 0, &id, &net.peers[0].keyring).expect("readable");
+    assert_eq!((head.key, head.counter, epoch), (key_of(&id), 300, today(net.now)));
+}
+
+#[test]
+fn no_bit_of_a_head_can_be_flipped() {
+    let mut net = Net::new(&["alpha"]);
+    let id = create(&mut net, 0, 1);
+    let (node, ring) = (net.peers[0].node(), &net.peers[0].keyring);
+    let row = net.peers[0].disk.rows[&key::head(&id)].1.clone();
+    let opens = |row: &[u8]| decode::<Head>(row).and_then(|head| head.open(node, ring, &id)).is_some();
+    assert!(opens(&row));
+    for at in 0..row.len() {
+        for bit in 0..8 {
+            let mut bad = row.clone();
+            bad[at] ^= 1 << bit;
+            assert!(!opens(&bad), "bit {bit} of byte {at}");
+        }
+    }
+    assert!(decode::<Head>(&row).unwrap().open(node, ring, &EntityId([9; 16])).is_none(), "at another entity");
 }
 
 #[test]
@@ -86,8 +129,8 @@ fn a_restart_in_the_middle_of_a_pass_loses_nothing() {
         assert_ne!(net.peers[0].disk.rows[&place], row);
     }
     for id in &ids {
-        let (user, _) = read(&net, 0, id, &net.peers[0].keyring).expect("readable");
-        assert_eq!(user, [id.0, id.0].concat());
+        let (head, _) = read(&net, 0, id, &net.peers[0].keyring).expect("readable");
+        assert_eq!(head.key, key_of(id));
     }
 }
 

@@ -13,8 +13,9 @@ use super::{Asked, Change, ask};
 use crate::batch::Key;
 use crate::delivery;
 use crate::input::LinkError;
+use crate::membership;
 use crate::node::Node;
-use crate::record::{Scope, Stored, UNREADABLE, decode, encode, key};
+use crate::record::{Scope, Stored, UNREADABLE, key, open_row, put_node};
 use crate::tx::{Run, Tx};
 
 /// Bytes of a filter in one answer: half of what a frame may hold, so that the rest of it always fits.
@@ -31,7 +32,8 @@ const OWN_AHEAD_MAX: Duration = Duration::from_hours(24);
 /// Bytes of all filters together; the oldest make room.
 const BYTES_MAX: usize = 512 * 1024 * 1024;
 
-/// A filter as stored. It is signed and tells nobody anything without the tags.
+/// A filter as stored. It is signed and tells nobody anything without the tags; it is sealed for when it came, which decides
+/// who of this node's people a later filter must still name.
 #[derive(Debug, Serialize, Deserialize)]
 struct Row {
     at: Timestamp,
@@ -40,7 +42,7 @@ struct Row {
 }
 
 impl Stored for Row {
-    const SCOPE: Scope = Scope::Public;
+    const SCOPE: Scope = Scope::Node;
 }
 
 /// A filter on its way here.
@@ -191,7 +193,14 @@ pub(super) fn on_part(
         return Ok(());
     }
     if let Some(filter) = checked(node, tx, &got) {
+        let head = filter.head();
+        // A new base filter has nobody in it who was not found before, unless it is the first.
+        let urgent =
+            head.layer == FilterLayer::Recent || node.locator.book.get(&head.node, FilterLayer::Base).is_none();
         accept(node, tx, filter)?;
+        if urgent {
+            membership::tell_filter(node, tx, head, Some(from));
+        }
         delivery::route_all(node, tx, |_| true);
     }
     next(node, tx, &part.head);
@@ -217,16 +226,16 @@ fn accept(node: &Node, tx: &mut Tx<'_>, filter: Filter) -> Run {
         tx.then(Change::NoFilter(of, layer));
         node.count(tx, "filter_evicted");
     }
-    store(tx, filter)?;
+    store(node, tx, filter)?;
     node.count(tx, "filter_stored");
     Ok(())
 }
 
 /// Writes a filter; lookups find it once it is durable.
-pub(super) fn store(tx: &mut Tx<'_>, filter: Filter) -> Run {
+pub(super) fn store(node: &Node, tx: &mut Tx<'_>, filter: Filter) -> Run {
     let at = tx.now();
     let row = Row { at, bytes: filter.encode() };
-    tx.put(key::filter(&filter.node, filter.layer), encode(&row).to_vec())?;
+    put_node(node, tx, key::filter(&filter.node, filter.layer), &row)?;
     tx.then(Change::Filter(Box::new(filter), at));
     Ok(())
 }
@@ -264,7 +273,7 @@ pub(crate) fn import(node: &Node, tx: &mut Tx<'_>, filters: &[ByteBuf]) -> Run<u
 /// Reads a stored filter. It was verified before it was written, and is again: with a flipped bit it would hide people.
 pub(super) fn restore(node: &mut Node, row_key: &Key, row: &[u8]) {
     let mesh = node.membership.mesh();
-    let sound = decode::<Row>(row).and_then(|Row { at, bytes }| {
+    let sound = open_row::<Row>(node, row_key, row).and_then(|Row { at, bytes }| {
         let filter = Filter::verify(node.crypto(), &mesh, &bytes).ok()?;
         (key::filter(&filter.node, filter.layer) == *row_key).then_some((filter, at))
     });

@@ -25,6 +25,8 @@ pub enum Lookup {
         /// The static key that a first contact was made with.
         kid: Option<u8>,
     },
+    /// The sender's number, as a bridge identity's that is there already; told to nobody.
+    Identity(E164),
 }
 
 /// A node that may be the home.
@@ -42,6 +44,7 @@ pub(crate) fn locate(node: &Node, tx: &mut Tx<'_>, message: MessageId, lookup: &
     match lookup {
         Lookup::Device(device) => Ok(by_device(node, tx, message, device)),
         Lookup::Number(number) => by_number(node, tx, message, NumberKind::Phone, number),
+        Lookup::Identity(number) => by_number(node, tx, message, NumberKind::Bridge, number),
         Lookup::Bridge { number, kid } => {
             let mut found = by_number(node, tx, message, NumberKind::Bridge, number)?;
             match kid {
@@ -97,6 +100,16 @@ fn at_home(node: &Node, kind: NumberKind, number: &E164) -> Option<Candidate> {
     let tags = oblivious::own_tags(node, number, kind.purpose());
     let tag = tags.into_iter().find(|(_, tag)| node.locator.own.holds_number(filter_key(tag, &node.id())))?;
     Some(Candidate { node: node.id(), tag: Some(tag) })
+}
+
+/// Key id and tag of a number under this node's own key, if the number is one of its people's.
+pub(crate) fn own_tag(node: &Node, kind: NumberKind, number: &E164) -> Option<(u32, Tag)> {
+    at_home(node, kind, number)?.tag
+}
+
+/// Whether a tag is this number's under this node's own key.
+pub(crate) fn is_tag_of(node: &Node, kind: NumberKind, number: &E164, tag: (u32, Tag)) -> bool {
+    oblivious::own_tags(node, number, kind.purpose()).contains(&tag)
 }
 
 /// Nodes whose filter knows the number's tag, as far as the tag is known.

@@ -35,8 +35,8 @@ pub(crate) use ask::on_answer;
 pub(crate) use evaluate::on_request;
 pub(crate) use fetch::{all_filters, filter_heads, import, on_heads};
 pub(crate) use letters::{on_answer_letter, on_question, questions};
-pub(crate) use locate::locate;
 pub use locate::{Candidate, Lookup};
+pub(crate) use locate::{is_tag_of, locate, own_tag};
 pub use own::Routing;
 pub(crate) use own::{add_entity, remove_entity};
 pub(crate) use search::proven;
@@ -85,7 +85,8 @@ impl NumberKind {
         }
     }
 
-    fn index(self) -> Kind {
+    /// What its tags are indexed as.
+    pub(crate) fn index(self) -> Kind {
         match self {
             Self::Phone => Kind::NumberTag,
             Self::Bridge => Kind::BridgeTag,

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::filter::{Filter, padded};
 use super::{Change, NumberKind, fetch, oblivious};
 use crate::batch::Key;
+use crate::membership;
 use crate::node::Node;
 use crate::record::index;
 use crate::record::vault::{ACCOUNT, Account};
@@ -364,20 +365,29 @@ pub(super) fn publish(node: &Node, tx: &mut Tx<'_>) -> Run {
     // A filter is signed for one mesh: after a join, the others refuse what was built before it.
     let for_another = own.mesh != Some(node.membership.mesh());
     if base.is_none() || for_another || own.fresh.len() > RECENT_KEYS_MAX {
-        return build(node, tx, FilterLayer::Base);
+        return build(node, tx, FilterLayer::Base, Haste::AtOnce);
     }
     if own.changes > own.built && !own.fresh.is_empty() {
-        return build(node, tx, FilterLayer::Recent);
+        return build(node, tx, FilterLayer::Recent, Haste::AtOnce);
     }
     Ok(())
 }
 
-/// Builds the base filter: everybody.
+/// Builds the base filter: everybody. Nobody is new in it, so it gets around by comparing.
 pub(super) fn publish_base(node: &Node, tx: &mut Tx<'_>) -> Run {
-    if publishes(node) { build(node, tx, FilterLayer::Base) } else { Ok(()) }
+    if publishes(node) { build(node, tx, FilterLayer::Base, Haste::InTime) } else { Ok(()) }
 }
 
-fn build(node: &Node, tx: &mut Tx<'_>, layer: FilterLayer) -> Run {
+/// How soon others shall have a filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Haste {
+    /// Somebody in it may write at any moment.
+    AtOnce,
+    /// Others find everybody without it.
+    InTime,
+}
+
+fn build(node: &Node, tx: &mut Tx<'_>, layer: FilterLayer, haste: Haste) -> Run {
     let own = &node.locator.own;
     let (mut keys, min): (BTreeSet<u64>, usize) = match layer {
         FilterLayer::Base => (own.devices.keys().chain(own.numbers.keys()).copied().collect(), BASE_KEYS_MIN),
@@ -396,13 +406,16 @@ fn build(node: &Node, tx: &mut Tx<'_>, layer: FilterLayer) -> Run {
         node.count(tx, "filter_not_built");
         return Ok(());
     };
-    fetch::store(tx, filter)?;
+    let head = filter.head();
+    fetch::store(node, tx, filter)?;
     tx.then(Change::Built(layer, included, own.changes));
     if layer == FilterLayer::Base {
         tx.then(Change::BuiltFor(node.membership.mesh()));
     }
     node.count(tx, "filter_built");
-    tx.wake(tx.now(), Timer::Gossip);
+    if haste == Haste::AtOnce {
+        membership::tell_filter(node, tx, head, None);
+    }
     Ok(())
 }
 

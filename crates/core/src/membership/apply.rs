@@ -8,6 +8,7 @@ use super::gossip::{self, Ask};
 use super::invite::Invite;
 use super::join::Joining;
 use super::own::Mark;
+use super::partners::Round;
 use super::set::FactSet;
 use crate::command::Target;
 use crate::crypto::Publics;
@@ -36,6 +37,10 @@ pub(crate) enum Change {
     Joining(Option<Joining>),
     Announced(u64),
     RenewAt(Timestamp),
+    Round(Round),
+    Compared { peer: NodeId, same: bool, rest_s: u16, at: Timestamp },
+    Unsettled,
+    Lost(NodeId),
     Publics(Mark, Publics),
 }
 
@@ -62,6 +67,7 @@ impl State {
             }
             Change::Connected(peer) => {
                 self.connected.insert(peer);
+                self.partners.found(&peer);
             }
             Change::Disconnected(peer) => {
                 self.connected.remove(&peer);
@@ -85,6 +91,10 @@ impl State {
             Change::Joining(joining) => self.joining = joining,
             Change::Announced(version) => self.announced = Some(version),
             Change::RenewAt(at) => self.renew_at = at,
+            Change::Round(round) => self.partners.began(round),
+            Change::Compared { peer, same, rest_s, at } => self.partners.compared(peer, same, rest_s, at),
+            Change::Unsettled => self.partners.unsettle(),
+            Change::Lost(peer) => self.partners.lost(peer),
             Change::Publics(mark, publics) => self.publics = Some((mark, publics)),
         }
     }

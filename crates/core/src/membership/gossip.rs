@@ -1,17 +1,21 @@
-//! Anti-entropy: two members compare digests, then heads, then hand each other what the other lacks.
+//! Anti-entropy: two members compare digests, find out in which parts they differ, and hand each other what the other
+//! lacks there.
 //!
-//! Own news are pushed to connected members at once; news of others spread by comparing, so that a flood of facts costs each
-//! link once.
+//! Comparing is what makes everything arrive in the end; that news arrive at once is the business of [`super::news`].
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use relaymesh_protocol::frame::{FactHead, FilterHead, Request, Response};
+use relaymesh_protocol::frame::{
+    DIGEST_LEN, FactHead, FilterHead, Holdings, PARTS_PER_REQUEST_MAX, Request, Response, SUM_LEN,
+};
 use relaymesh_protocol::ids::{NodeId, Timestamp};
 use serde_bytes::ByteBuf;
 use sha2::{Digest, Sha256};
 
-use super::fact::{Held, Subject};
-use super::{Change, TOKEN_BIT, join, take};
+use super::fact::Held;
+use super::partners::{PACE, PACE_METERED, Pace};
+use super::{Change, Member, TOKEN_BIT, join, news, parts, take};
 use crate::input::{Input, LinkError, ReplyTo};
 use crate::keys;
 use crate::limit::Bucket;
@@ -21,26 +25,18 @@ use crate::output::Output;
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 
-/// Between two rounds of comparing.
-const EVERY: Duration = Duration::from_secs(60);
-/// The same, where bytes are dear.
-const EVERY_METERED: Duration = Duration::from_secs(600);
-/// Peers asked in a round.
-const PEERS: usize = 4;
-/// The same, where bytes are dear.
-const PEERS_METERED: usize = 2;
 /// The longest that a join or a heartbeat waits to look at the clock again.
 const JOIN_TICK: Duration = Duration::from_secs(5);
 /// Facts in one frame.
 pub(super) const FACTS_PER_FRAME: usize = 64;
 /// Bytes of facts in one frame.
 const FACTS_BYTES_MAX: usize = 256 * 1024;
-/// Heads that a peer may claim: all facts of the largest mesh, twice.
-const HEADS_MAX: usize = 40_000;
+/// Heads that a peer may claim in one frame: several times what is in the parts asked about at once in the largest mesh.
+const HEADS_MAX: usize = 8_000;
 /// Frames of one comparison in each direction, so that a hostile peer cannot keep it going for ever.
 const FRAMES_MAX: usize = HEADS_MAX / FACTS_PER_FRAME;
-/// Connected members that get own news at once.
-pub(super) const PUSH_PEERS_MAX: usize = 64;
+/// Chains of questions for facts under way with one peer.
+const WANTS_PER_PEER_MAX: usize = 4;
 /// Questions under way; the oldest is forgotten first.
 pub(super) const ASKS_MAX: usize = 512;
 /// Requests that a peer may make at once: two whole comparisons of a grown mesh in a row.
@@ -69,16 +65,18 @@ pub(crate) struct Ask {
 #[derive(Clone, Debug)]
 pub(crate) enum What {
     Digest,
-    Heads,
+    /// What is newer in some of so many parts; then in these.
+    Heads {
+        of: u16,
+        rest: Vec<u16>,
+    },
     /// Facts; then these.
     Want {
         rest: Vec<FactHead>,
         frames: usize,
     },
-    /// Facts were handed over; then these.
-    Push {
-        rest: Vec<Subject>,
-    },
+    /// Nothing: it was told something.
+    Told,
     Join,
 }
 
@@ -92,43 +90,35 @@ pub(super) fn ask(tx: &mut Tx<'_>, peer: NodeId, what: What, request: Request) {
 
 /// Compares with a peer, unless that is under way.
 pub(super) fn compare(node: &Node, tx: &mut Tx<'_>, peer: NodeId) {
-    if node.membership.asks.values().any(|ask| ask.peer == peer && !matches!(ask.what, What::Push { .. })) {
+    let compares = |what: &What| matches!(what, What::Digest | What::Heads { .. } | What::Want { .. });
+    if node.membership.asks.values().any(|ask| ask.peer == peer && compares(&ask.what)) {
         return;
     }
-    let request = Request::Digest { mesh: node.membership.mesh(), digest: digest(node) };
-    ask(tx, peer, What::Digest, request);
+    ask(tx, peer, What::Digest, Request::Digest(digest(node)));
 }
 
-/// Who asks has news or lacks some: look at what it has at once instead of at the next heartbeat. Asking for heads makes
-/// nobody look back in turn, so two nodes that refuse each other's filters for ever do not keep each other busy.
-fn look_back(node: &Node, tx: &mut Tx<'_>, peer: NodeId) {
-    let heads = |ask: &Ask| ask.peer == peer && matches!(ask.what, What::Heads | What::Want { .. });
-    if !node.membership.asks.values().any(heads) {
-        ask(tx, peer, What::Heads, Request::Heads { mesh: node.membership.mesh() });
-    }
-}
-
-/// Hash over the heads of all facts and all filters.
-fn digest(node: &Node) -> [u8; 32] {
-    let mut filters = locator::filter_heads(node);
-    filters.sort();
+/// Hash over the mesh and the heads of all facts and all filters.
+fn digest(node: &Node) -> [u8; DIGEST_LEN] {
     let mut hash = Sha256::new();
+    hash.update(node.membership.mesh().as_bytes());
     hash.update(node.membership.facts.digest());
-    for FilterHead { node, layer, version, bytes } in filters {
-        hash.update(node.0);
-        hash.update([layer as u8]);
-        hash.update(version.to_be_bytes());
-        hash.update(bytes.to_be_bytes());
+    for head in parts::sorted_filters(node) {
+        parts::add_filter(&mut hash, &head);
     }
-    hash.finalize().into()
+    let mut digest = [0; DIGEST_LEN];
+    digest.iter_mut().zip(hash.finalize()).for_each(|(to, from)| *to = from);
+    digest
 }
 
-/// A round of comparing with a few random peers, and a look at what is due. Writes nothing itself, so that a store that
-/// fails cannot stop the heart.
+/// How much this node spends.
+fn pace(node: &Node) -> &'static Pace {
+    if node.config().metered { &PACE_METERED } else { &PACE }
+}
+
+/// A round of comparing with partners, and a look at what is due. Writes nothing itself, so that a store that fails cannot
+/// stop the heart.
 pub(super) fn on_heartbeat(node: &Node, tx: &mut Tx<'_>) -> Run {
-    let state = &node.membership;
-    let metered = node.config().metered;
-    let (every, count) = if metered { (EVERY_METERED, PEERS_METERED) } else { (EVERY, PEERS) };
+    let (state, pace) = (&node.membership, pace(node));
     let waits = join::on_heartbeat(node, tx);
     if state.renew_at <= tx.now() {
         super::see_to_records(tx);
@@ -137,29 +127,22 @@ pub(super) fn on_heartbeat(node: &Node, tx: &mut Tx<'_>) -> Run {
         tx.output(Output::Follow(Input::Timer(Timer::Daily)));
     }
     if !waits {
-        for peer in some_peers(node, tx, count) {
-            compare(node, tx, peer);
+        let round = state.partners.round(&reachable(node), tx.now(), pace, || u64::from_be_bytes(tx.random()));
+        for peer in &round.ask {
+            compare(node, tx, *peer);
         }
+        tx.change(Change::Round(round));
     }
-    tx.wake(tx.now().after(if waits { JOIN_TICK } else { every }), Timer::Gossip);
+    tx.wake(tx.now().after(if waits { JOIN_TICK } else { pace.every }), Timer::Gossip);
     Ok(())
 }
 
-/// Random members that are connected or can be dialled.
-fn some_peers(node: &Node, tx: &mut Tx<'_>, count: usize) -> Vec<NodeId> {
+/// Members that are connected or can be dialled.
+fn reachable(node: &Node) -> BTreeSet<NodeId> {
     let state = &node.membership;
-    let reachable = |id: &NodeId| state.connected.contains(id);
-    let mut peers: Vec<NodeId> = state
-        .members()
-        .filter(|member| reachable(&member.id) || !member.addrs.is_empty() || member.relay.is_some())
-        .map(|member| member.id)
-        .collect();
-    let mut chosen = Vec::new();
-    while chosen.len() < count && !peers.is_empty() {
-        let at = u64::from_be_bytes(tx.random()) % peers.len() as u64;
-        chosen.push(peers.swap_remove(usize::try_from(at).unwrap_or_default()));
-    }
-    chosen
+    let dialled = |member: &Member| !member.addrs.is_empty() || member.relay.is_some();
+    let members = state.members().filter(|member| state.connected.contains(&member.id) || dialled(member));
+    members.map(|member| member.id).collect()
 }
 
 /// A peer asks.
@@ -185,24 +168,56 @@ fn answer(node: &Node, tx: &mut Tx<'_>, from: NodeId, request: &Request) -> Run<
         return Ok(Response::NotMember);
     }
     Ok(match request {
-        Request::Digest { mesh, .. } | Request::Heads { mesh } if *mesh != state.mesh() => Response::NotMember,
-        Request::Digest { digest: theirs, .. } => {
-            let same = *theirs == digest(node);
-            if !same {
-                look_back(node, tx, from);
-            }
-            Response::Same(same)
+        Request::Digest(theirs) => compared(node, theirs),
+        Request::Heads(theirs) if theirs.mesh != state.mesh() => Response::NotMember,
+        Request::Heads(theirs) if !is_sound(theirs) => Response::Refused,
+        Request::Heads(theirs) => {
+            let answer = newer(node, theirs);
+            learn(node, tx, from, &theirs.facts, &theirs.filters)?;
+            answer
         }
-        Request::Heads { .. } => Response::Heads { facts: state.facts.heads(), filters: locator::filter_heads(node) },
         Request::WantFacts(heads) if heads.len() > FACTS_PER_FRAME => Response::Refused,
         Request::WantFacts(heads) => Response::Facts(frame(heads.iter().filter_map(|head| state.facts.by_head(head)))),
         Request::Facts(facts) if too_much(facts) => Response::Refused,
         Request::Facts(facts) => {
-            take(node, tx, facts.iter().map(|bytes| bytes.as_slice()))?;
+            let taken = take(node, tx, facts.iter().map(|bytes| bytes.as_slice()))?;
+            news::pass_on(node, tx, &taken.new, from);
             Response::Noted
         }
         _ => Response::Refused,
     })
+}
+
+/// Whether two nodes know the same, and if not, where to look.
+fn compared(node: &Node, theirs: &[u8; DIGEST_LEN]) -> Response {
+    let rest_s =
+        if node.config().metered { u16::try_from(PACE_METERED.every.as_secs()).unwrap_or(u16::MAX) } else { 0 };
+    if *theirs == digest(node) {
+        return Response::Same { rest_s };
+    }
+    Response::Differs { rest_s, sums: parts::sums(node, parts::count(node)) }
+}
+
+fn is_sound(theirs: &Holdings) -> bool {
+    let divided = theirs.parts.is_empty() || parts::is_count(theirs.of.into());
+    divided && theirs.parts.len() <= PARTS_PER_REQUEST_MAX && are_few(&theirs.facts, &theirs.filters)
+}
+
+fn are_few(facts: &[FactHead], filters: &[FilterHead]) -> bool {
+    facts.len() <= HEADS_MAX && filters.len() <= HEADS_MAX
+}
+
+/// What a peer lacks, or has in an older version, in the parts that it names.
+fn newer(node: &Node, theirs: &Holdings) -> Response {
+    let Holdings { of, parts, .. } = theirs;
+    let known: BTreeMap<_, u64> = theirs.filters.iter().map(|head| ((head.node, head.layer), head.version)).collect();
+    let mut filters = parts::sorted_filters(node);
+    filters.retain(|head| {
+        let known = known.get(&(head.node, head.layer)).is_some_and(|version| *version >= head.version);
+        parts.contains(&parts::of_filter(head, *of)) && !known
+    });
+    let within = |head: &FactHead| parts.contains(&parts::of_fact(head, *of));
+    Response::Heads { facts: node.membership.facts.surplus(&theirs.facts, within), filters }
 }
 
 fn too_much(facts: &[ByteBuf]) -> bool {
@@ -229,32 +244,68 @@ pub(super) fn on_answer(
     response: &Result<Response, LinkError>,
 ) -> Run {
     match (what, response) {
-        (What::Digest, Ok(Response::Same(false))) => {
-            ask(tx, from, What::Heads, Request::Heads { mesh: node.membership.mesh() });
+        (What::Digest, Ok(Response::Same { rest_s })) => {
+            tx.change(Change::Compared { peer: from, same: true, rest_s: *rest_s, at: tx.now() });
             Ok(())
         }
-        (What::Heads, Ok(Response::Heads { facts, filters })) => on_heads(node, tx, from, facts, filters),
+        (What::Digest, Ok(Response::Differs { rest_s, sums })) => {
+            tx.change(Change::Compared { peer: from, same: false, rest_s: *rest_s, at: tx.now() });
+            on_differs(node, tx, from, sums)
+        }
+        (What::Digest, Ok(Response::Busy { .. })) => Ok(()),
+        (What::Digest, answer) => {
+            if matches!(answer, Ok(Response::NotMember)) {
+                node.count(tx, "peer_knows_us_not");
+            }
+            tx.change(Change::Lost(from));
+            Ok(())
+        }
+        (What::Heads { of, rest }, Ok(Response::Heads { facts, filters })) => {
+            if !are_few(facts, filters) {
+                node.count(tx, "heads_refused");
+                return Ok(());
+            }
+            learn(node, tx, from, facts, filters)?;
+            ask_parts(node, tx, from, *of, rest.clone());
+            Ok(())
+        }
         (What::Want { rest, frames }, Ok(Response::Facts(facts))) => on_facts(node, tx, from, rest, *frames, facts),
-        (What::Push { rest }, Ok(Response::Noted)) => {
-            hand_over(node, tx, from, rest);
-            Ok(())
-        }
-        (_, Ok(Response::NotMember)) => {
-            node.count(tx, "peer_knows_us_not");
-            Ok(())
-        }
         _ => Ok(()),
     }
 }
 
-fn on_heads(node: &Node, tx: &mut Tx<'_>, from: NodeId, facts: &[FactHead], filters: &[FilterHead]) -> Run {
-    if facts.len() > HEADS_MAX || filters.len() > HEADS_MAX {
+/// Finds the parts that differ and asks about them.
+fn on_differs(node: &Node, tx: &mut Tx<'_>, from: NodeId, sums: &[u8]) -> Run {
+    let of = sums.len() / SUM_LEN;
+    if !parts::is_count(of) || sums.len() != of * SUM_LEN {
         node.count(tx, "heads_refused");
         return Ok(());
     }
-    let set = &node.membership.facts;
-    want(tx, from, set.lacks(facts), 0);
-    hand_over(node, tx, from, &set.surplus(facts));
+    let of = u16::try_from(of).unwrap_or(u16::MAX);
+    ask_parts(node, tx, from, of, parts::differing(&parts::sums(node, of), sums));
+    Ok(())
+}
+
+/// Tells a peer what this node has in some parts, and asks what it has there that is newer.
+fn ask_parts(node: &Node, tx: &mut Tx<'_>, peer: NodeId, of: u16, mut parts: Vec<u16>) {
+    if parts.is_empty() {
+        return;
+    }
+    let rest = parts.split_off(parts.len().min(PARTS_PER_REQUEST_MAX));
+    let facts = node.membership.facts.heads_where(|head| parts.contains(&parts::of_fact(head, of)));
+    let mut filters = parts::sorted_filters(node);
+    filters.retain(|head| parts.contains(&parts::of_filter(head, of)));
+    let mesh = node.membership.mesh();
+    ask(tx, peer, What::Heads { of, rest }, Request::Heads(Box::new(Holdings { mesh, of, parts, facts, filters })));
+}
+
+/// Fetches what a peer's heads show this node to lack.
+fn learn(node: &Node, tx: &mut Tx<'_>, from: NodeId, facts: &[FactHead], filters: &[FilterHead]) -> Run {
+    let state = &node.membership;
+    let wants = |ask: &&Ask| ask.peer == from && matches!(ask.what, What::Want { .. });
+    if state.asks.values().filter(wants).count() < WANTS_PER_PEER_MAX {
+        want(tx, from, state.facts.lacks(facts), 0);
+    }
     locator::on_heads(node, tx, from, filters)
 }
 
@@ -266,22 +317,14 @@ fn want(tx: &mut Tx<'_>, from: NodeId, mut heads: Vec<FactHead>, frames: usize) 
     ask(tx, from, What::Want { rest, frames: frames + 1 }, Request::WantFacts(heads));
 }
 
-fn hand_over(node: &Node, tx: &mut Tx<'_>, to: NodeId, subjects: &[Subject]) {
-    let facts = frame(subjects.iter().filter_map(|subject| node.membership.facts.get(subject)));
-    if facts.is_empty() {
-        return;
-    }
-    let rest = subjects.get(facts.len()..).unwrap_or_default().to_vec();
-    ask(tx, to, What::Push { rest }, Request::Facts(facts));
-}
-
 fn on_facts(node: &Node, tx: &mut Tx<'_>, from: NodeId, rest: &[FactHead], frames: usize, facts: &[ByteBuf]) -> Run {
     if too_much(facts) || facts.is_empty() {
         return Ok(());
     }
     let taken = take(node, tx, facts.iter().map(|bytes| bytes.as_slice()))?;
+    news::pass_on(node, tx, &taken.new, from);
     let mut heads = rest.to_vec();
-    if taken.new > 0 && !rest.is_empty() {
+    if !taken.new.is_empty() && !rest.is_empty() {
         // What these rest on may be in a later frame.
         heads.extend(taken.missing.iter().map(super::set::head));
     }

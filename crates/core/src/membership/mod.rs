@@ -7,8 +7,11 @@ mod fact;
 mod gossip;
 mod invite;
 mod join;
+mod news;
 mod operator;
 mod own;
+mod partners;
+mod parts;
 mod peers;
 mod restore;
 mod set;
@@ -16,7 +19,7 @@ mod set;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use relaymesh_protocol::frame::{Request, Response};
+use relaymesh_protocol::frame::{FactHead, Response};
 use relaymesh_protocol::ids::{InstanceId, MeshId, NodeId, Timestamp};
 use serde_bytes::ByteBuf;
 
@@ -31,9 +34,10 @@ use crate::tx::{Run, Tx};
 
 pub(crate) use apply::Change;
 pub(crate) use gossip::on_request;
+pub(crate) use news::tell_filter;
 pub(crate) use operator::on_operator;
 pub(crate) use own::fingerprint;
-pub(crate) use restore::{restore, restore_meta};
+pub(crate) use restore::{is_sound, restore, restore_meta};
 pub use set::Member;
 
 use entry::Entry;
@@ -41,6 +45,7 @@ use fact::Held;
 use gossip::Ask;
 use invite::Invite;
 use join::Joining;
+use partners::Partners;
 use restore::FactRow;
 use set::FactSet;
 
@@ -88,6 +93,7 @@ pub struct State {
     wishes: BTreeSet<InstanceId>,
     invites: BTreeMap<[u8; 8], Invite>,
     connected: BTreeSet<NodeId>,
+    partners: Partners,
     asks: BTreeMap<u64, Ask>,
     limits: BTreeMap<NodeId, Bucket>,
     joins: Option<Bucket>,
@@ -203,7 +209,10 @@ impl State {
     /// When nothing or more than one thing is named so.
     pub fn find(&self, text: &str) -> Result<Target, Refusal> {
         match self.find_node(text) {
-            Err(refusal) if refusal.code == Code::NotFound => self.find_instance(text).map(Target::Instance),
+            Err(refusal) if refusal.code == Code::NotFound => match self.find_instance(text) {
+                Err(refusal) if refusal.code == Code::NotFound => Err(peers::unknown("node or instance", text.trim())),
+                found => found.map(Target::Instance),
+            },
             found => found.map(Target::Node),
         }
     }
@@ -300,13 +309,14 @@ pub(crate) fn all_facts(node: &Node) -> Vec<ByteBuf> {
 /// Takes facts in that somebody carried here: how many were new, and how many were refused.
 pub(crate) fn import(node: &Node, tx: &mut Tx<'_>, facts: &[ByteBuf]) -> Run<(u64, u64)> {
     let taken = take(node, tx, facts.iter().map(|bytes| bytes.as_slice()))?;
-    Ok((taken.new as u64, (taken.missing.len() + taken.refused) as u64))
+    Ok((taken.new.len() as u64, (taken.missing.len() + taken.refused) as u64))
 }
 
 /// What became of facts that somebody sent.
 #[derive(Debug)]
 struct Taken {
-    new: usize,
+    /// Heads of those that entered.
+    new: Vec<FactHead>,
     missing: Vec<Held>,
     refused: usize,
 }
@@ -335,8 +345,10 @@ fn take<'b>(node: &Node, tx: &mut Tx<'_>, facts: impl Iterator<Item = &'b [u8]>)
         node.count(tx, "fact_refused");
     }
     let mut entry = state.entry(tx.now());
-    let (new, missing) = entry.take_all(verified);
-    put_facts(node, tx, entry.finish())?;
+    let (_, missing) = entry.take_all(verified);
+    let entered = entry.finish();
+    let new = entered.iter().map(set::head).collect();
+    put_facts(node, tx, entered)?;
     Ok(Taken { new, missing, refused })
 }
 
@@ -361,16 +373,6 @@ fn put_facts(node: &Node, tx: &mut Tx<'_>, facts: Vec<Held>) -> Run {
     tx.then(Change::Facts(facts));
     see_to_records(tx);
     Ok(())
-}
-
-/// Sends facts to every connected member at once; who is not connected hears of them by comparing.
-fn push(node: &Node, tx: &mut Tx<'_>, facts: &[Held], not: Option<NodeId>) {
-    let peers: Vec<NodeId> =
-        node.membership.connected.iter().filter(|peer| node.membership.is_member(peer)).copied().collect();
-    for peer in peers.into_iter().filter(|peer| Some(*peer) != not).take(gossip::PUSH_PEERS_MAX) {
-        let facts = facts.iter().map(|held| ByteBuf::from(held.bytes.clone())).collect();
-        gossip::ask(tx, peer, gossip::What::Push { rest: Vec::new() }, Request::Facts(facts));
-    }
 }
 
 /// Refuses an operator's command.

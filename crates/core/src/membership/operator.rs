@@ -3,10 +3,11 @@
 use relaymesh_protocol::ids::{InstanceId, NodeId, Timestamp};
 
 use super::invite::{self, Invite};
+use super::news::push;
 use super::own;
 use super::restore::{BLOCKED_INSTANCE, BLOCKED_NODE, INVITE, PolicyRow, WISH};
 use super::set::Member;
-use super::{Change, Relation, State, done, join, no, peers, push, put_facts, see_to_records};
+use super::{Change, Relation, State, done, join, no, peers, put_facts, see_to_records};
 use crate::command::{Code, NodeRow, OperatorCommand, OperatorReply, Reply, Target};
 use crate::input::ReplyTo;
 use crate::node::Node;

@@ -9,8 +9,9 @@ use super::fact::{
     ADDRS_MAX, ENDORSEMENT_LIFE_MAX, Endorsement, Fact, Federation, Held, Instance, NodeRecord, OBLIVIOUS_KEYS_MAX,
     RECORD_LIFE_MAX, Revocation, SEALING_KEYS_MAX, STATIC_KEYS_MAX, Sponsorship, Subject,
 };
+use super::news::push;
 use super::restore::{MESH, MeshRow};
-use super::{Change, peers, push, put_facts};
+use super::{Change, peers, put_facts};
 use crate::crypto::Publics;
 use crate::node::Node;
 use crate::record::{key, put_node};

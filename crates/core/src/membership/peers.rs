@@ -33,16 +33,19 @@ pub(super) fn find<'n, T: Copy + Ord>(
     let found = if by_name.is_empty() { all.iter().filter(|(_, _, id)| leads(id)).collect() } else { by_name };
     match found.as_slice() {
         [(one, ..)] => Ok(*one),
-        [] => {
-            let what = format!("no {kind} is called {text}; `relaymesh node list` shows those that are known");
-            Err(Refusal::new(Code::NotFound, what))
-        }
+        [] => Err(unknown(kind, text)),
         several => {
             let ids: Vec<&str> = several.iter().take(4).map(|(_, _, id)| id.as_str()).collect();
             let what = format!("{} {kind}s are called {text}; say which by its id: {}", several.len(), ids.join(", "));
             Err(Refusal::new(Code::InvalidArgument, what))
         }
     }
+}
+
+/// Nothing is named so.
+pub(super) fn unknown(kind: &str, text: &str) -> Refusal {
+    let what = format!("no {kind} is called {text}; `relaymesh node list` shows those that are known");
+    Refusal::new(Code::NotFound, what)
 }
 
 impl State {

@@ -66,6 +66,12 @@ pub(crate) fn restore_meta(node: &mut Node, rows: &[(Key, Vec<u8>)], _: Timestam
     state.instance = Some(row.and_then(|row| row.adopted).unwrap_or(held));
 }
 
+/// Whether a stored fact still holds.
+pub(crate) fn is_sound(node: &Node, key: &[u8], row: &[u8]) -> bool {
+    let fact = open_row::<FactRow>(node, key, row);
+    fact.is_some_and(|fact| Held::restored(node.crypto(), &node.membership.mesh(), &fact.0).is_some())
+}
+
 /// Reads facts or policy.
 pub(crate) fn restore(node: &mut Node, table: u8, rows: &[(Key, Vec<u8>)], _: Timestamp) {
     if table == key::FACT {

@@ -141,10 +141,26 @@ impl FactSet {
         &self.members
     }
 
-    /// The heads of all facts.
+    /// How many facts.
     #[must_use]
+    pub fn len(&self) -> usize {
+        self.facts.len()
+    }
+
+    /// The heads of all facts.
+    #[cfg(test)]
     pub fn heads(&self) -> Vec<FactHead> {
         self.facts.values().map(head).collect()
+    }
+
+    /// The heads of all facts with the hash of each.
+    pub fn marks(&self) -> impl Iterator<Item = (FactHead, [u8; 32])> {
+        self.facts.values().map(|held| (head(held), held.hash))
+    }
+
+    /// The heads of those facts that `which` takes.
+    pub fn heads_where(&self, which: impl Fn(&FactHead) -> bool) -> Vec<FactHead> {
+        self.facts.values().map(head).filter(|head| which(head)).collect()
     }
 
     /// Hash over the heads of all facts.
@@ -174,17 +190,16 @@ impl FactSet {
         lacking
     }
 
-    /// The facts that another node's heads show it to lack; what others rest on comes first.
+    /// Of the facts that `which` takes, the heads of those that another node's heads show it to lack.
     #[must_use]
-    pub fn surplus(&self, theirs: &[FactHead]) -> Vec<Subject> {
+    pub fn surplus(&self, theirs: &[FactHead], which: impl Fn(&FactHead) -> bool) -> Vec<FactHead> {
         let known: BTreeMap<&[u8], &FactHead> =
             theirs.iter().filter_map(|head| Some((head.subject.get(..=NAME_LEN)?, head))).collect();
-        let news = |held: &&Held| {
-            let ours = head(held);
+        let news = |ours: &FactHead| {
             let Some(theirs) = ours.subject.get(..=NAME_LEN).and_then(|name| known.get(name)) else { return true };
             (std::cmp::Reverse(ours.seq), &ours.subject) < (std::cmp::Reverse(theirs.seq), &theirs.subject)
         };
-        self.facts.values().filter(news).map(|held| held.fact.subject()).collect()
+        self.heads_where(|head| which(head) && news(head))
     }
 
     /// Puts facts in, newest wins, without asking whether they may enter.

@@ -97,7 +97,7 @@ pub(super) fn on_exchanged(
     }
     let account = exchanged.account.reveal().trim().to_owned();
     entity.put(node, tx, TOKEN, &record, &Token { platform: asked.platform.clone(), account, json })?;
-    forget_handed(tx, &mut entity, &record)?;
+    forget_handed(node, tx, &mut entity, &record)?;
     let message = "Successfully fetched and stored token".to_owned();
     tx.reply(reply, Reply::Publisher(PublisherReply::Exchanged { message, tokens }));
     Ok(())

@@ -14,7 +14,7 @@ mod tests;
 
 use relaymesh_protocol::ids::{DeviceId, EntityId, Timestamp};
 
-use crate::accounts::{Waiter, Waiting};
+use crate::accounts::{Waiter, Waiting, invalid};
 use crate::command::{Code, PublisherCommand, Refusal, Reply};
 use crate::config::Platform;
 use crate::input::ReplyTo;
@@ -119,6 +119,14 @@ pub(crate) fn on_worked(node: &Node, tx: &mut Tx<'_>, id: &WorkId, done: &WorkDo
 /// A platform that the operator configured.
 fn configured<'a>(node: &'a Node, name: &str) -> Result<&'a Platform, Refusal> {
     node.config().platforms.iter().find(|platform| platform.name == name).ok_or_else(|| unsupported(name))
+}
+
+/// A code goes only where the operator said that codes go (RFC 9700 §4.1): not even a letter may differ.
+fn known_redirect(platform: &Platform, url: &str) -> Result<(), Refusal> {
+    if platform.redirect_urls.iter().any(|known| known == url) {
+        return Ok(());
+    }
+    Err(invalid("The redirect_url is not one that this node sends people back to."))
 }
 
 fn unsupported(name: &str) -> Refusal {

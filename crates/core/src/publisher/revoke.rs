@@ -26,8 +26,8 @@ pub(super) fn on_command(
         let text = format!("No token found with account identifier {} for {platform}", account.reveal().trim());
         return Err(Refusal::new(Code::NotFound, text).into());
     };
-    entity.delete(tx, TOKEN, &record)?;
-    forget_handed(tx, &mut entity, &record)?;
+    entity.delete(node, tx, TOKEN, &record)?;
+    forget_handed(node, tx, &mut entity, &record)?;
     if !on_device(&token.json) && configured(node, platform).is_ok() {
         let id = WorkId(u64::from_le_bytes(tx.random()));
         let work = Work::Revoke { platform: platform.to_owned(), token: token.json.as_str().into() };

@@ -110,6 +110,36 @@ fn the_browser_is_sent_with_what_the_app_sent() {
 }
 
 #[test]
+fn the_browser_is_sent_back_only_to_where_the_operator_said_to_the_letter() {
+    let mut world = World::new();
+    for redirect in [
+        "https://evil.example/",
+        "https://relay.smswithoutborders.com/android/",
+        "https://relay.smswithoutborders.com/android?x",
+        "http://relay.smswithoutborders.com/android",
+        "https://relay.smswithoutborders.com/Android",
+        " https://relay.smswithoutborders.com/android",
+    ] {
+        let Command::Publisher(PublisherCommand::AuthorizationUrl { platform, state, .. }) =
+            url("mastodon", "state", "", "key")
+        else {
+            panic!("no command")
+        };
+        let reply = world.call(Command::Publisher(PublisherCommand::AuthorizationUrl {
+            platform,
+            state,
+            code_verifier: "".into(),
+            autogenerate_code_verifier: true,
+            redirect_url: redirect.to_owned(),
+            request_identifier: "key".to_owned(),
+        }));
+        let text = "The redirect_url is not one that this node sends people back to.";
+        assert_eq!(refused(&reply), (Code::InvalidArgument, text), "{redirect}");
+    }
+    assert!(matches!(world.call(url("mastodon", "", "", "key")), Reply::Publisher(_)));
+}
+
+#[test]
 fn complaints_about_a_url() {
     let mut world = World::new();
     let unsupported = "The platform 'friendica' with protocol 'oauth2' is currently not supported. Please contact the \

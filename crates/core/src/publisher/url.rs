@@ -5,7 +5,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use super::urls::{Handed, Request};
-use super::{Change, configured};
+use super::{Change, configured, known_redirect};
 use crate::accounts::{invalid, required};
 use crate::command::{Private, PublisherReply, Refusal, Reply};
 use crate::config::Platform;
@@ -47,6 +47,7 @@ impl Asked<'_> {
 pub(super) fn on_command(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, asked: &Asked<'_>) -> Run {
     asked.check()?;
     let platform = configured(node, asked.platform)?;
+    known_redirect(platform, asked.redirect_url)?;
     let verifier = verifier(tx, asked)?;
     let state = if asked.state.is_empty() { hex::encode(tx.random::<16>()) } else { asked.state.to_owned() };
     if !asked.request_identifier.is_empty() {
@@ -150,6 +151,7 @@ mod tests {
             authorize_url: "https://m.example/oauth/authorize".to_owned(),
             client_id: "a b".to_owned(),
             scope: "read write".to_owned(),
+            redirect_urls: Vec::new(),
             text_max: 500,
             resend_within: Duration::ZERO,
         };

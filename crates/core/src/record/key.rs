@@ -22,6 +22,8 @@ pub const SEGMENTS: u8 = b'g';
 pub const CUSTODY: u8 = b'c';
 /// Publications owed.
 pub const JOB: u8 = b'j';
+/// How messages ended, until their ingresses have heard.
+pub const RECEIPT: u8 = b'n';
 /// SMS that wait to leave.
 pub const SMS: u8 = b's';
 /// Membership facts.
@@ -32,6 +34,8 @@ pub const FILTER: u8 = b'f';
 pub const TAG_CACHE: u8 = b'a';
 /// Gateway clients.
 pub const GATEWAY: u8 = b'w';
+/// Last byte of the rows of what gateway clients brought.
+const GATEWAY_USE: u8 = b'u';
 /// Local policy: partners, blocks, invites.
 pub const POLICY: u8 = b'p';
 /// Reliability tests.
@@ -40,12 +44,14 @@ pub const TEST: u8 = b'r';
 pub const OTP: u8 = b'q';
 /// Single values of the node.
 pub const META: u8 = b'x';
+/// Consumed positions of bridge key exchanges, of all numbers together.
+pub const SPENT: u8 = b'k';
 /// Traces of messages.
 pub const TRACE: u8 = b'z';
 
 /// Tables read whole at start, in this order.
-pub const RESTORED: [u8; 13] =
-    [META, FACT, POLICY, FILTER, TAG, GATEWAY, TAG_CACHE, OUTBOX, CUSTODY, JOB, SMS, TEST, SEGMENTS];
+pub const RESTORED: [u8; 14] =
+    [META, FACT, POLICY, FILTER, TAG, GATEWAY, TAG_CACHE, OUTBOX, CUSTODY, JOB, RECEIPT, SMS, TEST, SEGMENTS];
 
 fn join(table: u8, parts: &[&[u8]]) -> Key {
     let mut key = Vec::with_capacity(1 + parts.iter().map(|p| p.len()).sum::<usize>());
@@ -110,6 +116,12 @@ pub fn job(message: &MessageId) -> Key {
     join(JOB, &[&message.0])
 }
 
+/// How a message ended, for its ingress.
+#[must_use]
+pub fn receipt(message: &MessageId) -> Key {
+    join(RECEIPT, &[&message.0])
+}
+
 /// A queued SMS.
 #[must_use]
 pub fn sms(id: &[u8; 16]) -> Key {
@@ -140,6 +152,20 @@ pub fn gateway(id: &GatewayId) -> Key {
     join(GATEWAY, &[&id.0])
 }
 
+/// What a gateway client has brought, behind its own row.
+#[must_use]
+pub fn gateway_use(id: &GatewayId) -> Key {
+    join(GATEWAY, &[&id.0, &[GATEWAY_USE]])
+}
+
+/// The gateway client of a row that [`gateway_use`] names.
+#[must_use]
+pub fn gateway_of_use(row: &[u8]) -> Option<GatewayId> {
+    let ([GATEWAY], rest) = row.split_first_chunk::<1>()? else { return None };
+    let (id, [GATEWAY_USE]) = rest.split_first_chunk::<8>()? else { return None };
+    Some(GatewayId(*id))
+}
+
 /// A policy record.
 #[must_use]
 pub fn policy(kind: u8, subject: &[u8]) -> Key {
@@ -162,6 +188,12 @@ pub fn otp(hash: &[u8; 16]) -> Key {
 #[must_use]
 pub fn meta(name: &str) -> Key {
     join(META, &[name.as_bytes()])
+}
+
+/// A consumed position under a static bridge key: the key's print, then a keyed hash.
+#[must_use]
+pub fn spent(print: &[u8; 8], hash: &[u8; 16]) -> Key {
+    join(SPENT, &[print, hash])
 }
 
 /// A message's trace.

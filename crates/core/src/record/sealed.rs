@@ -1,9 +1,10 @@
 //! Sealing of stored records: entities' records under their own key, the node's own under a daily or a lasting one.
 
 use relaymesh_protocol::ids::EntityId;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
+use super::head::{Head, OpenedHead};
 use super::key;
 use crate::batch::Key;
 use crate::command::Refusal;
@@ -14,7 +15,7 @@ use crate::tx::{Run, Tx};
 /// Counts records that did not open: damaged, or sealed under a key that is gone.
 pub(crate) const UNREADABLE: &str = "record_unreadable";
 /// No entity: the record belongs to the node.
-const NO_ENTITY: EntityId = EntityId([0; 16]);
+pub(super) const NO_ENTITY: EntityId = EntityId([0; 16]);
 
 /// Under which key a node's own record lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,26 +100,25 @@ pub(crate) fn get_node<T: Stored>(node: &Node, tx: &mut Tx<'_>, key: &[u8]) -> R
 
 /// Writes a record of the node's own.
 pub(crate) fn put_node<T: Stored>(node: &Node, tx: &mut Tx<'_>, key: Key, value: &T) -> Run {
+    let row = seal_row(node, &key, value, tx.random()).ok_or_else(Refusal::unavailable)?;
+    tx.put(key, row)
+}
+
+/// Seals a record of the node's own for its place; none while there is no key to seal it with.
+pub(crate) fn seal_row<T: Stored>(node: &Node, key: &[u8], value: &T, nonce: [u8; 24]) -> Option<Vec<u8>> {
     let plain = encode(value);
-    let record = key.get(1..).unwrap_or_default().to_vec();
-    let aad = RecordAad {
-        shard: node.id(),
-        table: key.first().copied().unwrap_or_default(),
-        entity: NO_ENTITY,
-        record: &record,
-        counter: 0,
-    };
-    let row = match T::SCOPE {
+    let (table, record) = key.split_first()?;
+    let aad = RecordAad { shard: node.id(), table: *table, entity: NO_ENTITY, record, counter: 0 };
+    Some(match T::SCOPE {
         Scope::Public => plain.to_vec(),
-        Scope::Node => node.crypto().seal_record(&crypto::table_root(node.keys()), aad, tx.random(), &plain),
+        Scope::Node => node.crypto().seal_record(&crypto::table_root(node.keys()), aad, nonce, &plain),
         Scope::Day => {
-            let (day, day_key) = crypto::newest_day_key(node.keys()).ok_or_else(Refusal::unavailable)?;
+            let (day, day_key) = crypto::newest_day_key(node.keys())?;
             let mut row = day.to_be_bytes().to_vec();
-            row.extend(node.crypto().seal_record(&day_key, aad, tx.random(), &plain));
+            row.extend(node.crypto().seal_record(&day_key, aad, nonce, &plain));
             row
         }
-    };
-    tx.put(key, row)
+    })
 }
 
 /// Removes a record of the node's own.
@@ -127,28 +127,13 @@ pub(crate) fn delete_row(tx: &mut Tx<'_>, key: Key) -> Run {
     tx.delete(key)
 }
 
-/// Head of an entity: changed only with its counter, in the batch of every other change.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Head {
-    /// Batches so far.
-    pub counter: u64,
-    /// Which epoch's key wraps the entity's key.
-    pub epoch: u32,
-    /// The entity's key, wrapped.
-    pub wrapped: Vec<u8>,
-}
-
-impl Stored for Head {
-    const SCOPE: Scope = Scope::Public;
-}
-
 /// An entity in a run: its key, and the counter that this run's writes carry.
 #[derive(Debug)]
 pub struct Entity {
     /// Who.
     pub id: EntityId,
-    head: Head,
-    key: Zeroizing<[u8; 32]>,
+    epoch: u32,
+    head: OpenedHead,
     counted: bool,
 }
 
@@ -160,10 +145,8 @@ impl Entity {
     pub fn create(node: &Node, tx: &mut Tx<'_>) -> Run<Self> {
         let id = EntityId(tx.random());
         let key = Zeroizing::new(tx.random());
-        let (epoch, wrap) = crypto::newest_wrap_key(node.keys()).ok_or_else(Refusal::unavailable)?;
-        let aad = wrap_aad(node, &id, epoch);
-        let wrapped = node.crypto().seal_record(&wrap, aad, tx.random(), key.as_slice());
-        Ok(Self { id, head: Head { counter: 0, epoch, wrapped }, key, counted: false })
+        let (epoch, _) = crypto::newest_wrap_key(node.keys()).ok_or_else(Refusal::unavailable)?;
+        Ok(Self { id, epoch, head: OpenedHead { counter: 0, key }, counted: false })
     }
 
     /// The entity, if it is here and its key opens.
@@ -173,10 +156,8 @@ impl Entity {
     pub fn load(node: &Node, tx: &mut Tx<'_>, id: EntityId) -> Run<Option<Self>> {
         let Some(row) = tx.get(&key::head(&id))? else { return Ok(None) };
         let opened = decode::<Head>(&row).and_then(|head| {
-            let wrap = crypto::wrap_key(node.keys(), head.epoch)?;
-            let (_, key) = node.crypto().open_record(&wrap, wrap_aad(node, &id, head.epoch), &head.wrapped).ok()?;
-            let key = Zeroizing::new(key.as_slice().try_into().ok()?);
-            Some(Self { id, head, key, counted: false })
+            let opened = head.open(node, node.keys(), &id)?;
+            Some(Self { id, epoch: head.epoch, head: opened, counted: false })
         });
         if opened.is_none() {
             node.count(tx, UNREADABLE);
@@ -198,7 +179,7 @@ impl Entity {
     }
 
     fn open_row<T: Stored>(&self, node: &Node, table: u8, record: &[u8], row: &[u8]) -> Option<T> {
-        let table_key = node.crypto().table_key(&self.key, table);
+        let table_key = node.crypto().table_key(&self.head.key, table);
         let aad = RecordAad { shard: node.id(), table, entity: self.id, record, counter: 0 };
         let (counter, value) = node.crypto().open_record(&table_key, aad, row).ok()?;
         if counter > self.head.counter {
@@ -217,8 +198,9 @@ impl Entity {
         let mut all = Vec::with_capacity(rows.len());
         for (row_key, row) in rows {
             let record = row_key.get(prefix.len()..).unwrap_or_default().to_vec();
-            if let Some(value) = self.open_row(node, table, &record, &row) {
-                all.push((record, value));
+            match self.open_row(node, table, &record, &row) {
+                Some(value) => all.push((record, value)),
+                None => node.count(tx, UNREADABLE),
             }
         }
         Ok(all)
@@ -229,8 +211,8 @@ impl Entity {
     /// # Errors
     /// When the entity is busy.
     pub fn put<T: Stored>(&mut self, node: &Node, tx: &mut Tx<'_>, table: u8, record: &[u8], value: &T) -> Run {
-        self.count(tx)?;
-        let table_key = node.crypto().table_key(&self.key, table);
+        self.count(node, tx)?;
+        let table_key = node.crypto().table_key(&self.head.key, table);
         let aad = RecordAad { shard: node.id(), table, entity: self.id, record, counter: self.head.counter };
         let row = node.crypto().seal_record(&table_key, aad, tx.random(), &encode(value));
         tx.put(key::entity(&self.id, table, record), row)
@@ -248,8 +230,8 @@ impl Entity {
         record: &[u8],
         value: &T,
     ) -> Run<Vec<u8>> {
-        self.count(tx)?;
-        let table_key = node.crypto().table_key(&self.key, table);
+        self.count(node, tx)?;
+        let table_key = node.crypto().table_key(&self.head.key, table);
         let aad = RecordAad { shard: node.id(), table, entity: self.id, record, counter: self.head.counter };
         Ok(node.crypto().seal_record(&table_key, aad, tx.random(), &encode(value)))
     }
@@ -264,36 +246,26 @@ impl Entity {
     ///
     /// # Errors
     /// When the entity is busy.
-    pub fn delete(&mut self, tx: &mut Tx<'_>, table: u8, record: &[u8]) -> Run {
-        self.count(tx)?;
+    pub fn delete(&mut self, node: &Node, tx: &mut Tx<'_>, table: u8, record: &[u8]) -> Run {
+        self.count(node, tx)?;
         tx.delete(key::entity(&self.id, table, record))
     }
 
-    fn count(&mut self, tx: &mut Tx<'_>) -> Run {
+    fn count(&mut self, node: &Node, tx: &mut Tx<'_>) -> Run {
         if self.counted {
             return Ok(());
         }
         tx.get(&key::head(&self.id))?;
         self.counted = true;
         self.head.counter += 1;
-        tx.put(key::head(&self.id), encode(&self.head).to_vec())
+        let head = Head::seal(node, &self.id, self.epoch, &self.head, tx.random());
+        tx.put(key::head(&self.id), encode(&head.ok_or_else(Refusal::unavailable)?).to_vec())
     }
 }
 
-fn wrap_aad<'a>(node: &Node, entity: &EntityId, epoch: u32) -> RecordAad<'a> {
-    RecordAad { shard: node.id(), table: key::HEAD, entity: *entity, record: b"", counter: u64::from(epoch) }
-}
-
-/// Most records that one entity may have: more than its owner can make within their lives.
-const ENTITY_RECORDS_MAX: usize = 100_000;
-
-/// Removes an entity: its key with the head, then every record.
-pub(crate) fn delete_entity(tx: &mut Tx<'_>, id: &EntityId) -> Run {
-    let rows = tx.rows(&key::entity_prefix(id), ENTITY_RECORDS_MAX)?;
+/// Removes an entity: its key goes with the head, and nothing of it can be read any more. Its records are swept away page
+/// by page afterwards, as they would be after a crash.
+pub(crate) fn delete_head(tx: &mut Tx<'_>, id: &EntityId) -> Run {
     tx.get(&key::head(id))?;
-    tx.delete(key::head(id))?;
-    for (row, _) in rows {
-        tx.delete(row)?;
-    }
-    Ok(())
+    tx.delete(key::head(id))
 }

@@ -6,10 +6,10 @@ use hmac::{Hmac, KeyInit, Mac};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use relaymesh_core::batch::Key;
-use relaymesh_core::command::{BridgeKeyRow, Command, Door, OperatorCommand, OperatorReply, Submit};
+use relaymesh_core::command::{BridgeKeyRow, Code, Command, Door, OperatorCommand, OperatorReply, Reply, Submit};
 use relaymesh_core::delivery::{Body, Receipt};
 use relaymesh_core::gateway_id;
-use relaymesh_core::record::{Head, decode, key, vault};
+use relaymesh_core::record::{is_sound, key, vault};
 use relaymesh_protocol::base64text;
 use relaymesh_protocol::ids::{DeviceId, EntityId, GatewayId};
 use relaymesh_protocol::payload::{BridgePayload, KeyExchange, Payload};
@@ -33,13 +33,13 @@ fn entities(world: &World, node: usize) -> Vec<EntityId> {
     heads.map(|row| EntityId::try_from(&row[1..]).unwrap()).collect()
 }
 
-/// Without what a notice changes: its own record, and the head's counter.
-fn without_notices(rows: &BTreeMap<Key, Vec<u8>>, id: &EntityId) -> BTreeMap<Key, Vec<u8>> {
-    let mut rows = rows.clone();
-    rows.remove(&key::entity(id, vault::NOTICES, b""));
-    let head: Head = decode(&rows.remove(&key::head(id)).unwrap()).unwrap();
-    rows.insert(key::head(id), [&head.epoch.to_be_bytes()[..], &head.wrapped].concat());
-    rows
+/// Without what a notice changes: its own record, and the head, which must still open what it opened.
+fn without_notices(world: &World, node: usize, rows: &BTreeMap<Key, Vec<u8>>) -> BTreeMap<Key, Vec<u8>> {
+    let head = |id: &EntityId| entity_rows(world, node, id).remove(&key::head(id));
+    let kept = rows.iter().filter(|(row, _)| row[0] == key::ENTITY && row[17] != vault::NOTICES);
+    kept.inspect(|(row, value)| assert!(is_sound(world.nodes[node].node(), row, value, head)))
+        .map(|(row, value)| (row.clone(), value.clone()))
+        .collect()
 }
 
 fn static_key(world: &mut World, node: usize) -> (u8, PublicKey) {
@@ -50,7 +50,7 @@ fn static_key(world: &mut World, node: usize) -> (u8, PublicKey) {
     (*kid, PublicKey::from_base64_lenient(keypair).unwrap())
 }
 
-fn gateway(world: &mut World, node: usize) -> GatewayId {
+pub fn gateway(world: &mut World, node: usize) -> GatewayId {
     let add = OperatorCommand::GatewayAdd {
         name: "booth".to_owned(),
         msisdn: "+237699000000".into(),
@@ -105,7 +105,7 @@ fn a_thousand_forgeries_leave_the_account_byte_identical() {
     let server = static_key(&mut world, c);
     let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
     let [id] = entities(&world, c)[..] else { panic!("one account") };
-    let door = Door::Gateway(gateway(&mut world, c));
+    let (door, at_a) = (Door::Gateway(gateway(&mut world, c)), Door::Gateway(gateway(&mut world, a)));
     world.federate(a, c);
     world.run_for(minutes(2));
     let first = person.compose("first", true);
@@ -118,15 +118,14 @@ fn a_thousand_forgeries_leave_the_account_byte_identical() {
     let mut rng = ChaCha20Rng::seed_from_u64(5);
     for n in 0..1_000 {
         let text = forgery(n, &mut rng, &person, &waiting, server);
-        // Most enter at the home; an enrolled gateway client is believed no more than the open door.
-        let (node, door) =
-            if n % 50 == 7 { (a, Door::Open) } else { (c, if n.is_multiple_of(2) { Door::Open } else { door }) };
+        // Most enter at the home; an enrolled gateway client, the only door for bridge mail, is believed no more than others.
+        let (node, door) = if n % 50 == 7 { (a, at_a) } else { (c, door) };
         let _ = world.send(node, submit(&text, door));
         world.run_for(5);
     }
     world.run_for(2_000);
     let after = entity_rows(&world, c, &id);
-    assert_eq!(without_notices(&after, &id), without_notices(&before, &id));
+    assert_eq!(without_notices(&world, c, &after), without_notices(&world, c, &before));
     assert_eq!(world.posts.len(), 1, "nothing was published for the account");
     assert!(counter(&world, c, "mac_failed") >= 500, "they reached the session");
 
@@ -153,10 +152,15 @@ fn forgeries_from_the_open_door_do_not_even_count_notices() {
 }
 
 /// The first mail of a number without an account, delivered; its entity and what the next mail is made with.
-fn bridge_user(world: &mut World, c: usize, server: (u8, PublicKey)) -> (EntityId, Stranger, BridgePayload) {
+fn bridge_user(
+    world: &mut World,
+    c: usize,
+    server: (u8, PublicKey),
+    door: Door,
+) -> (EntityId, Stranger, BridgePayload) {
     let mut phone = Stranger::new(server.1, server.0, 1);
     let hello = phone.mail("hello", true);
-    let _ = world.ask(c, submit(&bridge_text(hello.clone()), Door::Open));
+    let _ = world.ask(c, submit(&bridge_text(hello.clone()), door));
     world.run_for(5_000);
     assert_eq!(world.mails.len(), 1);
     let [id] = entities(world, c)[..] else { panic!("one bridge identity") };
@@ -166,20 +170,22 @@ fn bridge_user(world: &mut World, c: usize, server: (u8, PublicKey)) -> (EntityI
 #[test]
 fn key_exchanges_of_others_neither_touch_nor_push_out_the_session_of_a_bridge_user() {
     let (mut world, _, _, c) = three();
-    let server = static_key(&mut world, c);
-    let (id, mut phone, _) = bridge_user(&mut world, c, server);
+    let (server, door) = (static_key(&mut world, c), Door::Gateway(gateway(&mut world, c)));
+    let (id, mut phone, _) = bridge_user(&mut world, c, server, door);
     let before = entity_rows(&world, c, &id);
     let sessions = |world: &World| {
         let prefix = key::entity(&id, vault::BRIDGE, b"");
         world.nodes[c].disk.0.keys().filter(|row| row.starts_with(&prefix)).count()
     };
-    // A number is all there is to a bridge identity: sound key exchanges of others are mails of their own.
-    for n in 0..30 {
+    // A number is all there is to a bridge identity: sound key exchanges of others are mails of their own, within its
+    // allowance. It is no new number any more.
+    world.sleep(c, 4 * 24 * minutes(60));
+    for n in 0..12 {
         let forged = Stranger::new(server.1, server.0, 100 + n).mail("not me", true);
-        let _ = world.send(c, submit(&bridge_text(forged), Door::Open));
-        world.run_for(500);
+        let _ = world.send(c, submit(&bridge_text(forged), door));
+        world.run_for(minutes(15));
     }
-    assert_eq!(world.mails.len(), 31);
+    assert_eq!(world.mails.len(), 13);
     assert!(sessions(&world) <= 8, "{} sessions are kept for strangers", sessions(&world));
     let after = entity_rows(&world, c, &id);
     let own = before.keys().filter(|row| row[17..].first() == Some(&vault::BRIDGE));
@@ -187,16 +193,16 @@ fn key_exchanges_of_others_neither_touch_nor_push_out_the_session_of_a_bridge_us
         assert_eq!(after.get(row), before.get(row), "the session of the first contact stays as it was");
     }
     let next = phone.mail("still me", false);
-    let _ = world.ask(c, submit(&bridge_text(next), Door::Open));
+    let _ = world.ask(c, submit(&bridge_text(next), door));
     world.run_for(5_000);
-    assert_eq!(world.mails.len(), 32, "its next mail opens");
+    assert_eq!(world.mails.len(), 14, "its next mail opens");
 }
 
 #[test]
 fn unsound_key_exchanges_leave_a_bridge_user_byte_identical() {
     let (mut world, _, _, c) = three();
-    let server = static_key(&mut world, c);
-    let (id, _, hello) = bridge_user(&mut world, c, server);
+    let (server, door) = (static_key(&mut world, c), Door::Gateway(gateway(&mut world, c)));
+    let (id, _, hello) = bridge_user(&mut world, c, server, door);
     let before = entity_rows(&world, c, &id);
     let mut rng = ChaCha20Rng::seed_from_u64(8);
     for n in 0..200_u64 {
@@ -211,10 +217,11 @@ fn unsound_key_exchanges_leave_a_bridge_user_byte_identical() {
             _ => forged = Stranger::new(server.1, server.0, 500 + n).mail("no hello", false),
         }
         // The block of the hello itself under another key is a repeat, and answered as one.
-        let _ = world.send(c, submit(&bridge_text(forged), Door::Open));
+        let _ = world.send(c, submit(&bridge_text(forged), door));
         world.run_for(40);
     }
-    assert_eq!(entity_rows(&world, c, &id), before);
+    let after = entity_rows(&world, c, &id);
+    assert_eq!(without_notices(&world, c, &after), without_notices(&world, c, &before));
     assert_eq!(world.mails.len(), 1);
 }
 
@@ -278,7 +285,8 @@ fn a_shown_mac_key_never_counts_twice() {
     // A bridge key exchange can be derived again for as long as the static key lives, from a twin of its key too.
     heard.borrow_mut().take();
     let hello = Stranger::new(server.1, server.0, 3).mail("hello", true);
-    let _ = world.ask(a, submit(&bridge_text(hello.clone()), Door::Open));
+    let (at_a, door) = (Door::Gateway(gateway(&mut world, a)), Door::Gateway(gateway(&mut world, c)));
+    let _ = world.ask(a, submit(&bridge_text(hello.clone()), at_a));
     world.run_for(minutes(1));
     let proof = heard.borrow().clone().expect("an acceptance came");
     let mails = world.mails.len();
@@ -291,7 +299,7 @@ fn a_shown_mac_key_never_counts_twice() {
         {
             exchange.client_public[31] ^= 0x80;
         }
-        let _ = world.send(c, submit(&bridge_text(forged), Door::Open));
+        let _ = world.send(c, submit(&bridge_text(forged), door));
         world.run_for(500);
     }
     assert_eq!(world.mails.len(), mails, "no mail was made from a shown key");
@@ -318,6 +326,28 @@ fn one_damaged_copy_never_asks_to_log_in_again_and_three_do() {
     assert_eq!(world.sms.len(), told + 1, "three messages in a row");
     damaged(&mut world);
     assert_eq!(world.sms.len(), told + 1, "once a day");
+}
+
+#[test]
+fn bridge_mail_comes_in_only_where_somebody_known_vouches_for_the_gateway_client() {
+    let (mut world, a, b, c) = three();
+    let server = static_key(&mut world, c);
+    let mail = |n, text: &str| bridge_text(Stranger::new(server.1, server.0, n).mail(text, true));
+    for node in [a, c] {
+        for door in [Door::Open, Door::Content] {
+            let reply = world.ask(node, submit(&mail(1, "any door"), door));
+            assert!(matches!(reply, Reply::Refused(refusal) if refusal.code == Code::InvalidArgument), "{door:?}");
+        }
+    }
+    // A member that is no partner says that its gateway client is enrolled.
+    let at_b = Door::Gateway(gateway(&mut world, b));
+    let _ = world.ask(b, submit(&mail(2, "a stranger's word"), at_b));
+    world.run_for(minutes(5));
+    assert!(world.mails.is_empty() && entities(&world, c).is_empty());
+    let door = Door::Gateway(gateway(&mut world, c));
+    let _ = world.ask(c, submit(&mail(3, "vouched for"), door));
+    world.run_for(minutes(1));
+    assert_eq!(world.mails.len(), 1);
 }
 
 #[test]

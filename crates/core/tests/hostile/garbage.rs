@@ -6,7 +6,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use relaymesh_core::batch::Key;
 use relaymesh_core::command::{Command, Door, OperatorCommand, OperatorReply, Reply, Submit};
-use relaymesh_protocol::frame::{Carried, FactHead, FilterHead, FilterLayer, Request, Response};
+use relaymesh_protocol::frame::{Carried, FactHead, FilterHead, FilterLayer, Holdings, Request, Response};
 use relaymesh_protocol::ids::{MeshId, NodeId};
 use serde_bytes::ByteBuf;
 
@@ -44,8 +44,14 @@ fn request(rng: &mut ChaCha20Rng, nodes: &[NodeId]) -> Request {
     let mesh = if rng.next_u32().is_multiple_of(2) { MeshId([1; 16]) } else { MeshId(array(rng)) };
     match rng.next_u32() % 9 {
         0 => Request::Envelopes(many(rng, 4, |rng| Carried { envelope: bytes(rng, 2_000), hops: 9, copies: 255 })),
-        1 => Request::Digest { mesh, digest: array(rng) },
-        2 => Request::Heads { mesh },
+        1 => Request::Digest(array(rng)),
+        2 => Request::Heads(Box::new(Holdings {
+            mesh,
+            of: (rng.next_u32() >> 16) as u16,
+            parts: many(rng, 80, |rng| (rng.next_u32() % 1_030) as u16),
+            facts: many(rng, 50, |rng| FactHead { subject: bytes(rng, 40), seq: rng.next_u64() }),
+            filters: many(rng, 50, |rng| head(rng, nodes)),
+        })),
         3 => Request::WantFacts(many(rng, 5_000, |rng| FactHead { subject: bytes(rng, 40), seq: rng.next_u64() })),
         4 => Request::Facts(many(rng, 50, |rng| ByteBuf::from(bytes(rng, 400)))),
         5 => Request::WantFilter { head: head(rng, nodes), offset: rng.next_u32() },
@@ -144,7 +150,7 @@ fn random_answers_change_no_record() {
     let before = rows(&world, a);
     world.tap(move |from, to, frame| {
         if let (true, Frame::Response(response)) = ((from, to) == (b, a), frame) {
-            *response = match rng.next_u32() % 7 {
+            *response = match rng.next_u32() % 8 {
                 0 => Response::Heads {
                     facts: many(&mut rng, 50, |rng| FactHead { subject: bytes(rng, 40), seq: rng.next_u64() }),
                     filters: many(&mut rng, 50, |rng| head(rng, &[NodeId([7; 32])])),
@@ -157,7 +163,8 @@ fn random_answers_change_no_record() {
                 },
                 3 => Response::Evaluated { evaluated: many(&mut rng, 20, array), proof: bytes(&mut rng, 100) },
                 4 => Response::Holds(many(&mut rng, 100, |rng| rng.next_u32().is_multiple_of(2))),
-                5 => Response::Joined(many(&mut rng, 20, |rng| ByteBuf::from(bytes(rng, 300)))),
+                5 => Response::Differs { rest_s: rng.next_u32() as u16, sums: bytes(&mut rng, 600) },
+                6 => Response::Joined(many(&mut rng, 20, |rng| ByteBuf::from(bytes(rng, 300)))),
                 _ => Response::Busy { retry_after_ms: rng.next_u32() },
             };
         }

@@ -4,15 +4,16 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use relaymesh_core::command::{OperatorCommand, OperatorReply};
-use relaymesh_core::crypto::{Crypto, RealCrypto};
+use relaymesh_core::crypto::{Crypto, RealCrypto, RecordAad};
 use relaymesh_core::delivery::{Body, Receipt};
 use relaymesh_core::record::key;
 use relaymesh_protocol::frame::{Carried, FilterLayer, Taken};
-use relaymesh_protocol::ids::{DeviceId, MeshId, NodeId};
+use relaymesh_protocol::ids::{DeviceId, EntityId, MeshId, NodeId};
 use relaymesh_seal::{labels, tags};
 use serde::Serialize;
 use serde_bytes::ByteBuf;
 use xorf::{BinaryFuse16, Descriptor};
+use zeroize::Zeroizing;
 
 use crate::receipts::Swallows;
 use crate::world::{Fate, Frame, Mind, Person, Sim, World, open, seal_to};
@@ -104,6 +105,15 @@ fn sealing_keys(world: &World) -> Vec<(NodeId, [u8; 32])> {
     world.nodes.iter().map(|sim| (sim.id, RealCrypto.publics(&sim.keyring).sealing[0].0)).collect()
 }
 
+/// A lasting row of a node's own, opened with its keys.
+fn opened(world: &World, node: usize, row: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let (_, sealed) = world.nodes[node].disk.0.get(row)?;
+    let shard = world.nodes[node].id;
+    let place = RecordAad { shard, table: row[0], entity: EntityId([0; 16]), record: &row[1..], counter: 0 };
+    let root = world.nodes[node].keyring.root.danger_bytes();
+    Some(RealCrypto.open_record(root, place, sealed).unwrap().1)
+}
+
 #[test]
 fn a_copied_filter_claims_nobody() {
     let (mut world, a, b, c) = three();
@@ -112,7 +122,7 @@ fn a_copied_filter_claims_nobody() {
     let mut copies = Vec::new();
     for layer in [FilterLayer::Base, FilterLayer::Recent] {
         let row = key::filter(&world.nodes[c].id, layer);
-        let Some((_, value)) = world.nodes[a].disk.0.get(&row) else { continue };
+        let Some(value) = opened(&world, a, &row) else { continue };
         // The row ends with the filter's bytes; its fixed part before key count and set is 64 + 1 + 32 + 1 + 8 bytes.
         let author = world.nodes[c].id.0;
         let at = value.windows(32).position(|window| window == author).unwrap();

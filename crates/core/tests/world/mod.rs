@@ -9,7 +9,7 @@ mod sim;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use relaymesh_core::command::{Command, OperatorCommand, OperatorReply, Reply};
+use relaymesh_core::command::{Command, OperatorCommand, OperatorReply, Private, Reply};
 use relaymesh_core::{Input, Output, PublishContent, PublishRequest, ReplyTo, SendError, Work, WorkDone, WorkId};
 use relaymesh_protocol::frame::Request;
 use relaymesh_protocol::ids::{EnvelopeId, NodeId, Timestamp};
@@ -17,14 +17,15 @@ use relaymesh_protocol::ids::{EnvelopeId, NodeId, Timestamp};
 pub use forge::{Stranger, bridge_text, letter, letter_bytes, open, platform_text, seal_to};
 pub use network::{Fate, Frame, Mind, Tap};
 pub use people::Person;
-pub use sim::Sim;
+pub use sim::{Health, Sim};
 
 /// Virtual start: 2026-01-01.
 pub const START: Timestamp = Timestamp(1_767_225_600_000);
 /// How long things take, in milliseconds.
-const FSYNC_MS: u64 = 2;
 const LINK_MS: u64 = 20;
 const WORK_MS: u64 = 30;
+/// The platform knows an idempotency key for an hour.
+const KEY_LIFE_MS: u64 = 3_600_000;
 
 /// Something that will happen.
 enum Event {
@@ -78,12 +79,26 @@ pub struct Post {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlatformMood {
     Fine,
-    /// Posts, and the answer is lost.
+    /// Posts, and the answer is lost (or a proxy's 502).
     LosesAnswers,
-    /// 503.
+    /// Posts nothing, and answers nothing.
+    Swallows,
+    /// 503 or 429: nothing is taken.
     Down,
     /// 422.
     Refuses,
+}
+
+/// How the platform answers a request for a new token. Each new one spends the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefreshMood {
+    /// No refresh tokens here.
+    Refuses,
+    Fine,
+    /// Gives the next token, and the answer is lost.
+    LosesAnswers,
+    /// Nobody is there, and nothing is spent.
+    Down,
 }
 
 pub struct World {
@@ -92,8 +107,24 @@ pub struct World {
     pub posts: Vec<Post>,
     pub mails: Vec<PublishRequest>,
     pub sms: Vec<(String, String)>,
+    /// The ids of these, in the same order: one that was sent again after a kill has the same, and a port drops it.
+    pub sms_ids: Vec<[u8; 16]>,
+    /// Codes that were mailed: address and code.
+    pub codes: Vec<(String, String)>,
     pub mood: PlatformMood,
-    keys: BTreeMap<String, String>,
+    /// How long a write takes to be durable, in milliseconds.
+    pub fsync_ms: u64,
+    /// The platform never ends a request for this account.
+    pub hangs_for: Option<String>,
+    pub refresh: RefreshMood,
+    /// Posts by key, and when they were made.
+    keys: BTreeMap<String, (String, Timestamp)>,
+    /// Access tokens that the platform does not take any more.
+    stale: BTreeSet<String>,
+    /// Tokens that it gave for others.
+    issued: BTreeSet<String>,
+    /// Requests for a new token that the platform saw.
+    pub refreshes: usize,
     cut: BTreeSet<(usize, usize)>,
     events: BTreeMap<(Timestamp, u64), Event>,
     seq: u64,
@@ -121,8 +152,16 @@ impl World {
             posts: Vec::new(),
             mails: Vec::new(),
             sms: Vec::new(),
+            sms_ids: Vec::new(),
+            codes: Vec::new(),
             mood: PlatformMood::Fine,
+            fsync_ms: 2,
+            hangs_for: None,
+            refresh: RefreshMood::Refuses,
             keys: BTreeMap::new(),
+            stale: BTreeSet::new(),
+            issued: BTreeSet::new(),
+            refreshes: 0,
             cut: BTreeSet::new(),
             events: BTreeMap::new(),
             seq: 0,
@@ -166,6 +205,13 @@ impl World {
         }
         self.nodes[node].links.clear();
         self.hang_up(node);
+    }
+
+    /// Time passes while a node is off.
+    pub fn sleep(&mut self, node: usize, millis: u64) {
+        self.kill(node);
+        self.now.0 += millis;
+        self.restart(node);
     }
 
     pub fn restart(&mut self, node: usize) {
@@ -352,7 +398,7 @@ impl World {
         match output {
             Output::Persist { token, batch } => {
                 self.nodes[node].stage(token, batch);
-                self.push(FSYNC_MS, Event::Persisted { node, boot, token });
+                self.push(self.fsync_ms, Event::Persisted { node, boot, token });
             }
             Output::Reply { to, reply } => {
                 if self.waiters.remove(&(node, to)).is_some() {
@@ -364,6 +410,11 @@ impl World {
             Output::Carry { to, envelope, carried } => self.carry(node, to, envelope, carried),
             Output::Ask { to, token, request } => self.inquire(node, to, token, request),
             Output::Work { id, work } => {
+                if let Work::Publish { request, .. } = &work
+                    && self.hangs_for.as_deref() == Some(request.account.reveal())
+                {
+                    return;
+                }
                 let done = self.work(work);
                 self.push(WORK_MS, Event::Input { node, boot, input: Input::Worked { id, done } });
             }
@@ -385,13 +436,17 @@ impl World {
                 WorkDone::Verified(Ok(hash == format!("plain:{}", password.reveal())))
             }
             Work::Captcha { .. } => WorkDone::Captcha(Ok(true)),
-            Work::Sms { to, text, .. } => {
+            Work::Sms { to, text, id, .. } => {
+                self.sms_ids.push(id);
                 self.sms.push((to.reveal().to_owned(), text.reveal().to_owned()));
                 WorkDone::Sent(Ok(()))
             }
-            Work::OtpMail { .. } => WorkDone::Sent(Ok(())),
+            Work::OtpMail { to, code } => {
+                self.codes.push((to.reveal().to_owned(), code.reveal().to_owned()));
+                WorkDone::Sent(Ok(()))
+            }
             Work::Publish { request, .. } => WorkDone::Published(self.publish(*request)),
-            Work::Refresh { .. } => WorkDone::Refreshed(Err(SendError::Refused { text: "no refresh".to_owned() })),
+            Work::Refresh { token, .. } => WorkDone::Refreshed(self.refreshed(token.reveal())),
             Work::Exchange { code, .. } => WorkDone::Exchanged(Ok(relaymesh_core::Exchanged {
                 token: format!("{{\"access_token\":\"token-{}\"}}", code.reveal()).into(),
                 account: format!("{}@mastodon.test", code.reveal()).into(),
@@ -404,26 +459,59 @@ impl World {
         match self.mood {
             PlatformMood::Down => return Err(SendError::Retry { after_ms: None }),
             PlatformMood::Refuses => return Err(SendError::Refused { text: "422".to_owned() }),
+            PlatformMood::Swallows => return Err(SendError::Unknown),
             PlatformMood::Fine | PlatformMood::LosesAnswers => {}
+        }
+        let known = if self.mood == PlatformMood::LosesAnswers { Err(SendError::Unknown) } else { Ok(()) };
+        if self.stale.contains(&access_token(request.token.reveal())) {
+            return Err(SendError::Unauthorized);
         }
         let text = match &request.content {
             PublishContent::Text { text, .. } => text.reveal().to_owned(),
             PublishContent::Email { .. } | PublishContent::Message { .. } => {
                 self.mails.push(request);
-                return Ok("mail".to_owned());
+                return known.map(|()| "mail".to_owned());
             }
         };
+        let now = self.now;
+        self.keys.retain(|_, (_, made)| now.0 - made.0 < KEY_LIFE_MS);
         let id = match self.keys.get(&request.idempotency_key) {
-            Some(id) => id.clone(),
+            Some((id, _)) => id.clone(),
             None => {
                 let id = format!("{}", self.posts.len() + 1);
-                self.keys.insert(request.idempotency_key.clone(), id.clone());
+                self.keys.insert(request.idempotency_key.clone(), (id.clone(), now));
                 let account = request.account.reveal().to_owned();
                 self.posts.push(Post { account, text, key: request.idempotency_key, id: id.clone() });
                 id
             }
         };
-        if self.mood == PlatformMood::LosesAnswers { Err(SendError::Unknown) } else { Ok(id) }
+        known.map(|()| id)
+    }
+
+    /// From now on the platform wants a new token of this account.
+    pub fn expire(&mut self, person: &Person) {
+        self.stale.insert(format!("token-{}", person.account.split('@').next().unwrap_or_default()));
+    }
+
+    /// Access and refresh token are one here: what is spent cannot be refreshed again.
+    fn refreshed(&mut self, token: &str) -> Result<Private, SendError> {
+        let old = access_token(token);
+        let spent = || SendError::Refused { text: "invalid_grant".to_owned() };
+        match self.refresh {
+            RefreshMood::Refuses => return Err(spent()),
+            RefreshMood::Down => return Err(SendError::Retry { after_ms: None }),
+            RefreshMood::Fine | RefreshMood::LosesAnswers => self.refreshes += 1,
+        }
+        let next = format!("{old}+");
+        if self.issued.contains(&next) {
+            return Err(spent());
+        }
+        self.stale.insert(old);
+        self.issued.insert(next.clone());
+        if self.refresh == RefreshMood::LosesAnswers {
+            return Err(SendError::Unknown);
+        }
+        Ok(format!("{{\"access_token\":\"{next}\"}}").into())
     }
 
     /// As if nothing had ever been posted.
@@ -436,6 +524,11 @@ impl World {
     pub fn count(&self, text: &str) -> usize {
         self.posts.iter().filter(|post| post.text == text).count()
     }
+}
+
+fn access_token(json: &str) -> String {
+    let inner = json.split_once(':').map_or("", |(_, token)| token);
+    inner.trim_matches(['"', '}', ' ']).to_owned()
 }
 
 /// Nobody answers for a work twice.

@@ -6,10 +6,10 @@ use relaymesh_core::command::{
     AccountCommand, AccountReply, ClientKeys, Command, Door, Identity, PublisherCommand, PublisherReply, Reply, Submit,
     Submitted,
 };
-use relaymesh_protocol::base64text;
 use relaymesh_protocol::content::{Content, PlatformContent};
 use relaymesh_protocol::ids::{DeviceId, GatewayId, Language, MessageId};
 use relaymesh_protocol::payload::{Payload, PlatformPayload, PlatformVersion};
+use relaymesh_protocol::{base64text, segment};
 use relaymesh_ratchet::{KeyPair, PublicKey, Session, agree, device_id, llt};
 
 use super::World;
@@ -29,10 +29,21 @@ const PASSWORD: &str = "Correct1Horse!";
 impl Person {
     /// Signs up at a node and connects a Mastodon account there.
     pub fn sign_up(world: &mut World, node: usize, number: &str, seed: u8) -> Self {
+        let identity = Identity { phone_number: number.into(), email_address: "".into() };
+        Self::sign_up_as(world, node, number, &identity, seed)
+    }
+
+    /// The same, with a mail address and no number in the account; its SMS come from `number` all the same.
+    pub fn sign_up_by_mail(world: &mut World, node: usize, address: &str, number: &str, seed: u8) -> Self {
+        let identity = Identity { phone_number: "".into(), email_address: address.into() };
+        Self::sign_up_as(world, node, number, &identity, seed)
+    }
+
+    fn sign_up_as(world: &mut World, node: usize, number: &str, identity: &Identity, seed: u8) -> Self {
         let mut rng = ChaCha20Rng::from_seed([seed; 32]);
         let (publish, device) = (KeyPair::generate(&mut rng), KeyPair::generate(&mut rng));
         let create = |proof: &str| AccountCommand::Create {
-            identity: Identity { phone_number: number.into(), email_address: "".into() },
+            identity: identity.clone(),
             country_code: "CM".to_owned(),
             password: PASSWORD.into(),
             keys: ClientKeys {
@@ -44,7 +55,9 @@ impl Person {
         };
         let reply = world.ask(node, Command::Account(create("")));
         assert!(matches!(reply, Reply::Account(AccountReply::ProofRequired { .. })), "{reply:?}");
-        let code = code(world, number);
+        let address = identity.email_address.reveal().to_owned();
+        let identifier = if address.is_empty() { number.to_owned() } else { address };
+        let code = code(world, &identifier);
         let reply = world.ask(node, Command::Account(create(&code)));
         let Reply::Account(AccountReply::Session { llt, server_publish, server_device_id, .. }) = reply else {
             panic!("sign-up failed: {reply:?}");
@@ -58,7 +71,7 @@ impl Person {
         let mut person = Self {
             number: number.to_owned(),
             account: String::new(),
-            device: DeviceId(device_id(&shared, number, &device.public())),
+            device: DeviceId(device_id(&shared, &identifier, &device.public())),
             llt: token.plaintext.to_string(),
             session,
             ad: *server_publish.as_bytes(),
@@ -99,6 +112,30 @@ impl Person {
         self.account = format!("{name}@mastodon.test");
     }
 
+    /// Changes the password: the phone is logged out.
+    pub fn change_password(&self, world: &mut World, node: usize) {
+        let command = AccountCommand::UpdatePassword {
+            llt: self.llt.clone().into(),
+            current: PASSWORD.into(),
+            new: "Another2Horse!".into(),
+        };
+        let reply = world.ask(node, Command::Account(command));
+        assert!(matches!(reply, Reply::Account(AccountReply::Done { .. })), "{reply:?}");
+    }
+
+    /// Disconnects the platform account, then deletes the account.
+    pub fn delete(&self, world: &mut World, node: usize) {
+        let revoke = PublisherCommand::Revoke {
+            llt: self.llt.clone().into(),
+            platform: "mastodon".to_owned(),
+            account: self.account.clone().into(),
+        };
+        let reply = world.ask(node, Command::Publisher(revoke));
+        assert!(matches!(reply, Reply::Publisher(PublisherReply::Revoked { .. })), "{reply:?}");
+        let reply = world.ask(node, Command::Account(AccountCommand::Delete { llt: self.llt.clone().into() }));
+        assert!(matches!(reply, Reply::Account(AccountReply::Done { .. })), "{reply:?}");
+    }
+
     /// The SMS text of a post.
     pub fn compose(&mut self, text: &str, with_device: bool) -> String {
         let content = PlatformContent {
@@ -115,6 +152,41 @@ impl Person {
             language: Some(Language::FR),
         });
         base64text::encode_wrapped(&payload.encode().expect("a small payload"))
+    }
+
+    /// The SMS text of a reliability test.
+    pub fn compose_test(&mut self, id: u64) -> String {
+        let content = PlatformContent { content: Content::Test { id: id.to_string() }, tokens: None };
+        let plain = content.encode(PlatformVersion::V2).expect("a number");
+        let block = self.session.encrypt(&plain, &self.ad).expect("a session");
+        let payload = Payload::Platform(PlatformPayload {
+            version: PlatformVersion::V2,
+            shortcode: b'r',
+            block: block.as_bytes().to_vec(),
+            device_id: Some(self.device),
+            language: Some(Language::FR),
+        });
+        base64text::encode_wrapped(&payload.encode().expect("a small payload"))
+    }
+
+    /// The SMS texts of a post with an image.
+    pub fn compose_image(&mut self, text: &str, image: &[u8], session: u8) -> Vec<String> {
+        let content = PlatformContent {
+            content: Content::Text { from: self.account.clone(), body: text.to_owned() },
+            tokens: None,
+        };
+        let content = content.encode(PlatformVersion::V2).expect("a short post");
+        let block = self.session.encrypt(&[image, &content].concat(), &self.ad).expect("a session");
+        let payload = Payload::Platform(PlatformPayload {
+            version: PlatformVersion::V2,
+            shortcode: b'm',
+            block: block.as_bytes().to_vec(),
+            device_id: Some(self.device),
+            language: Some(Language::FR),
+        });
+        let letters = base64text::encode_wrapped(&payload.encode().expect("a small payload"));
+        let len = |bytes: &[u8]| u16::try_from(bytes.len()).expect("a small image");
+        segment::split(&letters, session, len(image), len(&content)).expect("a small image")
     }
 
     pub fn submit(&self, text: &str) -> Command {
@@ -142,6 +214,9 @@ impl Person {
 
 /// The newest code that was sent to a number.
 pub fn code(world: &World, number: &str) -> String {
+    if let Some((_, code)) = world.codes.iter().rev().find(|(to, _)| to == number) {
+        return code.clone();
+    }
     let (_, text) = world.sms.iter().rev().find(|(to, _)| to == number).expect("a code was sent");
     text.rsplit(' ').next().expect("a code").to_owned()
 }

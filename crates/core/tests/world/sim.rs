@@ -14,16 +14,33 @@ use relaymesh_core::{Input, Load, Loaded, Node, Output, Pump, Unavailable};
 use relaymesh_protocol::ids::{MeshId, NodeId, Timestamp};
 use relaymesh_seal::keyfile::Keyring;
 
-/// A disk: rows that are durable.
+/// A disk: rows that are durable, and whether it fails now.
 #[derive(Clone, Default)]
-pub struct Disk(pub BTreeMap<Key, (u64, Vec<u8>)>);
+pub struct Disk(pub BTreeMap<Key, (u64, Vec<u8>)>, pub Health);
+
+/// What a disk does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Health {
+    #[default]
+    Sound,
+    /// ENOSPC: writes fail.
+    Full,
+    /// EIO: reads fail as well.
+    Dead,
+}
 
 impl Load for Disk {
     fn get(&mut self, key: &[u8]) -> Result<Option<(u64, Vec<u8>)>, Unavailable> {
+        if self.1 == Health::Dead {
+            return Err(Unavailable);
+        }
         Ok(self.0.get(key).cloned())
     }
 
     fn rows(&mut self, prefix: &[u8], limit: usize) -> Result<Loaded, Unavailable> {
+        if self.1 == Health::Dead {
+            return Err(Unavailable);
+        }
         let from = self.0.range(prefix.to_vec()..);
         let below = from.take_while(|(key, _)| key.starts_with(prefix)).take(limit);
         Ok(below.map(|(key, (version, value))| (key.clone(), *version, value.clone())).collect())
@@ -38,6 +55,8 @@ pub struct Sim {
     pub disk: Disk,
     pub links: BTreeSet<NodeId>,
     pub boots: u32,
+    /// Most writes of one batch so far.
+    pub largest_batch: usize,
     /// Driven by a test's mind: on the network, without a node behind it.
     seized: bool,
     pump: Option<Pump>,
@@ -60,6 +79,7 @@ impl Sim {
             disk: Disk::default(),
             links: BTreeSet::new(),
             boots: 0,
+            largest_batch: 0,
             seized: false,
             pump: None,
             staged: BTreeMap::new(),
@@ -151,6 +171,13 @@ impl Sim {
     /// The batch reaches the disk.
     pub fn persisted(&mut self, token: u64, now: Timestamp) {
         let Some(batch) = self.staged.remove(&token) else { return };
+        self.largest_batch = self.largest_batch.max(batch.writes.len());
+        if self.disk.1 != Health::Sound {
+            if let Some(pump) = &mut self.pump {
+                pump.persisted(token, Outcome::Failed, now, &mut self.disk);
+            }
+            return;
+        }
         let fits = batch.expects.iter().all(|(key, version)| self.disk.0.get(key).map_or(0, |row| row.0) == *version);
         let outcome = if fits { Outcome::Ok } else { Outcome::Conflict };
         assert_eq!(outcome, Outcome::Ok, "lanes keep batches of one writer from conflicting");
@@ -187,12 +214,13 @@ fn config(name: &str, seed: u8) -> Config {
         local_addresses: Vec::new(),
         accept: Accept::Invite,
         ingress_wait: Duration::ZERO,
-        otp: Otp { sms: true, email: false },
+        otp: Otp { sms: true, email: true },
         platforms: vec![Platform {
             name: "mastodon".to_owned(),
             authorize_url: "https://mastodon.test/oauth/authorize".to_owned(),
             client_id: "client".to_owned(),
             scope: "profile write:statuses write:media".to_owned(),
+            redirect_urls: vec!["https://relay.example/android".to_owned()],
             text_max: 500,
             resend_within: Duration::from_secs(45 * 60),
         }],

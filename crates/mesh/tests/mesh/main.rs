@@ -8,4 +8,5 @@ mod hostile;
 mod lan;
 mod node;
 mod paths;
+mod silence;
 mod supervision;

@@ -41,6 +41,8 @@ pub const REDIRECTS_MAX: usize = 2;
 /// How long an idle connection is kept. Shorter than common servers do (5 s and up), because a
 /// request written into a connection that the server just closed has an uncertain outcome.
 const IDLE: Duration = Duration::from_secs(4);
+/// Idle connections that are kept to one host: as many as a busy node uses at once.
+const KEPT_MAX: usize = 128;
 const USER_AGENT: &str = concat!("relaymesh/", env!("CARGO_PKG_VERSION"));
 
 /// How the client may connect.
@@ -111,6 +113,7 @@ pub struct Client {
     rules: Rules,
     reads: reqwest::Client,
     changes: reqwest::Client,
+    fresh: reqwest::Client,
 }
 
 impl std::fmt::Debug for Client {
@@ -135,7 +138,9 @@ impl Client {
             return Err(SetupError::NoProvider);
         }
         let follow = Policy::custom(move |attempt| follow(attempt, rules));
-        Ok(Self { rules, reads: build(rules, &lookup, follow)?, changes: build(rules, &lookup, Policy::none())? })
+        let make = |policy, kept| build(rules, &lookup, policy, kept);
+        let (reads, changes) = (make(follow, KEPT_MAX)?, make(Policy::none(), KEPT_MAX)?);
+        Ok(Self { rules, reads, changes, fresh: make(Policy::none(), 0)? })
     }
 
     /// Parses a URL and checks that this client would open it.
@@ -146,14 +151,23 @@ impl Client {
     /// Sends one request. Dropping the future closes the connection; the request may have arrived.
     pub async fn send(&self, request: Request) -> Result<Answer, EgressError> {
         let url = self.validate(&request.url)?;
-        let client = if request.follow { &self.reads } else { &self.changes };
+        let client = match &request {
+            Request { fresh: true, .. } => &self.fresh,
+            Request { follow: true, .. } => &self.reads,
+            _ => &self.changes,
+        };
         let ready = write(client, url, request)?;
         let response = ready.send().await.map_err(|error| classify(&error))?;
         Ok(read(response).await)
     }
 }
 
-fn build(rules: Rules, lookup: &Arc<dyn Lookup>, redirects: Policy) -> Result<reqwest::Client, SetupError> {
+fn build(
+    rules: Rules,
+    lookup: &Arc<dyn Lookup>,
+    redirects: Policy,
+    kept: usize,
+) -> Result<reqwest::Client, SetupError> {
     let guarded = resolve::Guarded { lookup: Arc::clone(lookup), rules };
     reqwest::Client::builder()
         .user_agent(USER_AGENT)
@@ -165,6 +179,7 @@ fn build(rules: Rules, lookup: &Arc<dyn Lookup>, redirects: Policy) -> Result<re
         .timeout(TOTAL_TIMEOUT)
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(kept)
         .dns_resolver(Arc::new(guarded))
         .build()
         .map_err(SetupError::Library)

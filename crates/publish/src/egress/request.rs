@@ -50,6 +50,7 @@ pub struct Request {
     pub(super) headers: Vec<(String, Zeroizing<String>)>,
     pub(super) body: Body,
     pub(super) follow: bool,
+    pub(super) fresh: bool,
 }
 
 impl fmt::Debug for Request {
@@ -62,12 +63,19 @@ impl Request {
     /// A request without headers and body.
     pub fn new(method: Method, url: impl Into<String>) -> Self {
         let follow = method == Method::Get;
-        Self { method, url: url.into(), headers: Vec::new(), body: Body::Empty, follow }
+        Self { method, url: url.into(), headers: Vec::new(), body: Body::Empty, follow, fresh: false }
     }
 
     /// Takes a redirect as the answer even of a `GET`: for one that changes something.
     pub fn no_redirects(mut self) -> Self {
         self.follow = false;
+        self
+    }
+
+    /// Takes a new connection, if told so, and follows no redirect. A kept one may just be closing, and then nobody knows
+    /// whether the request arrived; some servers close all of them without saying so.
+    pub fn fresh(mut self, fresh: bool) -> Self {
+        self.fresh = fresh;
         self
     }
 

@@ -190,7 +190,7 @@ async fn a_redirect_to_the_inside_is_not_followed() {
         let follow = Policy::custom(|attempt| follow(attempt, STRICT));
         let lookup: Arc<dyn Lookup> = Arc::new(Rebinding { asked: AtomicUsize::new(0), global: "192.0.9.1" });
         let mut client = Client::new(LOCAL).unwrap();
-        client.reads = build(LOCAL.into(), &lookup, follow).unwrap();
+        client.reads = build(LOCAL.into(), &lookup, follow, KEPT_MAX).unwrap();
         let url = format!("http://out.example.org:{}/", outside.port());
         // What is no http address at all is not even tried: the redirect itself is the answer.
         match client.send(Request::get(url)).await {

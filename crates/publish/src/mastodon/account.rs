@@ -1,13 +1,14 @@
 //! Connecting an account: authorization code with PKCE, whose token it is, refresh and revoke.
 //!
-//! Client authentication is HTTP Basic, as the upstream publisher does it.
+//! Client authentication is HTTP Basic, as the upstream publisher does it; the client's id stands in the form as well,
+//! because snac2 looks for it there only.
 
 use serde::Deserialize;
 use url::Url;
 use zeroize::Zeroizing;
 
 use super::{Mastodon, SCOPES};
-use crate::egress::{Answer, Request};
+use crate::egress::Answer;
 use crate::oauth::{
     Account, Authorization, AuthorizationQuery, Exchange, Fresh, OAuthError, STATE_BYTES_MAX, Token, challenge,
     refused, unanswered,
@@ -105,7 +106,7 @@ impl Mastodon {
             let [token, hint] = fields;
             let id = ("client_id", self.config.client_id.as_str());
             let secret = ("client_secret", self.config.client_secret.expose());
-            let request = Request::post(self.url("/oauth/revoke")).form(&[token, hint, id, secret]);
+            let request = self.post("/oauth/revoke").form(&[token, hint, id, secret]);
             answer = self.client.send(request).await.map_err(unanswered)?;
         }
         if answer.is_success() { Ok(()) } else { Err(refused(&answer)) }
@@ -116,13 +117,13 @@ impl Mastodon {
     pub async fn userinfo(&self, token_json: &str) -> Result<String, OAuthError> {
         let token = parse(token_json)?;
         let access = token.access().unwrap_or_default();
-        if let Ok(answer) = self.get("/oauth/userinfo", access).await
+        if let Ok(answer) = self.ask("/oauth/userinfo", access).await
             && answer.is_success()
             && let Some(name) = answer.json::<UserInfo>().and_then(|i| name(&i.preferred_username))
         {
             return Ok(self.identifier(&name));
         }
-        let answer = self.get("/api/v1/accounts/verify_credentials", access).await?;
+        let answer = self.ask("/api/v1/accounts/verify_credentials", access).await?;
         if !answer.is_success() {
             return Err(refused(&answer));
         }
@@ -136,13 +137,15 @@ impl Mastodon {
         format!("{name}@{}", self.instance)
     }
 
-    async fn get(&self, path: &str, access: &str) -> Result<Answer, OAuthError> {
-        let request = Request::get(self.url(path)).bearer(access);
+    async fn ask(&self, path: &str, access: &str) -> Result<Answer, OAuthError> {
+        let request = self.get(path).bearer(access);
         self.client.send(request).await.map_err(unanswered)
     }
 
     async fn token(&self, fields: &[(&str, &str)], now_s: u64) -> Result<Token, OAuthError> {
-        let request = self.as_client("/oauth/token", fields);
+        let id = ("client_id", self.config.client_id.as_str());
+        let fields: Vec<_> = fields.iter().copied().chain([id]).collect();
+        let request = self.as_client("/oauth/token", &fields);
         let answer = self.client.send(request).await.map_err(unanswered)?;
         if !answer.is_success() {
             return Err(refused(&answer));

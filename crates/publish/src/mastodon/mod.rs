@@ -23,7 +23,7 @@ const MEDIA_MAX: usize = 4;
 const POST_CHARS: usize = 500;
 /// For how long a post may be repeated under its key. Servers keep keys for an hour; a quarter
 /// of it is left for clocks and for the time a request spends on the way.
-const RESEND_WITHIN: Duration = Duration::from_secs(45 * 60);
+pub const RESEND_WITHIN: Duration = Duration::from_secs(45 * 60);
 
 /// Redirect addresses of the existing apps: Android, iOS (two), Desktop (two).
 const APP_REDIRECTS: &[&str] = &[
@@ -50,14 +50,23 @@ pub struct Config {
     /// Longest post of the instance, in characters.
     #[serde(default = "post_chars")]
     pub post_chars: usize,
+    /// The instance answers a repeated `Idempotency-Key` with the post it made. Mastodon does; snac2 posts again. With
+    /// `false` each request has a connection of its own, so that fewer answers are lost.
+    #[serde(default = "yes")]
+    pub idempotency_keys: bool,
 }
 
-fn app_redirects() -> Vec<String> {
+/// Where the existing apps take people back.
+pub fn app_redirects() -> Vec<String> {
     APP_REDIRECTS.iter().map(ToString::to_string).collect()
 }
 
 fn post_chars() -> usize {
     POST_CHARS
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Config {
@@ -69,6 +78,7 @@ impl Config {
             client_secret: client_secret.into(),
             redirect_urls: app_redirects(),
             post_chars: POST_CHARS,
+            idempotency_keys: true,
         }
     }
 }
@@ -137,9 +147,9 @@ impl Mastodon {
         }
     }
 
-    /// True within 45 minutes: the server answers a repeated key with the post it made.
-    pub fn may_resend(since_first_send: Duration) -> bool {
-        since_first_send <= RESEND_WITHIN
+    /// True within 45 minutes, if the instance keeps keys: it answers a repeated one with the post it made.
+    pub fn may_resend(&self, since_first_send: Duration) -> bool {
+        self.config.idempotency_keys && since_first_send <= RESEND_WITHIN
     }
 
     /// Posts of a thread, each within the instance's limit.
@@ -158,7 +168,15 @@ impl Mastodon {
 
     fn as_client(&self, path: &str, fields: &[(&str, &str)]) -> Request {
         let secret = self.config.client_secret.expose();
-        Request::post(self.url(path)).basic(&self.config.client_id, secret).form(fields)
+        self.post(path).basic(&self.config.client_id, secret).form(fields)
+    }
+
+    fn get(&self, path: &str) -> Request {
+        Request::get(self.url(path)).fresh(!self.config.idempotency_keys)
+    }
+
+    fn post(&self, path: &str) -> Request {
+        Request::post(self.url(path)).fresh(!self.config.idempotency_keys)
     }
 }
 
@@ -210,8 +228,12 @@ mod tests {
     }
 
     #[test]
-    fn a_repeat_is_allowed_for_45_minutes() {
-        assert!(Mastodon::may_resend(Duration::from_secs(2700)));
-        assert!(!Mastodon::may_resend(Duration::from_secs(2701)));
+    fn a_repeat_is_allowed_for_45_minutes_where_keys_are_kept() {
+        let mut config = Config::new("https://a.org", "id", "s");
+        let keeps = Mastodon::new(config.clone(), client(false)).unwrap();
+        assert!(keeps.may_resend(Duration::from_secs(2700)) && !keeps.may_resend(Duration::from_secs(2701)));
+        config.idempotency_keys = false;
+        let forgets = Mastodon::new(config, client(false)).unwrap();
+        assert!(!forgets.may_resend(Duration::ZERO));
     }
 }

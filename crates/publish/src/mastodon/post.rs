@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::{MEDIA_MAX, Mastodon};
 use crate::adapter::{Class, Media, PartRequest, SendError, Sent};
-use crate::egress::{Answer, EgressError, FilePart, Request};
-use crate::oauth::{Token, retry_class};
+use crate::egress::{Answer, EgressError, FilePart};
+use crate::oauth::{Token, may_be_taken, retry_class};
 
 /// Looks at a file that the server is still working on, before the post is put off.
 const MEDIA_POLLS: usize = 5;
@@ -44,7 +44,8 @@ impl Mastodon {
         let media_ids = tokio::time::timeout(UPLOADS_TIMEOUT, uploading).await.map_err(|_| too_slow)??;
         let status =
             NewStatus { status: &request.text, in_reply_to_id: request.in_reply_to.as_deref(), media_ids: &media_ids };
-        let post = Request::post(self.url("/api/v1/statuses"))
+        let post = self
+            .post("/api/v1/statuses")
             .bearer(access)
             .header("idempotency-key", request.idempotency_key.as_str())
             .json(&status)
@@ -59,7 +60,7 @@ impl Mastodon {
     /// those say it to the simplest question too.
     async fn why_422(&self, access: &str) -> SendError {
         let path = "/api/v1/accounts/verify_credentials";
-        let request = Request::get(self.url(path)).bearer(access);
+        let request = self.get(path).bearer(access);
         match self.client.send(request).await {
             Ok(answer) if matches!(answer.status, 401 | 422) => SendError::Unauthorized,
             _ => SendError::Refused { status: 422 },
@@ -101,7 +102,7 @@ impl Mastodon {
             mimetype: media.mimetype.clone(),
             data: media.data.clone(),
         };
-        let request = Request::post(self.url("/api/v2/media")).bearer(access).file(part);
+        let request = self.post("/api/v2/media").bearer(access).file(part);
         let answer = self.client.send(request).await.map_err(before_post)?;
         let id = media_answer(&answer)?;
         if answer.status == 202 {
@@ -114,7 +115,7 @@ impl Mastodon {
     async fn wait_for(&self, id: &str, access: &str) -> Result<(), SendError> {
         for _ in 0..MEDIA_POLLS {
             tokio::time::sleep(MEDIA_POLL_EVERY).await;
-            let request = Request::get(self.url(&format!("/api/v1/media/{id}"))).bearer(access);
+            let request = self.get(&format!("/api/v1/media/{id}")).bearer(access);
             let answer = self.client.send(request).await.map_err(before_post)?;
             match answer.status {
                 200 => return Ok(()),
@@ -162,7 +163,7 @@ fn posted(result: Result<Answer, EgressError>) -> Result<Sent, SendError> {
 fn refusal(answer: &Answer) -> SendError {
     match retry_class(answer.status) {
         Some(why) => SendError::Retry { why, retry_after_ms: answer.retry_after_ms },
-        None if answer.status == 504 => SendError::Unknown,
+        None if may_be_taken(answer.status) => SendError::Unknown,
         None if answer.status == 401 => SendError::Unauthorized,
         None => SendError::Refused { status: answer.status },
     }

@@ -88,7 +88,7 @@ impl Keyring {
         self.node.id()
     }
 
-    pub(super) fn encode(&self) -> Zeroizing<Vec<u8>> {
+    pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
         let stored = Stored {
             node: *self.node.danger_to_seed(),
             instance: *self.instance.danger_to_seed(),
@@ -108,7 +108,7 @@ impl Keyring {
         Zeroizing::new(postcard::to_extend(&stored, bytes).expect("writing to memory cannot fail"))
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let (version, rest) = bytes.split_first()?;
         if *version != VERSION {
             return None;

@@ -1,126 +1,235 @@
-//! `phone compose` and `phone read`: what needs no node.
+//! `phone compose`, and what it shares with `phone mail`: fields of a message, and the SMS that come of it.
 
-use relaymesh_phone::{Compose, Incoming, Phone};
-use relaymesh_protocol::content::Content;
+use std::fmt::Write as _;
+use std::io::Read as _;
+use std::path::Path;
+
+use relaymesh_phone::{Compose, ComposeError, Composed, Phone};
+use relaymesh_protocol::content::{Content, ServiceType};
+use relaymesh_protocol::gsm7;
 use relaymesh_protocol::ids::Language;
-use relaymesh_protocol::payload::PlatformVersion;
-use relaymesh_protocol::platform::Platform;
+use relaymesh_protocol::platform::{PLATFORMS, Platform};
 use serde::Serialize;
 
-use super::args::State;
+use super::args::{ComposeArgs, MailFields};
 use super::{keep, now};
 use crate::cli::args::Global;
 use crate::cli::exit::ExitError;
-use crate::cli::{print, print_json};
+use crate::cli::{note, print, print_json};
 
-/// What `phone compose` was told.
-pub struct Wanted {
-    /// Platform name.
-    pub platform: String,
-    /// Account identifier; by default the only one.
-    pub account: Option<String>,
-    /// Two letters.
-    pub language: Option<String>,
-    /// Whether the payload names its sender.
-    pub with_device_id: bool,
-    /// The post.
-    pub text: String,
-}
-
-#[derive(Serialize)]
-struct Composed<'a> {
-    ordinal: u32,
-    sms: &'a [String],
-    segments: usize,
-}
+/// Longest text that is read from standard input, in bytes: more than any payload has room for.
+const TEXT_BYTES_MAX: u64 = 1 << 20;
+/// Largest picture that the first segment can announce, in bytes.
+const IMAGE_BYTES_MAX: u64 = u16::MAX as u64;
 
 /// The state is on the disk before the text is shown: a message key must never be used twice.
-pub fn compose(global: &Global, state: &State, wanted: Wanted) -> Result<(), ExitError> {
-    let password = keep::password(state)?;
-    let mut phone = keep::load(state, &password)?;
-    let platform = Platform::by_name(&wanted.platform)
-        .ok_or_else(|| ExitError::failed("the platform is not one that the apps know", "see: relaymesh phone list"))?;
-    let from = account(&phone, &wanted)?;
-    let content = Content::Text { from, body: wanted.text };
-    let mut message = Compose::new(platform.shortcode, PlatformVersion::V2, content);
-    message.with_device_id = wanted.with_device_id;
-    if let Some(letters) = &wanted.language {
-        message.language = Some(language(letters)?);
-    }
-    let composed =
-        phone.compose(message, now()).map_err(|e| ExitError::failed(e.to_string(), "log in, or shorten the text"))?;
-    keep::save(state, &password, &phone, &mut keep::chance()?)?;
-    if global.json {
-        return print_json(&Composed {
-            ordinal: composed.ordinal,
-            sms: &composed.sms,
-            segments: composed.segments_count,
-        });
-    }
-    // Texts can have line breaks of their own; an empty line is between two SMS.
-    let texts: Vec<&str> = composed.sms.iter().map(|sms| sms.trim_end()).collect();
-    print(&format!("{}\n", texts.join("\n\n")))
+pub fn compose(global: &Global, args: ComposeArgs) -> Result<(), ExitError> {
+    let ComposeArgs { state, platform, account, payload_version, without_device_id, to, mail, extra, text } = args;
+    let platform = Platform::by_name(&platform).ok_or_else(|| unknown(&platform))?;
+    let text = text_or_input(text)?;
+    let image = extra.image.as_deref().map(read_image).transpose()?;
+    let language = extra.language.as_deref().map(language).transpose()?;
+    let password = keep::password(&state)?;
+    let mut phone = keep::load(&state, &password)?;
+    let from = match platform.service {
+        ServiceType::Test => String::new(),
+        _ => account_of(&phone, platform.name, account)?,
+    };
+    let tokens = phone.account(platform.name, &from).and_then(relaymesh_phone::Account::tokens);
+    let content = content(platform, from, to, mail, text)?;
+    let mut message = Compose::new(platform.shortcode, payload_version.into(), content);
+    message.tokens = tokens;
+    message.with_device_id = !without_device_id;
+    message.image = image;
+    message.language = language.or(message.language);
+    let composed = phone.compose(message, now()).map_err(|e| refused(&e))?;
+    keep::save(&state, &password, &phone, &mut keep::chance()?)?;
+    show(global, &composed)
 }
 
-fn account(phone: &Phone, wanted: &Wanted) -> Result<String, ExitError> {
-    if let Some(account) = &wanted.account {
-        return Ok(account.clone());
+fn unknown(name: &str) -> ExitError {
+    let known: Vec<&str> = PLATFORMS.iter().map(|platform| platform.name).collect();
+    ExitError::failed(format!("the apps know no platform {name:?}"), crate::config::suggest(name, &known))
+}
+
+/// The fields that the platform's kind of message has; a field that it has not is refused.
+fn content(
+    platform: &Platform,
+    from: String,
+    to: Option<String>,
+    mail: MailFields,
+    body: String,
+) -> Result<Content, ExitError> {
+    let MailFields { cc, bcc, subject } = mail;
+    let name = platform.name;
+    let mail_fields = [&cc, &bcc, &subject].into_iter().any(|field| !field.is_empty());
+    if mail_fields && platform.service != ServiceType::Email {
+        return Err(ExitError::failed(
+            format!("a message to {name} has no --cc, --bcc and --subject"),
+            "leave them out",
+        ));
     }
-    let mut of_platform = phone.accounts().iter().filter(|account| account.platform == wanted.platform);
+    let receiver = |to: Option<String>| {
+        to.ok_or_else(|| ExitError::failed(format!("a message to {name} needs a receiver"), "name one with --to"))
+    };
+    Ok(match platform.service {
+        ServiceType::Email => Content::Email { from, to: receiver(to)?, cc, bcc, subject, body },
+        ServiceType::Message => Content::Message { from, to: receiver(to)?, body },
+        ServiceType::Text | ServiceType::Test if to.is_some() => {
+            return Err(ExitError::failed(format!("a message to {name} has no receiver"), "leave --to out"));
+        }
+        ServiceType::Text => Content::Text { from, body },
+        ServiceType::Test => Content::Test { id: body },
+    })
+}
+
+/// The account that was named, or the only one of the platform.
+pub fn account_of(phone: &Phone, platform: &str, named: Option<String>) -> Result<String, ExitError> {
+    if let Some(account) = named {
+        return Ok(account);
+    }
+    let mut of_platform = phone.accounts().iter().filter(|account| account.platform == platform);
     match (of_platform.next(), of_platform.next()) {
         (Some(only), None) => Ok(only.identifier.clone()),
         (None, _) => Err(ExitError::failed(
-            "no account of this platform is known here",
+            format!("no account at {platform} is known here"),
             "run: relaymesh phone list, or name --account",
         )),
-        _ => Err(ExitError::failed("there are several accounts of this platform", "name one with --account")),
+        _ => Err(ExitError::failed(format!("there are several accounts at {platform}"), "name one with --account")),
     }
 }
 
-fn language(letters: &str) -> Result<Language, ExitError> {
+/// Two letters.
+pub fn language(letters: &str) -> Result<Language, ExitError> {
     let bytes: Result<[u8; 2], _> = letters.as_bytes().try_into();
     let bytes = bytes.map_err(|_| ExitError::failed("--language is no language", "write two letters, such as fr"))?;
     Ok(Language::lenient(bytes))
 }
 
+/// The text itself, or standard input for `-`.
+pub fn text_or_input(text: String) -> Result<String, ExitError> {
+    if text != "-" {
+        return Ok(text);
+    }
+    let mut read = String::new();
+    let input = std::io::stdin().lock().take(TEXT_BYTES_MAX).read_to_string(&mut read);
+    input.map_err(|e| ExitError::failed(format!("standard input cannot be read ({e})"), "pass the text as UTF-8"))?;
+    Ok(read.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// A picture that can be announced at all. Whether its SMS can be counted shows when they are made.
+pub fn read_image(path: &Path) -> Result<Vec<u8>, ExitError> {
+    let shown = path.display();
+    let failed = |e| ExitError::failed(format!("{shown} cannot be read ({e})"), "check the path");
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let len = file.metadata().map_err(failed)?.len();
+    if len > IMAGE_BYTES_MAX {
+        return Err(ExitError::failed(format!("{shown} has {len} bytes, which no number of SMS can carry"), SMALLER));
+    }
+    let mut bytes = Vec::new();
+    file.take(IMAGE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
+    match (bytes.get(..4), bytes.get(8..12)) {
+        (Some(b"RIFF"), Some(b"WEBP")) => Ok(bytes),
+        _ => Err(ExitError::failed(
+            format!("{shown} is no WebP picture, and the apps send no other"),
+            "convert it, for instance: cwebp -q 30 -resize 400 0 IN -o OUT.webp",
+        )),
+    }
+}
+
+/// What 255 segments have room for.
+const SMALLER: &str = "make it smaller than about 26,000 bytes, for instance: cwebp -q 30 -resize 400 0 IN -o OUT.webp";
+
+/// Why nothing was composed, with its causes and what to do.
+pub fn refused(error: &ComposeError) -> ExitError {
+    let help = match error {
+        ComposeError::LoggedOut => "run: relaymesh phone login",
+        ComposeError::NoBridgeSession => "name the node's static keys with --keys FILE",
+        ComposeError::BadStaticKey(_) => "get the list anew: relaymesh bridge keys export",
+        ComposeError::Content(_) | ComposeError::Payload(_) => "shorten it, or choose another --payload-version",
+        ComposeError::ImageVersion => "leave --payload-version out, or --image",
+        ComposeError::ImageLength { .. } | ComposeError::Split(_) => SMALLER,
+        ComposeError::Encrypt(_) => "log in again",
+    };
+    ExitError::failed(chain(error), help)
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut out = error.to_string();
+    let mut at = error.source();
+    while let Some(cause) = at {
+        write!(out, ": {cause}").expect("a String takes any text");
+        at = cause.source();
+    }
+    out
+}
+
 #[derive(Serialize)]
-struct Shown {
-    kind: &'static str,
-    text: String,
+struct Told<'a> {
+    ordinal: u32,
+    sms: &'a [String],
+    segments: usize,
 }
 
-/// Shows what an SMS says; the phone is stored when reading changed it.
-pub fn read(global: &Global, state: &State, text: &str) -> Result<(), ExitError> {
-    let password = keep::password(state)?;
-    let mut phone = keep::load(state, &password)?;
-    let mut rng = keep::chance()?;
-    let incoming =
-        phone.read(text, now(), &mut rng).map_err(|e| ExitError::failed(e.to_string(), "paste the whole SMS, once"))?;
-    keep::save(state, &password, &phone, &mut rng)?;
-    let shown = show(incoming);
-    if global.json { print_json(&shown) } else { print(&format!("{}\n", shown.text)) }
+/// The SMS, a blank line between two. What is said of them goes to standard error, so that the texts can be piped.
+pub fn show(global: &Global, composed: &Composed) -> Result<(), ExitError> {
+    let Composed { sms, segments_count, ordinal, .. } = composed;
+    if global.json {
+        return print_json(&Told { ordinal: *ordinal, sms, segments: *segments_count });
+    }
+    let count = sms.len();
+    for (at, text) in sms.iter().enumerate() {
+        let parts = gsm7::segments(text);
+        let parts = if parts == 1 { "1 segment".to_owned() } else { format!("{parts} segments") };
+        match count {
+            1 => note(&format!("message {ordinal}: one SMS of {parts}")),
+            _ => note(&format!("message {ordinal}: SMS {} of {count}, {parts}", at + 1)),
+        }
+        // Line breaks at its end say nothing; those within are part of the text.
+        let gap = if at + 1 < count { "\n" } else { "" };
+        print(&format!("{}\n{gap}", text.trim_end()))?;
+    }
+    Ok(())
 }
 
-fn show(incoming: Incoming) -> Shown {
-    match incoming {
-        Incoming::Delivery(delivery) => {
-            let platform = delivery.platform.map(|name| format!(" ({name})")).unwrap_or_default();
-            let number = delivery.number.map(|number| format!(" no. {number}")).unwrap_or_default();
-            Shown { kind: "delivery", text: format!("message{number}{platform}: {}", delivery.status) }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(platform: &str, to: Option<&str>, subject: &str) -> Result<Content, ExitError> {
+        let platform = Platform::by_name(platform).unwrap();
+        let mail = MailFields { subject: subject.to_owned(), ..MailFields::default() };
+        content(platform, "me".to_owned(), to.map(str::to_owned), mail, "x".to_owned())
+    }
+
+    #[test]
+    fn each_platform_has_its_own_fields() {
+        assert_eq!(of("mastodon", None, "").unwrap().service(), ServiceType::Text);
+        assert_eq!(of("gmail", Some("a@example.org"), "s").unwrap().service(), ServiceType::Email);
+        assert_eq!(of("telegram", Some("@ada"), "").unwrap().service(), ServiceType::Message);
+        assert_eq!(of("reliability", None, "").unwrap().service(), ServiceType::Test);
+        for (platform, to, subject) in
+            [("mastodon", Some("a"), ""), ("mastodon", None, "s"), ("gmail", None, "s"), ("telegram", None, "")]
+        {
+            assert!(of(platform, to, subject).is_err(), "{platform} {to:?} {subject:?}");
         }
-        Incoming::Reply { mail, at_s, late } => {
-            let late = if late { " (came late)" } else { "" };
-            let at = crate::render::date(relaymesh_protocol::ids::Timestamp(at_s.saturating_mul(1000)));
-            Shown {
-                kind: "reply",
-                text: format!("from {} at {at}{late}\nsubject: {}\n\n{}", mail.sender, mail.subject, mail.body),
-            }
-        }
-        Incoming::Duplicate => Shown { kind: "duplicate", text: "this reply was read before".to_owned() },
-        Incoming::TokenUpdate { account, .. } => {
-            Shown { kind: "token_update", text: format!("new token of {account} is kept") }
-        }
-        Incoming::Otp(code) => Shown { kind: "otp", text: code.reveal().to_owned() },
-        Incoming::Other => Shown { kind: "other", text: "not a message of RelaySMS".to_owned() },
+        assert!(unknown("mastodno").help.contains("mastodon"));
+    }
+
+    #[test]
+    fn only_a_small_webp_is_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("p");
+        let told = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            read_image(&path).map_err(|error| error.what)
+        };
+        let webp = |len: usize| [b"RIFF\0\0\0\0WEBP".as_slice(), &vec![7; len - 12]].concat();
+        assert_eq!(told(&webp(40)).unwrap().len(), 40);
+        assert!(told(b"\x89PNG\r\n\x1a\n0000").unwrap_err().contains("no WebP"));
+        assert!(told(b"").unwrap_err().contains("no WebP"));
+        assert!(told(&webp(65_536)).unwrap_err().contains("65536 bytes"));
+        assert!(read_image(&dir.path().join("none")).is_err());
     }
 }

@@ -1,8 +1,11 @@
 //! The calls of the app over gRPC.
 
-use relaymesh_api::client::publisher_v1::{ExchangeOAuth2CodeAndStoreRequest, GetOAuth2AuthorizationUrlRequest};
+use relaymesh_api::client::publisher_v1::{
+    ExchangeOAuth2CodeAndStoreRequest, GetOAuth2AuthorizationUrlRequest, RevokeAndDeleteOAuth2TokenRequest,
+};
 use relaymesh_api::client::vault_v1::{
-    AuthenticateEntityRequest, CreateEntityRequest, ListEntityStoredTokensRequest, ResetPasswordRequest,
+    AuthenticateEntityRequest, CreateEntityRequest, DeleteEntityRequest, ListEntityStoredTokensRequest,
+    ResetPasswordRequest, UpdateEntityPasswordRequest,
 };
 use relaymesh_api::client::{ConnectError, Target, publisher, vault};
 use relaymesh_phone::Kind;
@@ -104,11 +107,34 @@ impl Calls {
         self.runtime.block_on(async {
             let mut client = publisher(&self.target).await.map_err(|e| no_connection(&e))?;
             let got = client.exchange_o_auth2_code_and_store(request).await.map_err(|e| refused(&e))?.into_inner();
-            if got.success {
-                Ok(got.message)
-            } else {
-                Err(ExitError::failed(got.message, "ask for a new address and try again"))
-            }
+            done(got.success, got.message, "ask for a new address and try again")
+        })
+    }
+
+    /// `RevokeAndDeleteOAuth2Token`: the message for the person.
+    pub fn revoke(&self, request: RevokeAndDeleteOAuth2TokenRequest) -> Result<String, ExitError> {
+        self.runtime.block_on(async {
+            let mut client = publisher(&self.target).await.map_err(|e| no_connection(&e))?;
+            let got = client.revoke_and_delete_o_auth2_token(request).await.map_err(|e| refused(&e))?.into_inner();
+            done(got.success, got.message, "see: relaymesh phone list")
+        })
+    }
+
+    /// `UpdateEntityPassword`: the message for the person.
+    pub fn update_password(&self, request: UpdateEntityPasswordRequest) -> Result<String, ExitError> {
+        self.runtime.block_on(async {
+            let mut client = vault(&self.target).await.map_err(|e| no_connection(&e))?;
+            let got = client.update_entity_password(request).await.map_err(|e| refused(&e))?.into_inner();
+            done(got.success, got.message, "choose another password")
+        })
+    }
+
+    /// `DeleteEntity`: the message for the person.
+    pub fn delete(&self, request: DeleteEntityRequest) -> Result<String, ExitError> {
+        self.runtime.block_on(async {
+            let mut client = vault(&self.target).await.map_err(|e| no_connection(&e))?;
+            let got = client.delete_entity(request).await.map_err(|e| refused(&e))?.into_inner();
+            done(got.success, got.message, "try again")
         })
     }
 
@@ -126,6 +152,11 @@ impl Calls {
             Ok(stored.collect())
         })
     }
+}
+
+/// Some answers say within that nothing was done.
+fn done(success: bool, message: String, help: &str) -> Result<String, ExitError> {
+    if success { Ok(message) } else { Err(ExitError::failed(message, help)) }
 }
 
 fn entered(
@@ -190,7 +221,13 @@ fn reset(from: &EntityRequest) -> ResetPasswordRequest {
 
 fn no_connection(error: &ConnectError) -> ExitError {
     let kind = if matches!(error, ConnectError::Connect(_)) { Failure::Unreachable } else { Failure::Failed };
-    ExitError::new(kind, error.to_string(), "check --grpc")
+    let help = match error {
+        ConnectError::NoCertificate | ConnectError::Certificate(_) => {
+            "name it with --ca; /etc/ssl/certs/ca-certificates.crt has the public ones on many systems"
+        }
+        ConnectError::Url(_) | ConnectError::Connect(_) => "check --grpc",
+    };
+    ExitError::new(kind, error.to_string(), help)
 }
 
 /// The node's own words; they are made for the person.

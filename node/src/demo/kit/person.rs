@@ -59,12 +59,20 @@ impl Person {
     /// Connects a Mastodon account: asks for the address, says yes on the platform's page as `login`, brings the code back.
     /// Gives the account's name as the node lists it.
     pub async fn connect(&mut self, http: &Http, login: &str) -> Result<String> {
+        let consent = async |page: &str| {
+            let page = http.get(&format!("{page}&login={login}")).await?;
+            page.location.with_context(|| format!("the platform's page says {}", page.body))
+        };
+        self.connect_through(consent).await
+    }
+
+    /// As [`Person::connect`], but `consent` says yes on the platform's page and gives the address it leads back to.
+    pub async fn connect_through(&mut self, consent: impl AsyncFnOnce(&str) -> Result<String>) -> Result<String> {
         let request = self.phone.authorization_request(MASTODON.1).context("the phone is not logged in")?;
         let token = self.phone.long_lived_token().context("the phone is not logged in")?.clone();
         let (redirect_url, request_identifier) = (request.redirect_url.clone(), request.request_identifier.clone());
         let authorization = self.rpc.authorization_url(request).await?;
-        let page = http.get(&format!("{}&login={login}", authorization.url)).await?;
-        let back = page.location.with_context(|| format!("the platform's page says {}", page.body))?;
+        let back = consent(&authorization.url).await?;
         let code = query(&back, "code").context("the platform gave no code")?;
         let exchange = api::ExchangeCodeRequest {
             long_lived_token: token.clone(),

@@ -2,6 +2,8 @@ use proptest::prelude::*;
 
 use super::super::{CHUNK_CHARS, split};
 use super::*;
+use crate::ids::Language;
+use crate::payload::{Payload, PlatformPayload, PlatformVersion, sample_block};
 
 const START: Timestamp = Timestamp(1_750_000_000_000);
 
@@ -244,5 +246,82 @@ proptest! {
         let mut twice = set.clone();
         twice.merge(set.clone(), at(3000));
         prop_assert_eq!(twice, set);
+    }
+}
+
+/// 32 different bytes, none of them a letter.
+const DEVICE: DeviceId = DeviceId({
+    let mut id = [0x80; 32];
+    let mut n = 1;
+    while n < id.len() {
+        id[n] = id[n - 1] + 3;
+        n += 1;
+    }
+    id
+});
+
+/// The segments of a payload with so many blocks of ciphertext.
+fn image(blocks: usize, device_id: Option<DeviceId>, language: Option<Language>) -> Vec<Segment> {
+    let (version, block) = (PlatformVersion::V2, sample_block(blocks, 7));
+    let payload = Payload::Platform(PlatformPayload { version, shortcode: b'm', block, device_id, language });
+    let texts = split(&base64text::encode(&payload.encode().unwrap()), 1, 500, 100).unwrap();
+    // A last segment of nothing but padding is no segment.
+    texts.iter().filter_map(|text| Segment::parse(text).ok()).collect()
+}
+
+fn without(segments: &[Segment], missing: impl Fn(usize) -> bool) -> Set {
+    let mut set = Set::default();
+    for (n, segment) in segments.iter().enumerate().filter(|(n, _)| !missing(*n)) {
+        set.insert(segment.clone(), at(n as u64 * 5));
+    }
+    set
+}
+
+#[test]
+fn a_device_id_is_found_wherever_the_segments_cut_it() {
+    // Each length puts the device ID elsewhere on the cuts.
+    for blocks in 20..50 {
+        for language in [Some(Language::FR), None] {
+            let segments = image(blocks, Some(DEVICE), language);
+            let last = segments.len() - 1;
+            let set = without(&segments, |n| n > 0 && n + 1 < last);
+            assert_eq!(set.device_ids(), [DEVICE], "{blocks} blocks, {language:?}");
+            assert_eq!(without(&segments, |n| n == 0).device_ids(), [], "no first segment says where it is");
+            let cut = without(&segments, |n| n == 1 || n == last).device_ids();
+            assert!(cut.is_empty() || cut == [DEVICE], "{blocks} blocks, {language:?}: {cut:?}");
+            let set = without(&segments, |n| n == 2);
+            assert_eq!(set.device_ids(), [DEVICE], "{blocks} blocks, {language:?}");
+        }
+    }
+}
+
+#[test]
+fn half_a_device_id_is_none() {
+    let segments = image(40, Some(DEVICE), Some(Language::EN));
+    let last = segments.len() - 1;
+    assert_eq!(without(&segments, |n| n >= last - 1).device_ids(), []);
+    assert_eq!(without(&image(40, None, Some(Language::EN)), |n| n == 2).device_ids(), []);
+}
+
+#[test]
+fn a_planted_last_segment_does_not_hide_the_device_id() {
+    let segments = image(40, Some(DEVICE), Some(Language::EN));
+    let mut set = without(&segments, |n| n == 2);
+    let other = image(40, Some(DeviceId([0xE2; 32])), Some(Language::EN));
+    set.insert(other[other.len() - 1].clone(), at(600));
+    assert!(set.device_ids().contains(&DEVICE));
+    assert!(set.device_ids().len() <= CANDIDATES_MAX);
+}
+
+proptest! {
+    #[test]
+    fn device_ids_of_anything_never_panic(chunks in prop::collection::vec((any::<u8>(), "[A-Za-z0-9+/]{1,200}"), 1..12), total: u8) {
+        let mut set = Set::default();
+        for (number, chunk) in chunks {
+            let head = Head { total: total.max(1), image_len: 1, text_len: 1 };
+            let part = if number < 64 { Part::First(head) } else { Part::Later(number - 63) };
+            set.insert(Segment { session: 1, part, chunk }, START);
+        }
+        let _ = set.device_ids();
     }
 }

@@ -191,6 +191,11 @@ fn deletion_leaves_no_row() {
     assert!(
         matches!(&done, Reply::Account(AccountReply::Done { message }) if message == "Entity deleted successfully.")
     );
+    assert_eq!(world.disk.rows.keys().filter(|row| row[0] == key::HEAD).count(), 0, "its key goes first");
+    for _ in 0..3 {
+        world.pass(1);
+        world.tick();
+    }
     let mine = [key::HEAD, key::ENTITY, key::INDEX, key::OTP];
     assert_eq!(world.disk.rows.keys().filter(|key| mine.contains(&key[0])).count(), 0);
     assert_eq!(refused(&list(&mut world, &home.llt)), (Code::Unauthenticated, INVALID_LLT));

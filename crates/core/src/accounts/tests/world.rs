@@ -101,6 +101,7 @@ pub(crate) fn config() -> Config {
             authorize_url: "https://m.example/oauth/authorize".to_owned(),
             client_id: "client".to_owned(),
             scope: "read write".to_owned(),
+            redirect_urls: vec!["https://relay.smswithoutborders.com/android".to_owned()],
             text_max: 500,
             resend_within: Duration::ZERO,
         }],
@@ -136,6 +137,15 @@ impl World {
         }
     }
 
+    /// A node whose memory a test has filled.
+    pub fn prepared(fill: impl FnOnce(&mut Node)) -> Self {
+        let mut world = Self::new();
+        let mut node = Node::new(world.config.clone(), world.keyring.clone(), Arc::new(RealCrypto), START);
+        fill(&mut node);
+        world.pump = Pump::new(node, [5; 32]);
+        world
+    }
+
     /// kill -9: memory and what was not durable are gone.
     pub fn restart(&mut self) {
         let node = Node::new(self.config.clone(), self.keyring.clone(), Arc::new(RealCrypto), self.now);
@@ -146,6 +156,13 @@ impl World {
 
     pub fn pass(&mut self, minutes: u64) {
         self.now = self.now.after(Duration::from_mins(minutes));
+    }
+
+    /// Runs what is due.
+    pub fn tick(&mut self) {
+        self.pump.tick(self.now, &mut self.disk);
+        self.drain();
+        self.settle();
     }
 
     /// Hands a command in; nothing becomes durable by it.

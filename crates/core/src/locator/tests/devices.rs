@@ -44,6 +44,18 @@ fn filters_spread_and_a_message_finds_its_home_without_a_question() {
 }
 
 #[test]
+fn who_signed_up_is_found_from_afar_within_seconds() {
+    let mut world = World::with(&["alpha", "beta", "gamma", "delta"], false, |_| {});
+    world.pass(MINUTE * 6);
+    // A chain: news get through only from node to node.
+    world.cut.extend([(0, 2), (0, 3), (1, 3)]);
+    world.settle_person(3, 1, &with_device(7));
+    world.pass(Duration::from_secs(8));
+    let expected = [Candidate { node: world.id(3), tag: None }];
+    assert_eq!(candidates(&mut world, 0, &Lookup::Device(device(7))), expected);
+}
+
+#[test]
 fn filters_survive_a_restart_and_versions_only_grow() {
     let mut world = World::with(&["alpha", "beta"], false, |_| {});
     world.settle_person(1, 1, &with_device(7));

@@ -314,7 +314,7 @@ impl World {
 
     fn ask(&mut self, at: usize, to: NodeId, token: u64, request: Request) {
         let other = self.peers.iter().position(|peer| peer.node().id() == to).unwrap();
-        let gossip = matches!(request, Request::Digest { .. } | Request::Heads { .. } | Request::Facts(_));
+        let gossip = matches!(request, Request::Digest(_) | Request::Heads(_) | Request::Facts(_));
         if self.is_cut(at, other) || (self.mute && gossip) {
             let response = Err(LinkError::Unreachable);
             return self.inbox.push_back((at, Input::Answered { token, from: to, response }));

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
+use relaymesh_protocol::frame::FactHead;
 use relaymesh_protocol::ids::{InstanceId, MeshId, NodeId, Timestamp};
 use relaymesh_seal::keyfile::Keyring;
 
@@ -232,8 +233,10 @@ fn heads_show_what_each_side_lacks() {
     let wanted = ours.lacks(&theirs.heads());
     assert_eq!(wanted.len(), 1);
     assert_eq!(theirs.by_head(&wanted[0]), Some(&new));
-    assert_eq!(theirs.surplus(&ours.heads()), [Subject::Node(node(&a))]);
-    assert!(theirs.lacks(&ours.heads()).is_empty() && ours.surplus(&theirs.heads()).is_empty());
+    let all = |_: &FactHead| true;
+    assert_eq!(theirs.surplus(&ours.heads(), all), wanted);
+    assert!(theirs.surplus(&ours.heads(), |_| false).is_empty());
+    assert!(theirs.lacks(&ours.heads()).is_empty() && ours.surplus(&theirs.heads(), all).is_empty());
     ours.put(vec![new]);
     assert_eq!((ours.digest(), ours.heads()), (theirs.digest(), theirs.heads()));
 }

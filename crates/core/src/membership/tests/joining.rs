@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use relaymesh_protocol::frame::{Request, Response};
+use relaymesh_protocol::frame::{Holdings, Request, Response};
 use relaymesh_protocol::ids::EntityId;
 
 use super::super::Relation;
@@ -202,8 +202,8 @@ fn a_stranger_learns_nothing_and_cannot_flood() {
     let mesh = net.peers[0].node().membership.mesh();
     let stranger = net.peers[1].id();
     for request in [
-        Request::Digest { mesh, digest: [0; 32] },
-        Request::Heads { mesh },
+        Request::Digest([0; 16]),
+        Request::Heads(Box::new(Holdings { mesh, of: 1, parts: vec![0], facts: Vec::new(), filters: Vec::new() })),
         Request::WantFacts(Vec::new()),
         Request::Facts(Vec::new()),
     ] {

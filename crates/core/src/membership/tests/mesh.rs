@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use relaymesh_protocol::frame::{Request, Response};
+use relaymesh_protocol::frame::{FilterHead, Holdings, Request, Response, SUM_LEN};
+use relaymesh_protocol::ids::MeshId;
 use serde_bytes::ByteBuf;
 
-use super::super::{Relation, all_facts, fact};
+use super::super::{Relation, all_facts, fact, parts};
 use super::net::{Net, config};
 use crate::command::{Code, OperatorCommand, OperatorReply};
 use crate::config::{Config, Roles};
@@ -36,6 +37,11 @@ fn federate(net: &mut Net, at: usize, instance: &str) -> String {
 
 fn relation(net: &Net, a: usize, b: usize) -> Relation {
     net.peers[a].node().membership.relation(&net.peers[b].id())
+}
+
+/// A question about all that a node has.
+fn heads(mesh: MeshId) -> Request {
+    Request::Heads(Box::new(Holdings { mesh, of: 1, parts: vec![0], facts: Vec::new(), filters: Vec::new() }))
 }
 
 fn facts_of(net: &Net, at: usize) -> BTreeSet<Vec<u8>> {
@@ -86,7 +92,7 @@ fn a_blocked_node_is_no_member_here_and_stays_one_elsewhere() {
         assert!(net.others(0).contains(&("beta".to_owned(), "blocked".to_owned())));
     }
     let mesh = net.peers[0].node().membership.mesh();
-    assert_eq!(net.put_to(0, beta, Request::Heads { mesh }), Response::NotMember);
+    assert_eq!(net.put_to(0, beta, heads(mesh)), Response::NotMember);
     let own = net.operator(0, OperatorCommand::Block { target: "alpha".to_owned() }).unwrap_err();
     assert_eq!(own.code, Code::InvalidArgument);
 }
@@ -137,13 +143,58 @@ fn what_happened_in_a_cut_off_part_is_known_everywhere_after_it_heals() {
 }
 
 #[test]
+fn news_go_from_node_to_node_within_seconds() {
+    let mut net = mesh(&["alpha", "beta", "gamma", "delta", "epsilon"]);
+    for a in 0..5 {
+        for b in a + 2..5 {
+            net.cut(a, b);
+        }
+    }
+    // All links of the chain stand, and all hearts have beaten.
+    net.pass(Duration::from_secs(120));
+    federate(&mut net, 0, "epsilon-org");
+    net.pass(Duration::from_secs(3));
+    assert_eq!(relation(&net, 4, 0), Relation::Offered);
+}
+
+#[test]
+fn only_what_differs_is_named() {
+    let mut net = mesh(&["alpha", "beta", "gamma", "delta", "epsilon"]);
+    let (beta, mesh) = (net.peers[1].id(), net.peers[0].node().membership.mesh());
+    let Response::Differs { sums, .. } = net.put_to(0, beta, Request::Digest([0; 16])) else { panic!("no sums") };
+    let parts: Vec<u16> = (0..).take(sums.len() / SUM_LEN).collect();
+    assert!(parts.len() > 1);
+    let of = u16::try_from(parts.len()).unwrap();
+    let node = net.peers[1].node();
+    let (mut facts, mut filters) = (node.membership.facts.heads(), crate::locator::filter_heads(node));
+    let mut ask = |parts: &[u16], facts: &[_], filters: &[_]| {
+        let (parts, facts, filters) = (parts.to_vec(), facts.to_vec(), filters.to_vec());
+        match net.put_to(0, beta, Request::Heads(Box::new(Holdings { mesh, of, parts, facts, filters }))) {
+            Response::Heads { facts, filters } => (facts, filters),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(ask(&parts, &facts, &filters), (Vec::new(), Vec::new()), "nothing differs");
+    let (fact, filter) = (facts.remove(0), filters.remove(0));
+    assert_eq!(ask(&parts, &facts, &filters), (vec![fact.clone()], vec![filter]));
+    filters.push(FilterHead { version: filter.version - 1, ..filter });
+    assert_eq!(ask(&parts, &facts, &filters), (vec![fact.clone()], vec![filter]), "an older one is as good as none");
+    let mut elsewhere = parts.clone();
+    elsewhere.retain(|part| *part != parts::of_fact(&fact, of) && *part != parts::of_filter(&filter, of));
+    assert_eq!(ask(&elsewhere, &facts, &filters), (Vec::new(), Vec::new()), "nor is it named in other parts");
+    let malformed =
+        Request::Heads(Box::new(Holdings { mesh, of: 3, parts: vec![0], facts: Vec::new(), filters: Vec::new() }));
+    assert_eq!(net.put_to(0, beta, malformed), Response::Refused);
+}
+
+#[test]
 fn a_quiet_mesh_says_little() {
     let mut net = mesh(&["alpha", "beta", "gamma"]);
     let before: u64 = net.peers.iter().map(|peer| peer.heard).sum();
     net.pass(Duration::from_secs(3_600));
     let frames: u64 = net.peers.iter().map(|peer| peer.heard).sum::<u64>() - before;
-    // Three nodes, two others each, once a minute.
-    assert!((300..=372).contains(&frames), "{frames}");
+    // Three nodes, one other each, once a minute.
+    assert!((170..=190).contains(&frames), "{frames}");
 }
 
 #[test]
@@ -277,7 +328,7 @@ fn another_meshs_facts_mean_nothing() {
     assert_eq!(net.put_to(0, beta, Request::Facts(facts)), Response::Noted);
     assert_eq!(facts_of(&net, 0), before);
     let mesh = net.peers[stranger].node().membership.mesh();
-    assert_eq!(net.put_to(0, beta, Request::Heads { mesh }), Response::NotMember);
+    assert_eq!(net.put_to(0, beta, heads(mesh)), Response::NotMember);
     let many = vec![ByteBuf::from(vec![0; 10]); 65];
     assert_eq!(net.put_to(0, beta, Request::Facts(many)), Response::Refused);
 }

@@ -1,0 +1,99 @@
+//! Heads in parts, so that two nodes that differ find out where without telling each other all they have.
+
+use relaymesh_protocol::frame::{FactHead, FilterHead, PARTS_MAX, SUM_LEN};
+use sha2::{Digest, Sha256};
+
+use super::State;
+use crate::locator;
+use crate::node::Node;
+
+/// Heads that a part should hold: the sums of all parts, and the heads of one that differs, are then about as long.
+const HEADS_PER_PART: usize = 8;
+
+/// How many parts what this node knows is divided into; a power of two.
+pub(super) fn count(node: &Node) -> u16 {
+    let heads = node.membership.facts.len() + locator::filter_heads(node).len();
+    let parts = (heads / HEADS_PER_PART).next_power_of_two().min(PARTS_MAX);
+    u16::try_from(parts).unwrap_or(1)
+}
+
+/// Whether heads can be divided into so many parts.
+pub(super) fn is_count(of: usize) -> bool {
+    of.is_power_of_two() && of <= PARTS_MAX
+}
+
+/// The part of a fact: by the hash in its name, behind the kind.
+pub(super) fn of_fact(head: &FactHead, of: u16) -> u16 {
+    of_bytes(head.subject.get(1..).unwrap_or_default(), of)
+}
+
+/// The part of a filter: by its node's key, which looks as random.
+pub(super) fn of_filter(head: &FilterHead, of: u16) -> u16 {
+    of_bytes(head.node.as_bytes(), of)
+}
+
+fn of_bytes(bytes: &[u8], of: u16) -> u16 {
+    let number = bytes.first_chunk().map_or(0, |first| u16::from_be_bytes(*first));
+    number.checked_rem(of).unwrap_or_default()
+}
+
+/// A digest of each part, [`SUM_LEN`] bytes each.
+pub(super) fn sums(node: &Node, of: u16) -> Vec<u8> {
+    let State { facts, .. } = &node.membership;
+    let mut hashes = vec![Sha256::new(); usize::from(of)];
+    for (head, hash) in facts.marks() {
+        if let Some(part) = hashes.get_mut(usize::from(of_fact(&head, of))) {
+            part.update(hash);
+        }
+    }
+    for head in sorted_filters(node) {
+        if let Some(part) = hashes.get_mut(usize::from(of_filter(&head, of))) {
+            add_filter(part, &head);
+        }
+    }
+    hashes.into_iter().flat_map(|hash| hash.finalize().into_iter().take(SUM_LEN)).collect()
+}
+
+/// Parts whose digests differ.
+pub(super) fn differing(ours: &[u8], theirs: &[u8]) -> Vec<u16> {
+    let pairs = ours.chunks_exact(SUM_LEN).zip(theirs.chunks_exact(SUM_LEN));
+    (0..).zip(pairs).filter(|(_, (ours, theirs))| ours != theirs).map(|(part, _)| part).collect()
+}
+
+/// The heads of all filters, in an order that all nodes share.
+pub(super) fn sorted_filters(node: &Node) -> Vec<FilterHead> {
+    let mut filters = locator::filter_heads(node);
+    filters.sort();
+    filters
+}
+
+/// Adds a filter's head to a hash.
+pub(super) fn add_filter(hash: &mut Sha256, head: &FilterHead) {
+    let FilterHead { node, layer, version, bytes } = head;
+    hash.update(node.as_bytes());
+    hash.update([*layer as u8]);
+    hash.update(version.to_be_bytes());
+    hash.update(bytes.to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_that_differ_are_named() {
+        let (mut ours, theirs) = (vec![0; 4 * SUM_LEN], vec![0; 4 * SUM_LEN]);
+        assert!(differing(&ours, &theirs).is_empty());
+        ours[SUM_LEN] = 1;
+        ours[4 * SUM_LEN - 1] = 1;
+        assert_eq!(differing(&ours, &theirs), [1, 3]);
+    }
+
+    #[test]
+    fn heads_fall_into_parts_whatever_they_hold() {
+        assert_eq!(of_fact(&FactHead { subject: vec![9, 0x01, 0x05, 7], seq: 1 }, 4), 1);
+        assert_eq!(of_fact(&FactHead { subject: Vec::new(), seq: 1 }, 4), 0);
+        assert_eq!(of_fact(&FactHead { subject: vec![0; 30], seq: 1 }, 0), 0);
+        assert!(is_count(1) && is_count(1024) && !is_count(0) && !is_count(3) && !is_count(2048));
+    }
+}

@@ -1,0 +1,176 @@
+//! One person's messages that wait at an ingress for a dead home: hundreds, shuffled by the SMS network, among garbage.
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use relaymesh_core::command::{OperatorCommand, OperatorReply};
+use relaymesh_protocol::base64text;
+
+use crate::world::{Person, World, platform_text};
+use crate::{NUMBER, minutes, three};
+
+/// More than the skipped keys that a ratchet keeps, and six times what it bears out of order.
+const BACKLOG: usize = 600;
+/// How far SMS overtake each other.
+const SHUFFLED_WITHIN: usize = 30;
+
+fn text(n: usize) -> String {
+    format!("backlog {n}")
+}
+
+fn missing(world: &World, count: usize) -> Vec<usize> {
+    (0..count).filter(|n| world.count(&text(*n)) != 1).collect()
+}
+
+/// Hands a backlog in while the home is dead, in the order that `shuffle` makes, and brings the home back.
+fn after_the_home_was_dead(shuffle: impl Fn(&mut [String])) {
+    let (mut world, a, _, c) = three();
+    let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
+    world.run_for(minutes(3));
+    world.kill(c);
+    let mut sms: Vec<String> = (0..BACKLOG).map(|n| person.compose(&text(n), true)).collect();
+    shuffle(&mut sms);
+    for sms in &sms {
+        person.send(&mut world, a, sms);
+        world.run_for(100);
+    }
+    // Long enough for every pause between attempts to be another one.
+    world.run_for(minutes(10));
+    world.restart(c);
+    world.run_for(minutes(5));
+    let missing = missing(&world, BACKLOG);
+    assert!(missing.is_empty(), "{} not published once, from {:?}", missing.len(), missing.first());
+}
+
+#[test]
+fn six_hundred_messages_in_order_are_all_published() {
+    after_the_home_was_dead(|_| {});
+}
+
+#[test]
+fn six_hundred_messages_shuffled_by_the_network_are_all_published() {
+    after_the_home_was_dead(|sms| {
+        let mut chance = ChaCha20Rng::seed_from_u64(7);
+        for part in sms.chunks_mut(SHUFFLED_WITHIN) {
+            for at in (1..part.len()).rev() {
+                part.swap(at, chance.next_u32() as usize % (at + 1));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_backlog_survives_the_kill_of_its_ingress() {
+    let (mut world, a, _, c) = three();
+    let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
+    world.run_for(minutes(3));
+    world.kill(c);
+    for n in 0..150 {
+        let sms = person.compose(&text(n), true);
+        person.send(&mut world, a, &sms);
+    }
+    world.kill(a);
+    world.restart(a);
+    world.run_for(minutes(10));
+    world.restart(c);
+    world.run_for(minutes(2));
+    assert_eq!(missing(&world, 150), Vec::<usize>::new());
+}
+
+/// Forged payloads for somebody's number: sound lengths, no key behind them.
+fn garbage(seed: u64) -> String {
+    let mut block = vec![0; 76 + 16 * 3];
+    ChaCha20Rng::seed_from_u64(seed).fill_bytes(&mut block);
+    block[..4].copy_from_slice(&40_u32.to_le_bytes());
+    platform_text(block, None)
+}
+
+#[test]
+fn garbage_in_somebodys_name_does_not_hold_up_the_real_messages() {
+    let (mut world, a, _, c) = three();
+    world.federate(a, c);
+    let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
+    world.run_for(minutes(3));
+    let sms = person.compose("where I live is known", false);
+    person.send(&mut world, a, &sms);
+    world.run_for(minutes(1));
+    assert_eq!(world.count("where I live is known"), 1);
+
+    world.kill(c);
+    for n in 0..120 {
+        person.send(&mut world, a, &garbage(n));
+    }
+    for n in 0..60 {
+        let sms = person.compose(&text(n), false);
+        person.send(&mut world, a, &sms);
+        person.send(&mut world, a, &garbage(1_000 + n as u64));
+    }
+    world.run_for(minutes(20));
+    world.restart(c);
+    world.run_for(minutes(1));
+    assert_eq!(missing(&world, 60), Vec::<usize>::new());
+
+    // With the home alive, neither.
+    for n in 60..100 {
+        person.send(&mut world, a, &garbage(2_000 + n as u64));
+        let sms = person.compose(&text(n), false);
+        person.send(&mut world, a, &sms);
+    }
+    world.run_for(10_000);
+    assert_eq!(missing(&world, 100), Vec::<usize>::new());
+}
+
+#[test]
+fn one_persons_backlog_holds_up_nobody_else() {
+    let (mut world, a, b, c) = three();
+    let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
+    let mut other = Person::sign_up(&mut world, b, "+237650123457", 12);
+    world.run_for(minutes(3));
+    world.kill(c);
+    for n in 0..100 {
+        let sms = person.compose(&text(n), true);
+        person.send(&mut world, a, &sms);
+    }
+    let sms = other.compose("not behind them", true);
+    other.send(&mut world, a, &sms);
+    world.run_for(2_000);
+    assert_eq!(world.count("not behind them"), 1);
+}
+
+#[test]
+fn a_whole_backlog_leaves_in_one_bundle_in_its_order() {
+    let (mut world, a, b, c) = three();
+    let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
+    world.run_for(minutes(3));
+    for (x, y) in [(a, b), (a, c), (b, c)] {
+        world.cut(x, y);
+    }
+    for n in 0..150 {
+        let sms = person.compose(&text(n), true);
+        person.send(&mut world, a, &sms);
+    }
+    let OperatorReply::Bundle { bytes, .. } = world.operate(a, OperatorCommand::BundleExport) else { panic!() };
+    world.operate(c, OperatorCommand::BundleImport { bytes });
+    world.run_for(minutes(1));
+    assert_eq!(missing(&world, 150), Vec::<usize>::new());
+}
+
+#[test]
+fn a_damaged_head_of_the_line_is_passed_by() {
+    let (mut world, a, _, c) = three();
+    let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
+    world.run_for(minutes(3));
+    world.kill(c);
+    for n in 0..40 {
+        let sms = person.compose(&format!("damaged {n}"), true);
+        let mut bytes = base64text::decode(&sms).unwrap();
+        bytes[100] ^= 1;
+        person.send(&mut world, a, &base64text::encode(&bytes));
+    }
+    for n in 0..40 {
+        let sms = person.compose(&text(n), true);
+        person.send(&mut world, a, &sms);
+    }
+    world.restart(c);
+    world.run_for(minutes(1));
+    assert_eq!(missing(&world, 40), Vec::<usize>::new());
+}

@@ -1,0 +1,50 @@
+//! The home of a message: what it remembers of a person and for how long, and how it gets over a disk or a platform that
+//! fails.
+#![allow(clippy::unwrap_used, reason = "helpers of tests stop where tests do")]
+
+#[path = "home/memory.rs"]
+mod memory;
+#[path = "home/platform.rs"]
+mod platform;
+mod world;
+
+use relaymesh_core::command::{MessageOutcome, OperatorCommand, OperatorReply, Reply, StatusReport, Submitted};
+use relaymesh_ratchet::PublicKey;
+use world::{Person, World};
+
+const NUMBER: &str = "+237650123456";
+
+/// An ingress and a home.
+fn two() -> (World, usize, usize) {
+    let mut world = World::new();
+    let (a, c) = (world.add("a", 1), world.add("c", 3));
+    world.join(a, c);
+    world.run_for(10_000);
+    (world, a, c)
+}
+
+fn minutes(n: u64) -> u64 {
+    n * 60_000
+}
+
+fn static_key(world: &mut World, node: usize) -> (u8, PublicKey) {
+    let OperatorReply::BridgeKeys(rows) = world.operate(node, OperatorCommand::BridgeKeysGenerate { count: 2 }) else {
+        panic!("no keys");
+    };
+    (rows[1].kid, PublicKey::from_base64_lenient(&rows[1].keypair).unwrap())
+}
+
+fn status(world: &mut World, node: usize) -> StatusReport {
+    match world.operate(node, OperatorCommand::Status) {
+        OperatorReply::Status(status) => status,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What a node says of a message that is handed in again.
+fn outcome(world: &mut World, node: usize, person: &Person, sms: &str) -> Option<MessageOutcome> {
+    match world.ask(node, person.submit(sms)) {
+        Reply::Submitted(Submitted::Accepted { outcome, .. }) => outcome,
+        other => panic!("{other:?}"),
+    }
+}

@@ -1,0 +1,9 @@
+//! Segments of images, one a line; or a set that another node has assembled.
+
+#![no_main]
+
+#[path = "../../protocol/tests/decoders/mod.rs"]
+#[allow(dead_code)]
+mod decoders;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| decoders::assembly(bytes));
