@@ -46,7 +46,9 @@ pub fn figures(scenario: &Scenario, outcome: &Outcome) -> BTreeMap<String, f64> 
     let rows = &outcome.messages;
     let end = Time(scenario.duration.0 - scenario.warmup.0);
     let mut figures = outcome.metrics.clone();
-    let mut put = |name: String, value: f64| drop(figures.insert(name, value));
+    let mut put = |name: String, value: f64| {
+        figures.insert(name, value);
+    };
     put("messages".to_owned(), number(rows.len()));
     let delivered = rows.iter().filter(|row| row.published.is_some()).count();
     for (name, window) in WINDOWS {
@@ -82,8 +84,11 @@ pub fn figures(scenario: &Scenario, outcome: &Outcome) -> BTreeMap<String, f64> 
     put("sends_per_message".to_owned(), number(sends) / number(rows.len().max(1)));
     put("violations".to_owned(), number(outcome.violations.len()));
     let people = f64::from(scenario.people.count.max(1));
-    for (name, least) in [("metadata", Exposure::Metadata), ("token", Exposure::Token), ("plaintext", Exposure::Plaintext)] {
-        let count: u32 = outcome.exposure.iter().filter(|(what, ..)| *what >= least).map(|(.., persons)| *persons).sum();
+    for (name, least) in
+        [("metadata", Exposure::Metadata), ("token", Exposure::Token), ("plaintext", Exposure::Plaintext)]
+    {
+        let count: u32 =
+            outcome.exposure.iter().filter(|(what, ..)| *what >= least).map(|(.., persons)| *persons).sum();
         put(format!("exposed.{name}"), f64::from(count) / people);
     }
     figures

@@ -237,6 +237,7 @@ fn config(scenario: &Scenario, group: &NodeGroup, index: u32, operator: u32) -> 
             authorize_url: "https://mastodon.test/oauth/authorize".to_owned(),
             client_id: "client".to_owned(),
             scope: "profile write:statuses write:media".to_owned(),
+            redirect_urls: Vec::new(),
             text_max: 500,
             resend_within: Duration::from_secs(45 * 60),
         }],

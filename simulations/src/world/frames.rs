@@ -7,6 +7,7 @@ use relaymesh_protocol::ids::{EnvelopeId, NodeId};
 
 use super::World;
 use crate::kernel::Span;
+use crate::outcome::System;
 
 /// A link without a frame for so long is closed.
 const LINK_IDLE: Span = Span::secs(300);
@@ -60,6 +61,10 @@ pub enum Frame {
 impl World<'_> {
     /// The link between two nodes for a frame now: how long the frame takes. None when there is no way.
     fn link(&mut self, from: u16, to: u16, joins: bool) -> Result<Option<Span>, LinkError> {
+        // Islands: our nodes without a mesh.
+        if self.system == System::Islands || !self.scenario.switches.mesh {
+            return Err(LinkError::Unreachable);
+        }
         let (a, b) = (&self.nodes[usize::from(from)], &self.nodes[usize::from(to)]);
         let allowed = joins || (a.allows(&b.id) && b.allows(&a.id));
         if !b.alive() || !allowed || !self.internet.open(&a.spot, &b.spot) {
