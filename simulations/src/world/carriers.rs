@@ -13,6 +13,21 @@ pub struct Passage {
     pub arrivals: Vec<Time>,
 }
 
+/// An SMS that is sent: several segments joined to one.
+#[derive(Clone, Copy, Debug)]
+pub struct Joined {
+    /// The sender's carrier, by number.
+    pub carrier: u8,
+    /// It goes to another carrier.
+    pub cross: bool,
+    /// Which message, for its luck.
+    pub message: u64,
+    /// Which send of it.
+    pub copy: u64,
+    /// How many segments.
+    pub segments: u16,
+}
+
 /// The carriers of a country.
 pub struct Carriers {
     sms: Sms,
@@ -33,18 +48,10 @@ impl Carriers {
         Self { states: states.collect(), good_loss: good_loss.max(0.0), sms: sms.clone() }
     }
 
-    /// Sends `segments` joined SMS at `now`; `copy` tells the sends of one message apart, `cross` is between carriers.
-    pub fn pass(
-        &mut self,
-        chance: &Chance,
-        now: Time,
-        sender: u8,
-        cross: bool,
-        message: u64,
-        copy: u64,
-        segments: u16,
-    ) -> Passage {
-        let good = self.states.get_mut(usize::from(sender)).is_none_or(|state| state.at(chance, now).0);
+    /// Sends an SMS at `now`.
+    pub fn pass(&mut self, chance: &Chance, now: Time, sms: Joined) -> Passage {
+        let Joined { carrier, cross, message, copy, segments } = sms;
+        let good = self.states.get_mut(usize::from(carrier)).is_none_or(|state| state.at(chance, now).0);
         let loss = if good { self.good_loss } else { self.sms.bad_loss.0 };
         let mut latest = Span::ZERO;
         for segment in 0..segments {

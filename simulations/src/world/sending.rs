@@ -2,6 +2,7 @@
 
 use relaymesh_protocol::sms_text::utc;
 
+use super::carriers::Joined;
 use super::message::Message;
 use super::people::segments;
 use super::{Event, Notice, World};
@@ -89,7 +90,8 @@ impl World<'_> {
         if !lost {
             let cross = usize::from(gateway) % self.scenario.carrier.len().max(1) != usize::from(carrier);
             let (chance, now) = (self.chance, self.now);
-            let passage = self.carriers.pass(&chance, now, carrier, cross, u64::from(message), u64::from(copy), count);
+            let sms = Joined { carrier, cross, message: u64::from(message), copy: u64::from(copy), segments: count };
+            let passage = self.carriers.pass(&chance, now, sms);
             for at in passage.arrivals {
                 let own = &mut self.messages[message as usize];
                 own.in_flight = own.in_flight.saturating_add(1);
@@ -129,7 +131,8 @@ impl World<'_> {
             return;
         }
         let (chance, now) = (self.chance, self.now);
-        let passage = self.carriers.pass(&chance, now, carrier, true, which, 0, segments(&text));
+        let sms = Joined { carrier, cross: true, message: which, copy: 0, segments: segments(&text) };
+        let passage = self.carriers.pass(&chance, now, sms);
         if let Some(at) = passage.arrivals.first() {
             let slot = self.notices.insert(Notice { person, text });
             self.queue.push(*at, Event::Told { slot });
