@@ -1,4 +1,4 @@
-//! Doors for benchmarks, and for nothing else: people made without phones, and the lookup of one message's home. What is
+//! Doors for benchmarks and the simulator, and for nothing else: people made without sign-up, and the lookup of one message's home. What is
 //! measured behind them is the code that a node runs.
 
 use std::sync::Arc;

@@ -5,11 +5,13 @@ mod real;
 mod ring;
 
 use rand_chacha::ChaCha20Rng;
-use relaymesh_protocol::ids::{EntityId, EnvelopeId, InstanceId, NodeId, Timestamp};
+use relaymesh_protocol::ids::{E164, EntityId, EnvelopeId, InstanceId, NodeId, Tag, Timestamp};
 use relaymesh_seal::keyfile::Keyring;
+use relaymesh_seal::oblivious::Purpose;
 use zeroize::Zeroizing;
 
 pub use real::RealCrypto;
+pub use ring::publics;
 pub(crate) use ring::{day_key, newest_day_key, newest_wrap_key, table_root, wrap_key};
 
 /// Cryptography refused its input. Which check failed is no one's business.
@@ -144,6 +146,30 @@ pub trait Crypto: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// When the agreement is not contributory.
     fn bob_session(&self, secret: &[u8; 32], client: &[u8; 32]) -> Result<(Zeroizing<Vec<u8>>, [u8; 32]), CryptoError>;
+
+    /// A number under a random blind, for the oblivious function: what [`Crypto::finish`] needs, and what is sent. `seed`
+    /// must be fresh.
+    fn blind(&self, number: &E164, seed: [u8; 32]) -> (Vec<u8>, [u8; 32]);
+
+    /// Evaluates others' blinded numbers under the oblivious key of a stored seed, with one proof for all. `None` when a
+    /// point is none, or the batch is empty or too large.
+    fn evaluate(&self, key: &[u8; 32], blinded: &[[u8; 32]], seed: [u8; 32]) -> Option<(Vec<[u8; 32]>, Vec<u8>)>;
+
+    /// The tags of a batch; `None` when an answer or the proof is wrong: then none of them counts.
+    fn finish(
+        &self,
+        purpose: Purpose,
+        states: &[&[u8]],
+        evaluated: &[[u8; 32]],
+        proof: &[u8],
+        public: &[u8; 32],
+    ) -> Option<Vec<Tag>>;
+
+    /// The tag that the oblivious key of a stored seed gives a number.
+    fn direct(&self, key: &[u8; 32], number: &E164, purpose: Purpose) -> Tag;
+
+    /// The public half of the oblivious key of a stored seed.
+    fn oblivious_public(&self, key: &[u8; 32]) -> [u8; 32];
 
     /// Whether `auth_key` is the MAC key of `block`: only the holder of the ratchet can know it.
     fn proves(&self, auth_key: &[u8; 32], ad: &[u8; 32], block: &[u8]) -> bool;

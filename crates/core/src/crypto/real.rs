@@ -1,11 +1,12 @@
 //! The port over the real thing: `relaymesh-seal` and `relaymesh-ratchet`.
 
 use rand_chacha::ChaCha20Rng;
-use relaymesh_protocol::ids::{InstanceId, NodeId, Timestamp};
+use relaymesh_protocol::ids::{E164, InstanceId, NodeId, Tag, Timestamp};
 use relaymesh_ratchet::{Block, KeyPair, PublicKey, Session, agree, verify_auth};
 use relaymesh_seal::envelope;
 use relaymesh_seal::keyfile::Keyring;
 use relaymesh_seal::keys::{self, SealingPublic};
+use relaymesh_seal::oblivious::{self, Blinded, Evaluator, Purpose};
 use relaymesh_seal::rest::{self, RecordKey, UserKey};
 use zeroize::Zeroizing;
 
@@ -34,7 +35,7 @@ impl Crypto for RealCrypto {
     }
 
     fn publics(&self, keys: &Keyring) -> Publics {
-        super::ring::publics(keys)
+        super::ring::publics(self, keys)
     }
 
     fn seal_letter(&self, keys: &Keyring, letter: Letter<'_>, rng: &mut ChaCha20Rng) -> Result<Vec<u8>, CryptoError> {
@@ -97,6 +98,34 @@ impl Crypto for RealCrypto {
         let pair = KeyPair::from_secret(*secret);
         let shared = agree(pair.secret(), &PublicKey(*client)).map_err(|_| CryptoError)?;
         Ok((Session::bob(&pair, &shared).encode(), *pair.public().as_bytes()))
+    }
+
+    fn blind(&self, number: &E164, seed: [u8; 32]) -> (Vec<u8>, [u8; 32]) {
+        let Blinded { state, blinded } = Blinded::new(number, seed);
+        (state.to_vec(), blinded)
+    }
+
+    fn evaluate(&self, key: &[u8; 32], blinded: &[[u8; 32]], seed: [u8; 32]) -> Option<(Vec<[u8; 32]>, Vec<u8>)> {
+        Evaluator::from_seed(key).evaluate(blinded, seed).ok()
+    }
+
+    fn finish(
+        &self,
+        purpose: Purpose,
+        states: &[&[u8]],
+        evaluated: &[[u8; 32]],
+        proof: &[u8],
+        public: &[u8; 32],
+    ) -> Option<Vec<Tag>> {
+        oblivious::finish(purpose, states, evaluated, proof, public).ok()
+    }
+
+    fn direct(&self, key: &[u8; 32], number: &E164, purpose: Purpose) -> Tag {
+        oblivious::direct(&Evaluator::from_seed(key), number, purpose)
+    }
+
+    fn oblivious_public(&self, key: &[u8; 32]) -> [u8; 32] {
+        Evaluator::from_seed(key).public()
     }
 
     fn proves(&self, auth_key: &[u8; 32], ad: &[u8; 32], block: &[u8]) -> bool {

@@ -4,10 +4,10 @@
 use relaymesh_ratchet::KeyPair;
 use relaymesh_seal::keyfile::Keyring;
 use relaymesh_seal::keys::{KeyId, SealingSecret};
-use relaymesh_seal::oblivious::{self, Evaluator};
+use relaymesh_seal::oblivious;
 use zeroize::Zeroizing;
 
-use super::Publics;
+use super::{Crypto, Publics};
 
 /// The key of a day's records; none when that day's key was destroyed.
 pub(crate) fn day_key(keys: &Keyring, day: u32) -> Option<Zeroizing<[u8; 32]>> {
@@ -39,13 +39,14 @@ pub(super) fn sealing(keys: &Keyring, id: KeyId) -> Option<&SealingSecret> {
     keys.sealing.iter().map(|(secret, _)| secret).find(|secret| secret.public().key_id() == id)
 }
 
-/// What the node's record announces.
-pub(super) fn publics(keys: &Keyring) -> Publics {
+/// What a node's record announces of a keyring under a port.
+#[must_use]
+pub fn publics(crypto: &dyn Crypto, keys: &Keyring) -> Publics {
     let mut sealing: Vec<_> = keys.sealing.iter().map(|(secret, created)| (secret.public().0, *created)).collect();
     sealing.sort_by_key(|(key, created)| (std::cmp::Reverse(*created), *key));
     let mut dated: Vec<_> = keys.oblivious.iter().collect();
     dated.sort_by_key(|(_, created)| std::cmp::Reverse(*created));
-    let public = |seed: &[u8; 32]| Evaluator::from_seed(seed).public();
+    let public = |seed: &[u8; 32]| crypto.oblivious_public(seed);
     let oblivious =
         dated.iter().map(|(seed, _)| public(seed.danger_bytes())).map(|key| (oblivious::key_id(&key), key)).collect();
     let statics = keys

@@ -70,7 +70,7 @@ pub(super) fn compose(node: &Node, tx: &mut Tx<'_>, to: NodeId, kind: NumberKind
     for one in &wanted {
         numbers.push(one.as_ref().map_or_else(|| random_number(tx.rng()), |wanted| wanted.number.clone()));
     }
-    let (states, blinded) = oblivious::blind(tx, &numbers).into_iter().unzip();
+    let (states, blinded) = oblivious::blind(node, tx, &numbers).into_iter().unzip();
     Some(Batch { to, kind, key_id, items: wanted, states, blinded })
 }
 
@@ -143,7 +143,7 @@ pub(super) fn finish(node: &Node, tx: &mut Tx<'_>, batch: &Batch, evaluated: &[P
     let public = member.and_then(|member| member.oblivious.iter().find(|(id, _)| *id == batch.key_id));
     let Some((_, public)) = public else { return Ok(()) };
     let states: Vec<&BlindState> = batch.states.iter().collect();
-    let Some(tags) = oblivious::finish(batch.kind.purpose(), &states, evaluated, proof, public) else {
+    let Some(tags) = oblivious::finish(node, batch.kind.purpose(), &states, evaluated, proof, public) else {
         node.count(tx, "evaluation_unproven");
         quiet(tx, batch.to, LIAR_WAIT);
         return Ok(());

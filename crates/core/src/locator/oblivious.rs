@@ -1,8 +1,8 @@
-//! The one file of the locator that calls the oblivious function and reads this node's oblivious keys.
+//! The one file of the locator that asks the port for the oblivious function and reads this node's oblivious keys.
 
 use relaymesh_protocol::ids::{E164, Tag};
 use relaymesh_seal::Secret32;
-use relaymesh_seal::oblivious::{self, Blinded, Evaluator, Purpose, split_seed};
+use relaymesh_seal::oblivious::{self, Purpose, split_seed};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -29,56 +29,55 @@ impl AsRef<[u8]> for BlindState {
 }
 
 /// Blinds numbers for one batch.
-pub(super) fn blind(tx: &mut Tx<'_>, numbers: &[E164]) -> Vec<(BlindState, Point)> {
+pub(super) fn blind(node: &Node, tx: &mut Tx<'_>, numbers: &[E164]) -> Vec<(BlindState, Point)> {
     let seed = Secret32::from_bytes(tx.random());
     let indexed = (0_u32..).zip(numbers);
     indexed
         .map(|(index, number)| {
-            let Blinded { state, blinded } = Blinded::new(number, split_seed(&seed, index));
-            (BlindState(state.to_vec()), blinded)
+            let (state, blinded) = node.crypto().blind(number, split_seed(&seed, index));
+            (BlindState(state), blinded)
         })
         .collect()
 }
 
 /// The tags of a batch; `None` when an answer or the proof is wrong: then none of them counts.
 pub(super) fn finish(
+    node: &Node,
     purpose: Purpose,
     states: &[&BlindState],
     evaluated: &[Point],
     proof: &[u8],
     public: &Point,
 ) -> Option<Vec<Tag>> {
-    oblivious::finish(purpose, states, evaluated, proof, public).ok()
+    let states: Vec<&[u8]> = states.iter().map(|state| state.as_ref()).collect();
+    node.crypto().finish(purpose, &states, evaluated, proof, public)
 }
 
 /// Evaluates others' questions under one of this node's keys; `None` when it has no such key, or a point is none.
 pub(super) fn evaluate(node: &Node, tx: &mut Tx<'_>, key_id: u32, blinded: &[Point]) -> Option<(Vec<Point>, Vec<u8>)> {
     let seed = tx.random();
-    evaluator(node, key_id)?.evaluate(blinded, seed).ok()
+    let (_, key) = keys(node).find(|(id, _)| *id == key_id)?;
+    node.crypto().evaluate(key, blinded, seed)
 }
 
-/// This node's oblivious keys, newest first.
-fn evaluators(node: &Node) -> impl Iterator<Item = (u32, Evaluator)> {
+/// This node's oblivious keys and their ids, newest first.
+fn keys(node: &Node) -> impl Iterator<Item = (u32, &[u8; 32])> {
     let mut seeds: Vec<_> = node.keys().oblivious.iter().collect();
     seeds.sort_by_key(|(_, created)| std::cmp::Reverse(*created));
     seeds.into_iter().map(|(seed, _)| {
-        let evaluator = Evaluator::from_seed(seed.danger_bytes());
-        (oblivious::key_id(&evaluator.public()), evaluator)
+        let key = seed.danger_bytes();
+        (oblivious::key_id(&node.crypto().oblivious_public(key)), key)
     })
-}
-
-fn evaluator(node: &Node, key_id: u32) -> Option<Evaluator> {
-    evaluators(node).find(|(id, _)| *id == key_id).map(|(_, evaluator)| evaluator)
 }
 
 /// The ids of this node's oblivious keys, newest first.
 pub(super) fn key_ids(node: &Node) -> Vec<u32> {
-    evaluators(node).map(|(id, _)| id).collect()
+    keys(node).map(|(id, _)| id).collect()
 }
 
 /// A number's tags under all of this node's keys.
 pub(super) fn own_tags(node: &Node, number: &E164, purpose: Purpose) -> Vec<(u32, Tag)> {
-    evaluators(node).map(|(id, evaluator)| (id, oblivious::direct(&evaluator, number, purpose))).collect()
+    keys(node).map(|(id, key)| (id, node.crypto().direct(key, number, purpose))).collect()
 }
 
 /// Whether one of this node's static bridge keys has this id.

@@ -106,6 +106,15 @@ impl Header {
     }
 }
 
+impl Header {
+    /// The header's bytes, as they stand before every envelope. `None` if its expiry lies beyond 32 bits of minutes.
+    #[must_use]
+    pub fn encode(&self) -> Option<[u8; HEADER_LEN]> {
+        let expiry = u32::try_from(self.expiry.0.div_ceil(MINUTE_MS)).ok()?;
+        Some(encode(&self.recipient, self.key_id, self.bucket, expiry, self.id))
+    }
+}
+
 /// The fields as they stand, unjudged.
 struct Fields {
     magic: [u8; 2],

@@ -159,7 +159,7 @@ fn the_ration_ends_after_its_burst_and_comes_back_with_time() {
 fn answers_are_of_one_length_whoever_is_registered() {
     let mut world = pair();
     let ask = |world: &mut World, n| {
-        let blinded = world.run(0, |_, tx| Ok(crate::locator::oblivious::blind(tx, &[number(n)])));
+        let blinded = world.run(0, |node, tx| Ok(crate::locator::oblivious::blind(node, tx, &[number(n)])));
         let Request::Evaluate { key_id, .. } = question(world, 1) else { unreachable!() };
         match world.put_to(1, 0, Request::Evaluate { key_id, blinded: vec![blinded[0].1] }) {
             Response::Evaluated { evaluated, proof } => (evaluated.len(), proof.len()),

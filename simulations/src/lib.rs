@@ -1,0 +1,13 @@
+//! The resilience simulator: the node's own code in virtual time, in a world of people, phones, carriers, gateway clients,
+//! links, platforms and adversaries, from a seed.
+//!
+//! It writes nothing of the protocol a second time. The world is here; every decision of the mesh is in `relaymesh-core`.
+#![forbid(unsafe_code)]
+
+pub mod crypto;
+pub mod kernel;
+pub mod outcome;
+pub mod run;
+pub mod scenario;
+pub mod stats;
+pub mod world;

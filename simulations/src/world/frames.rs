@@ -1,0 +1,257 @@
+//! Frames between nodes: links that come up with the first one, latency, loss, and answers that find their way back.
+
+use relaymesh_core::command::Reply;
+use relaymesh_core::{Input, LinkError, ReplyTo};
+use relaymesh_protocol::frame::{Carried, Request, Response, Taken};
+use relaymesh_protocol::ids::{EnvelopeId, NodeId};
+
+use super::World;
+use crate::kernel::Span;
+use crate::outcome::System;
+
+/// A link without a frame for so long is closed.
+const LINK_IDLE: Span = Span::secs(300);
+/// Round trips that a new link costs before its first frame: TCP, noise and the muxer.
+const HANDSHAKE_TRIPS: u64 = 3;
+
+/// Who gets an answer that a node gives.
+pub enum Waiter {
+    /// A peer's core asked.
+    Peer {
+        /// Who.
+        node: u16,
+        /// In which of its lives.
+        boot: u32,
+        /// Its token.
+        token: u64,
+    },
+    /// A peer's core handed an envelope over.
+    Carrier {
+        /// Who.
+        node: u16,
+        /// In which of its lives.
+        boot: u32,
+        /// Which envelope.
+        envelope: EnvelopeId,
+    },
+    /// A gateway client posted a message.
+    Gateway {
+        /// Which gateway client.
+        gateway: u16,
+        /// Which message.
+        message: u32,
+    },
+    /// A courier waits for a bundle to carry to this node.
+    Courier {
+        /// Where it goes.
+        to: u16,
+    },
+}
+
+/// What is on its way.
+pub enum Frame {
+    /// A question.
+    Ask { from: u16, boot: u32, to: u16, token: u64, request: Request },
+    /// An envelope.
+    Carry { from: u16, boot: u32, to: u16, envelope: EnvelopeId, carried: Carried },
+    /// A gateway client's post.
+    Post { gateway: u16, node: u16, message: u32 },
+}
+
+impl World<'_> {
+    /// The link between two nodes for a frame now: how long the frame takes. None when there is no way.
+    fn link(&mut self, from: u16, to: u16, joins: bool) -> Result<Option<Span>, LinkError> {
+        // Islands: our nodes without a mesh.
+        if self.system == System::Islands || !self.scenario.switches.mesh {
+            return Err(LinkError::Unreachable);
+        }
+        let (a, b) = (&self.nodes[usize::from(from)], &self.nodes[usize::from(to)]);
+        let allowed = joins || (a.allows(&b.id) && b.allows(&a.id));
+        if !b.alive() || !allowed || !self.internet.open(&a.spot, &b.spot) {
+            return Err(LinkError::Unreachable);
+        }
+        self.frame_count += 1;
+        let latency = self.internet.latency(&a.spot, &b.spot, &self.chance, self.frame_count);
+        let fresh = !self.is_up(from, to);
+        self.keep_up(from, to);
+        Ok(latency.map(|latency| if fresh { Span(latency.0 * (1 + 2 * HANDSHAKE_TRIPS)) } else { latency }))
+    }
+
+    fn is_up(&self, a: u16, b: u16) -> bool {
+        let used = self.nodes[usize::from(a)].links.get(&b);
+        used.is_some_and(|used| self.now.since(*used) < LINK_IDLE)
+    }
+
+    /// Notes that a link is used. One that was closed tells its ends so first, and then that it is up again.
+    fn keep_up(&mut self, a: u16, b: u16) {
+        for (node, peer) in [(a, b), (b, a)] {
+            let id = self.nodes[usize::from(peer)].id;
+            let used = self.nodes[usize::from(node)].links.insert(peer, self.now);
+            match used {
+                Some(used) if self.now.since(used) < LINK_IDLE => {}
+                Some(_) => {
+                    self.feed(node, Input::Disconnected(id));
+                    self.feed(node, Input::Connected(id));
+                }
+                None => self.feed(node, Input::Connected(id)),
+            }
+        }
+    }
+
+    /// Links that are no longer possible go down, and their ends hear it.
+    pub(super) fn drop_links(&mut self) {
+        let count = u16::try_from(self.nodes.len()).expect("fewer than 65,536 nodes");
+        for node in 0..count {
+            let peers: Vec<u16> = self.nodes[usize::from(node)].links.keys().copied().collect();
+            for peer in peers {
+                let (a, b) = (&self.nodes[usize::from(node)], &self.nodes[usize::from(peer)]);
+                if a.alive() && b.alive() && self.internet.open(&a.spot, &b.spot) {
+                    continue;
+                }
+                self.hang_up(node, peer);
+                self.hang_up(peer, node);
+            }
+        }
+    }
+
+    fn hang_up(&mut self, node: u16, peer: u16) {
+        let id = self.nodes[usize::from(peer)].id;
+        if self.nodes[usize::from(node)].links.remove(&peer).is_some() {
+            self.feed(node, Input::Disconnected(id));
+        }
+    }
+
+    /// kill -9 of a node: peers' links close, and who waits for its answer hears so.
+    pub(super) fn kill(&mut self, node: u16) {
+        let id = self.nodes[usize::from(node)].id;
+        self.nodes[usize::from(node)].kill();
+        let count = u16::try_from(self.nodes.len()).expect("fewer than 65,536 nodes");
+        for other in (0..count).filter(|other| *other != node) {
+            if self.nodes[usize::from(other)].links.remove(&node).is_some() {
+                self.feed(other, Input::Disconnected(id));
+            }
+        }
+        for waiter in self.take_waiters(node) {
+            self.hear_closed(node, id, waiter);
+        }
+    }
+
+    fn hear_closed(&mut self, node: u16, id: NodeId, waiter: Waiter) {
+        let later = Span::millis(50);
+        match waiter {
+            Waiter::Peer { node: to, boot, token } => {
+                let input = Input::Answered { token, from: id, response: Err(LinkError::Closed) };
+                self.back(later, to, boot, input);
+            }
+            Waiter::Carrier { node: to, boot, envelope } => {
+                let input = Input::Carried { to: id, envelope, taken: Err(LinkError::Closed) };
+                self.back(later, to, boot, input);
+            }
+            Waiter::Gateway { gateway, message } => self.not_posted(gateway, node, message),
+            Waiter::Courier { .. } => {}
+        }
+    }
+
+    /// An answer on its way back to a life of a node.
+    fn back(&mut self, after: Span, node: u16, boot: u32, input: Input) {
+        if self.nodes[usize::from(node)].boots == boot {
+            self.feed_later(after, node, input);
+        }
+    }
+
+    pub(super) fn carry(&mut self, from: u16, to: NodeId, envelope: EnvelopeId, carried: Carried) {
+        let failed = |error| Input::Carried { to, envelope, taken: Err(error) };
+        let Some(target) = self.node_of(&to) else {
+            return self.feed_later(Span::millis(1), from, failed(LinkError::Unreachable));
+        };
+        match self.link(from, target, false) {
+            Err(error) => self.feed_later(Span::millis(200), from, failed(error)),
+            Ok(None) => self.feed_later(self.internet.timeout(), from, failed(LinkError::TimedOut)),
+            Ok(Some(latency)) => {
+                let boot = self.nodes[usize::from(from)].boots;
+                let slot = self.frames.insert(Frame::Carry { from, boot, to: target, envelope, carried });
+                self.push(latency, super::Event::Frame { slot });
+            }
+        }
+    }
+
+    pub(super) fn ask(&mut self, from: u16, to: NodeId, token: u64, request: Request) {
+        let failed = |error| Input::Answered { token, from: to, response: Err(error) };
+        let Some(target) = self.node_of(&to) else {
+            return self.feed_later(Span::millis(1), from, failed(LinkError::Unreachable));
+        };
+        match self.link(from, target, matches!(request, Request::Join { .. })) {
+            Err(error) => self.feed_later(Span::millis(200), from, failed(error)),
+            Ok(None) => self.feed_later(self.internet.timeout(), from, failed(LinkError::TimedOut)),
+            Ok(Some(latency)) => {
+                let boot = self.nodes[usize::from(from)].boots;
+                let slot = self.frames.insert(Frame::Ask { from, boot, to: target, token, request });
+                self.push(latency, super::Event::Frame { slot });
+            }
+        }
+    }
+
+    pub(super) fn on_frame(&mut self, slot: u32) {
+        let Some(frame) = self.frames.take(slot) else { return };
+        match frame {
+            Frame::Ask { from, boot, to, token, request } => {
+                let id = self.nodes[usize::from(from)].id;
+                if !self.nodes[usize::from(to)].alive() {
+                    let response = Err(LinkError::Closed);
+                    let input = Input::Answered { token, from: self.nodes[usize::from(to)].id, response };
+                    return self.back(Span::millis(50), from, boot, input);
+                }
+                let reply = self.wait(to, Waiter::Peer { node: from, boot, token });
+                self.feed(to, Input::Asked { reply, from: id, request });
+            }
+            Frame::Carry { from, boot, to, envelope, carried } => {
+                let id = self.nodes[usize::from(from)].id;
+                if !self.nodes[usize::from(to)].alive() {
+                    let to = self.nodes[usize::from(to)].id;
+                    let input = Input::Carried { to, envelope, taken: Err(LinkError::Closed) };
+                    return self.back(Span::millis(50), from, boot, input);
+                }
+                let reply = self.wait(to, Waiter::Carrier { node: from, boot, envelope });
+                self.feed(to, Input::Envelope { reply, from: Some(id), carried });
+            }
+            Frame::Post { gateway, node, message } => self.on_post(gateway, node, message),
+        }
+    }
+
+    pub(super) fn on_taken(&mut self, node: u16, to: ReplyTo, taken: Taken) {
+        let Some(Waiter::Carrier { node: from, boot, envelope }) = self.waiter(node, to) else { return };
+        let id = self.nodes[usize::from(node)].id;
+        self.answer(node, from, boot, |taken_or| Input::Carried { to: id, envelope, taken: taken_or.map(|()| taken) });
+    }
+
+    pub(super) fn on_response(&mut self, node: u16, to: ReplyTo, response: Response) {
+        let Some(Waiter::Peer { node: from, boot, token }) = self.waiter(node, to) else { return };
+        let id = self.nodes[usize::from(node)].id;
+        self.answer(node, from, boot, |ok| Input::Answered { token, from: id, response: ok.map(|()| response) });
+    }
+
+    /// Sends an answer back, if the way is still there.
+    fn answer(&mut self, node: u16, to: u16, boot: u32, input: impl FnOnce(Result<(), LinkError>) -> Input) {
+        let (a, b) = (&self.nodes[usize::from(node)].spot, &self.nodes[usize::from(to)].spot);
+        self.frame_count += 1;
+        let open = self.internet.open(a, b);
+        let latency = self.internet.latency(a, b, &self.chance, self.frame_count);
+        match latency.filter(|_| open) {
+            Some(latency) => self.back(latency, to, boot, input(Ok(()))),
+            None => self.back(self.internet.timeout(), to, boot, input(Err(LinkError::TimedOut))),
+        }
+    }
+
+    fn take_waiters(&mut self, node: u16) -> Vec<Waiter> {
+        let slots: Vec<u32> = self.waiters.iter().filter(|(_, (_, of, _))| *of == node).map(|(slot, _)| slot).collect();
+        slots.into_iter().filter_map(|slot| self.waiters.take(slot)).map(|(.., waiter)| waiter).collect()
+    }
+
+    pub(super) fn on_reply(&mut self, node: u16, to: ReplyTo, reply: Reply) {
+        match self.waiter(node, to) {
+            Some(Waiter::Gateway { gateway, message }) => self.on_posted(gateway, node, message, reply),
+            Some(Waiter::Courier { to }) => self.on_bundle(node, to, reply),
+            _ => {}
+        }
+    }
+}
