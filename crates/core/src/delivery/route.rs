@@ -209,6 +209,10 @@ pub(crate) fn on_leg_silent(node: &Node, tx: &mut Tx<'_>, message: MessageId, ca
 
 /// A link came up: what waits for that peer, and what found no way before, goes now.
 pub(crate) fn on_connected(node: &Node, tx: &mut Tx<'_>, peer: NodeId) -> Run {
+    // Strangers may connect where the gate is open, as often as they like: they change no way.
+    if !node.membership.is_member(&peer) {
+        return Ok(());
+    }
     if node.delivery.copies.contains_key(&peer) {
         tx.wake(tx.now(), Timer::Custody(peer));
     }

@@ -228,3 +228,24 @@ fn liars_cannot_starve_the_home_of_a_message() {
         assert_eq!(world.count("starved"), 1, "kind {kind}");
     }
 }
+
+#[test]
+fn connections_of_strangers_set_no_message_in_motion() {
+    let (mut world, a, b, c) = three();
+    let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
+    world.run_for(minutes(2));
+    world.kill(c);
+    world.kill(b);
+    for n in 0..20 {
+        let sms = person.compose(&format!("held {n}"), true);
+        person.send(&mut world, a, &sms);
+    }
+    world.run_for(minutes(120));
+    let before = world.frames;
+    for n in 0..100 {
+        let now = world.now;
+        world.nodes[a].feed(relaymesh_core::Input::Connected(NodeId([n; 32])), now);
+        world.run_for(20);
+    }
+    assert!(world.frames - before < 20, "{} frames for a hundred strangers", world.frames - before);
+}
