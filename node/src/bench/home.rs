@@ -22,8 +22,8 @@ use super::people::{Membership, Phone, resident};
 use super::row::{Budget, Row};
 use super::world::{Disk, START, World, config, keyring, restore};
 
-/// People who write.
-const PEOPLE: u32 = 256;
+/// People who write: an ingress offers 32 messages of one sender at a time, and nobody answers it here.
+const PEOPLE: u32 = 640;
 /// Messages, or batches of the baseline, under way at a time: the store's queue has room for them, and so has each person's
 /// queue in the core.
 const IN_FLIGHT_MAX: usize = 512;
