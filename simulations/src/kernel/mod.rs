@@ -11,4 +11,4 @@ mod trace;
 pub use chance::{Chance, Draw, Purpose};
 pub use queue::{Queue, Slab};
 pub use time::{Span, Time};
-pub use trace::{Checkpoints, Difference, Trace, TraceHash, difference};
+pub use trace::{CHECKPOINT_EVERY, Checkpoints, Difference, Trace, TraceHash, difference};
