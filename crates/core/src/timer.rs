@@ -20,6 +20,8 @@ pub enum Timer {
     LegSilent(MessageId, NodeId),
     /// An incomplete segment set is sent on, then given up.
     Segments([u8; 16]),
+    /// What a segment set at its home makes is tried, or it ends.
+    HomeSet([u8; 16]),
     /// A job's next attempt.
     Job(MessageId),
     /// The content of an uncertain job is destroyed.

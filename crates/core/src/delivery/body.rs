@@ -105,7 +105,8 @@ pub enum Cargo {
         /// Bytes of image before the content, if it came in segments.
         image: Option<u16>,
     },
-    /// An incomplete set of segments: the home may have the rest.
+    /// An incomplete set of segments: the home may have the rest. Every node declines it, whatever it did about it: that says
+    /// that it came, and not whom the node knows.
     Parts(Box<Set>),
     /// What a person answered to one of our SMS. Every node declines it, whatever it did about it: that says that it came.
     Keyword(Keyword),

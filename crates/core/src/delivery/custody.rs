@@ -38,6 +38,8 @@ pub(crate) struct Copy {
     pub bytes: usize,
     /// Custodians it may still be spread to.
     pub budget: u8,
+    /// When it ends.
+    pub expires: Timestamp,
 }
 
 /// A copy on disk. An envelope is ciphertext to everyone but its recipient.
@@ -55,7 +57,7 @@ impl Stored for Row {}
 
 impl Row {
     fn copy(&self) -> Copy {
-        Copy { from: self.from, bytes: self.envelope.len(), budget: self.budget }
+        Copy { from: self.from, bytes: self.envelope.len(), budget: self.budget, expires: self.expires }
     }
 }
 
@@ -157,7 +159,7 @@ pub(crate) fn on_custody(node: &Node, tx: &mut Tx<'_>, recipient: NodeId) -> Run
     let now = tx.now();
     let away = !node.membership.connected().contains(&recipient);
     let probe = copies.keys().next();
-    let wanted = |id: &EnvelopeId, copy: &Copy| !away || Some(id) == probe || copy.budget > 0;
+    let wanted = |id: &EnvelopeId, copy: &Copy| !away || Some(id) == probe || copy.budget > 0 || copy.expires <= now;
     let under_way = |id: &EnvelopeId| node.delivery.offers.contains_key(&(recipient, *id));
     let due = copies.iter().filter(|(id, copy)| wanted(id, copy) && !under_way(id)).map(|(id, _)| *id);
     let due: Vec<EnvelopeId> = due.take(OFFERS_PER_RUN).collect();

@@ -29,9 +29,15 @@ pub(super) struct Sealed {
 
 /// Seals a body to a member under its newest known key, even from an expired record.
 pub(super) fn seal(node: &Node, tx: &mut Tx<'_>, to: NodeId, body: &Body) -> Option<Sealed> {
+    let expires = tx.now().after(ENVELOPE_LIFE);
+    seal_until(node, tx, to, body, expires)
+}
+
+/// As [`seal`], for what ends before an envelope does.
+pub(super) fn seal_until(node: &Node, tx: &mut Tx<'_>, to: NodeId, body: &Body, expires: Timestamp) -> Option<Sealed> {
     let sealing = *node.membership.node(&to)?.sealing.first()?;
     let created = tx.now();
-    let expires = created.after(ENVELOPE_LIFE);
+    let expires = expires.min(created.after(ENVELOPE_LIFE));
     let id = EnvelopeId(tx.random());
     let encoded = body.encode();
     let letter = Letter { to, sealing, id, created, expiry: expires, body: &encoded };

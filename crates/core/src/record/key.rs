@@ -16,8 +16,10 @@ pub const INDEX: u8 = b'i';
 pub const TAG: u8 = b't';
 /// Messages that this node took in, and their outcomes.
 pub const OUTBOX: u8 = b'o';
-/// Incomplete segment sets.
+/// Incomplete segment sets of an ingress.
 pub const SEGMENTS: u8 = b'g';
+/// Segment sets that came together at their home.
+pub const HOME_SET: u8 = b'v';
 /// Envelopes held for others.
 pub const CUSTODY: u8 = b'c';
 /// Publications owed.
@@ -50,8 +52,8 @@ pub const SPENT: u8 = b'k';
 pub const TRACE: u8 = b'z';
 
 /// Tables read whole at start, in this order.
-pub const RESTORED: [u8; 14] =
-    [META, FACT, POLICY, FILTER, TAG, GATEWAY, TAG_CACHE, OUTBOX, CUSTODY, JOB, RECEIPT, SMS, TEST, SEGMENTS];
+pub const RESTORED: [u8; 15] =
+    [META, FACT, POLICY, FILTER, TAG, GATEWAY, TAG_CACHE, OUTBOX, CUSTODY, JOB, RECEIPT, SMS, TEST, SEGMENTS, HOME_SET];
 
 fn join(table: u8, parts: &[&[u8]]) -> Key {
     let mut key = Vec::with_capacity(1 + parts.iter().map(|p| p.len()).sum::<usize>());
@@ -102,6 +104,12 @@ pub fn outbox(message: &MessageId) -> Key {
 #[must_use]
 pub fn segments(hash: &[u8; 16]) -> Key {
     join(SEGMENTS, &[hash])
+}
+
+/// A segment set at its home, by keyed hash of entity and session.
+#[must_use]
+pub fn home_set(hash: &[u8; 16]) -> Key {
+    join(HOME_SET, &[hash])
 }
 
 /// An envelope in custody.
