@@ -61,7 +61,7 @@ impl Body {
 pub struct Opened {
     /// Who signed it.
     pub sender: NodeId,
-    /// Its id.
+    /// What its bytes are known by.
     pub envelope: EnvelopeId,
     /// Hand-overs on the way.
     pub hops: u8,

@@ -68,6 +68,7 @@ pub(super) fn take(
     reply: ReplyTo,
     from: Option<NodeId>,
     header: &Header,
+    print: EnvelopeId,
     carried: &Carried,
 ) -> Run {
     if node.membership.node(&header.recipient).is_none() {
@@ -77,7 +78,7 @@ pub(super) fn take(
     if over_quota(node, &from, carried.envelope.len()) {
         return taken(node, tx, reply, Taken::Busy { retry_after_ms: BUSY_MS }, "custody_full");
     }
-    let copy_key = key::custody(&header.recipient, &header.id);
+    let copy_key = key::custody(&header.recipient, &print);
     if tx.get(&copy_key)?.is_some() {
         return taken(node, tx, reply, Taken::Known, "envelope_known");
     }
@@ -89,8 +90,8 @@ pub(super) fn take(
         envelope: carried.envelope.clone(),
     };
     put_node(node, tx, copy_key, &row)?;
-    tx.then(Change::Stored(header.recipient, header.id, row.copy()));
-    tx.then(Change::Seen(header.id));
+    tx.then(Change::Stored(header.recipient, print, row.copy()));
+    tx.then(Change::Seen(print));
     let soon = tx.now();
     tx.wake(soon, Timer::Custody(header.recipient));
     taken(node, tx, reply, Taken::Yes, "custody_taken")

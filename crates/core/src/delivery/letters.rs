@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use relaymesh_protocol::frame::{Carried, Taken};
 use relaymesh_protocol::ids::{EnvelopeId, MessageId, NodeId, Timestamp};
+use sha2::{Digest, Sha256};
 
 use super::body::{Body, Opened};
 use super::legs::Leg;
@@ -22,9 +23,18 @@ pub(super) const HOPS_MAX: u8 = 4;
 
 /// A sealed body, ready to leave.
 pub(super) struct Sealed {
+    /// What it is known by here; see [`print_of`].
     pub id: EnvelopeId,
     pub envelope: Vec<u8>,
     pub expires: Timestamp,
+}
+
+/// What this node knows an envelope by: half of a hash over all of its bytes. The id in the header is only what somebody wrote
+/// there: whoever carries an envelope could write the same one into another, and have the first taken for known.
+pub(super) fn print_of(envelope: &[u8]) -> EnvelopeId {
+    let mut half = [0; 16];
+    half.copy_from_slice(&Sha256::digest(envelope)[..16]);
+    EnvelopeId(half)
 }
 
 /// Seals a body to a member under its newest known key, even from an expired record.
@@ -42,7 +52,7 @@ pub(super) fn seal_until(node: &Node, tx: &mut Tx<'_>, to: NodeId, body: &Body, 
     let encoded = body.encode();
     let letter = Letter { to, sealing, id, created, expiry: expires, body: &encoded };
     match node.crypto().seal_letter(node.keys(), letter, tx.rng()) {
-        Ok(envelope) => Some(Sealed { id, envelope, expires }),
+        Ok(envelope) => Some(Sealed { id: print_of(&envelope), envelope, expires }),
         Err(_) => {
             node.count(tx, "seal_failed");
             None
@@ -106,26 +116,27 @@ pub(crate) fn on_envelope(
     if header.expiry < tx.now() || carried.hops > HOPS_MAX {
         return taken(node, tx, reply, Taken::Refused, "envelope_expired");
     }
-    if node.delivery.seen.contains_key(&header.id) {
+    let print = print_of(&carried.envelope);
+    if node.delivery.seen.contains_key(&print) {
         return taken(node, tx, reply, Taken::Known, "envelope_known");
     }
     if header.recipient != node.id() {
-        return custody::take(node, tx, reply, from, &header, carried);
+        return custody::take(node, tx, reply, from, &header, print, carried);
     }
-    open(node, tx, header.id, carried, from.is_none())?;
+    open(node, tx, print, carried, from.is_none())?;
     taken(node, tx, reply, Taken::Yes, "envelope_opened")
 }
 
 /// Opens an envelope addressed to this node. Whatever is wrong with it, it is dropped without a word.
-fn open(node: &Node, tx: &mut Tx<'_>, id: EnvelopeId, carried: &Carried, by_hand: bool) -> Run {
+fn open(node: &Node, tx: &mut Tx<'_>, print: EnvelopeId, carried: &Carried, by_hand: bool) -> Run {
     let opened = node.crypto().open_letter(node.keys(), &carried.envelope).ok();
     let opened = opened.filter(|letter| node.membership.is_member(&letter.sender));
     let Some((letter, body)) = opened.and_then(|letter| Some((letter.sender, Body::decode(&letter.body)?))) else {
         node.count(tx, "envelope_unopened");
         return Ok(());
     };
-    tx.then(Change::Seen(id));
-    let opened = Opened { sender: letter, envelope: id, hops: carried.hops, by_hand, body };
+    tx.then(Change::Seen(print));
+    let opened = Opened { sender: letter, envelope: print, hops: carried.hops, by_hand, body };
     match &opened.body {
         // Nobody says these again once this node has said yes to them, so they are durable before it does.
         Body::Receipts(_) | Body::Sms(_) => node.run_body(tx, &opened),

@@ -40,7 +40,7 @@ use legs::Held;
 use standing::Standing;
 use window::Waiting;
 
-/// Envelope ids remembered against repeats.
+/// Envelopes remembered against repeats, by [`letters::print_of`].
 const SEEN_MAX: usize = 100_000;
 
 /// What delivery remembers.
@@ -76,7 +76,7 @@ pub(crate) enum Offer {
     Copy { recipient: NodeId },
 }
 
-/// How delivery's memory changes.
+/// How delivery's memory changes. Envelopes are named by [`letters::print_of`].
 #[derive(Debug)]
 pub(crate) enum Change {
     Hold(MessageId, Box<Held>),

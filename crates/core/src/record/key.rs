@@ -112,7 +112,7 @@ pub fn home_set(hash: &[u8; 16]) -> Key {
     join(HOME_SET, &[hash])
 }
 
-/// An envelope in custody.
+/// An envelope in custody, by the hash of its bytes.
 #[must_use]
 pub fn custody(recipient: &NodeId, envelope: &EnvelopeId) -> Key {
     join(CUSTODY, &[&recipient.0, &envelope.0])
