@@ -496,6 +496,7 @@ impl Node {
             Timer::Refusal(entity, message) => home::on_refusal(self, tx, *entity, *message),
             Timer::Sweep => home::on_sweep(self, tx),
             Timer::Sms(id) => egress::on_sms(self, tx, id),
+            Timer::Ways => membership::on_ways(self, tx),
             Timer::Gossip | Timer::RenewRecord => membership::on_timer(self, tx, timer),
             Timer::FilterRecent | Timer::FilterSoon | Timer::Audit | Timer::Question(_) => {
                 locator::on_timer(self, tx, timer)

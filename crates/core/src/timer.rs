@@ -48,6 +48,8 @@ pub enum Timer {
     FilterSoon,
     /// Daily work: base filter, key rotation, expiry of records.
     Daily,
+    /// Messages that wait may have found a way: members, keys or partners are new.
+    Ways,
     /// The node record is renewed before it expires.
     RenewRecord,
     /// A question without an answer is given up.

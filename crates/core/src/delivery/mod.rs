@@ -28,7 +28,7 @@ pub(crate) use letters::{on_carried, on_envelope, send};
 pub(crate) use receipts::{on_declines, on_flush, on_receipt, on_receipts, say, say_declined};
 pub(crate) use room::make_room;
 pub(crate) use route::{
-    daily, hold, on_connected, on_forget, on_leg_silent, on_route, restore, route_all, start, withdraw,
+    daily, hold, on_connected, on_forget, on_leg_silent, on_route, restore, route_all, route_some, start, withdraw,
 };
 pub use window::Line;
 pub(crate) use window::on_window;

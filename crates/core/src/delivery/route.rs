@@ -238,12 +238,17 @@ pub(crate) fn on_connected(node: &Node, tx: &mut Tx<'_>, peer: NodeId) -> Run {
 
 /// Tries held messages again soon, as far as it is their turn: the first at once, the others spread over the next seconds.
 pub(crate) fn route_all(node: &Node, tx: &mut Tx<'_>, wanted: impl Fn(&Held) -> bool) {
+    route_some(node, tx, usize::MAX, wanted);
+}
+
+/// As [`route_all`], at most so many, the oldest.
+pub(crate) fn route_some(node: &Node, tx: &mut Tx<'_>, most: usize, wanted: impl Fn(&Held) -> bool) {
     let now = tx.now();
     let all = &node.delivery.held;
     let held = all.iter().filter(|(message, held)| wanted(held) && all.has_turn(message, held));
     let mut waiting: Vec<_> = held.map(|(message, held)| (held.received, *message)).collect();
     waiting.sort_unstable();
-    for (n, (_, message)) in waiting.into_iter().enumerate() {
+    for (n, (_, message)) in waiting.into_iter().take(most).enumerate() {
         let later = if n < BURST { Duration::ZERO } else { Duration::from_millis((n as u64).min(30_000)) };
         tx.wake(now.after(later), Timer::Route(message));
     }
