@@ -7,6 +7,8 @@ mod burnt;
 mod claims;
 #[path = "hostile/flips.rs"]
 mod flips;
+#[path = "hostile/floods.rs"]
+mod floods;
 #[path = "hostile/forged.rs"]
 mod forged;
 #[path = "hostile/garbage.rs"]

@@ -3,23 +3,28 @@
 use std::time::Duration;
 
 use relaymesh_protocol::frame::{Carried, Taken};
-use relaymesh_protocol::ids::{EnvelopeId, MessageId, NodeId, Timestamp};
+use relaymesh_protocol::ids::{EnvelopeId, NodeId, Timestamp};
 use sha2::{Digest, Sha256};
 
 use super::body::{Body, Opened};
 use super::legs::Leg;
-use super::{Change, Offer, custody, route};
+use super::{Change, Loss, Offer, custody, quota, route};
 use crate::crypto::Letter;
 use crate::home;
 use crate::input::{Follow, LinkError, ReplyTo};
 use crate::node::Node;
 use crate::output::Output;
+use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 
 /// Custody copies and receipts end after this long; the ingress re-seals until the submission's own end.
 pub(super) const ENVELOPE_LIFE: Duration = Duration::from_hours(14 * 24);
 /// Most hand-overs of one copy.
 pub(super) const HOPS_MAX: u8 = 4;
+
+/// A peer that is busy is asked again after this at least and at most.
+const BUSY_PAUSE_MIN: Duration = Duration::from_secs(1);
+const BUSY_PAUSE_MAX: Duration = Duration::from_secs(15 * 60);
 
 /// A sealed body, ready to leave.
 pub(super) struct Sealed {
@@ -35,6 +40,11 @@ pub(super) fn print_of(envelope: &[u8]) -> EnvelopeId {
     let mut half = [0; 16];
     half.copy_from_slice(&Sha256::digest(envelope)[..16]);
     EnvelopeId(half)
+}
+
+/// When to come back to a peer that is busy: it says so, within reason.
+pub(super) fn busy_pause(retry_after_ms: u32) -> Duration {
+    Duration::from_millis(retry_after_ms.into()).clamp(BUSY_PAUSE_MIN, BUSY_PAUSE_MAX)
 }
 
 /// Seals a body to a member under its newest known key, even from an expired record.
@@ -63,24 +73,18 @@ pub(super) fn seal_until(node: &Node, tx: &mut Tx<'_>, to: NodeId, body: &Body, 
 /// Sends a letter of our own (question, answer, ping): straight to its recipient, into custody if that fails. A letter to
 /// this node itself goes around at once.
 pub(crate) fn send(node: &Node, tx: &mut Tx<'_>, to: NodeId, body: Body) -> Run {
-    send_words(node, tx, to, body, Vec::new())
+    send_or(node, tx, to, body, Loss::Kept)
 }
 
-/// As [`send`], for receipts: what `words` names is said again until it is heard.
-pub(super) fn send_words(
-    node: &Node,
-    tx: &mut Tx<'_>,
-    to: NodeId,
-    body: Body,
-    words: Vec<(MessageId, home::Word)>,
-) -> Run {
+/// As [`send`], where something else than custody is for a letter that does not arrive.
+pub(super) fn send_or(node: &Node, tx: &mut Tx<'_>, to: NodeId, body: Body, loss: Loss) -> Run {
     if to == node.id() {
         let envelope = EnvelopeId(tx.random());
         tx.follow(Follow::Body(Box::new(Opened { sender: to, envelope, hops: 0, by_hand: false, body })));
         return Ok(());
     }
     let Some(sealed) = seal(node, tx, to, &body) else { return Ok(()) };
-    let offer = Offer::Letter { recipient: to, envelope: sealed.envelope.clone(), expires: sealed.expires, words };
+    let offer = Offer::Letter { recipient: to, envelope: sealed.envelope.clone(), expires: sealed.expires, loss };
     carry(tx, to, sealed.id, sealed.envelope, 0, 0, offer);
     Ok(())
 }
@@ -109,6 +113,9 @@ pub(crate) fn on_envelope(
 ) -> Run {
     if from.is_some_and(|peer| !node.membership.is_member(&peer)) {
         return taken(node, tx, reply, Taken::Refused, "envelope_stranger");
+    }
+    if from.is_some_and(|peer| !quota::admit(node, tx, peer)) {
+        return taken(node, tx, reply, Taken::Busy { retry_after_ms: quota::BUSY_MS }, "envelope_over_quota");
     }
     let Ok(header) = relaymesh_seal::envelope::Header::parse(&carried.envelope) else {
         return taken(node, tx, reply, Taken::Refused, "envelope_malformed");
@@ -170,9 +177,17 @@ pub(crate) fn on_carried(
         Offer::Leg(message) => {
             if !arrived {
                 tx.then(Change::Leg(*message, to, Leg::Unreachable));
-                route::detour(node, tx, *message, to)?;
             }
-            Ok(())
+            match taken {
+                Ok(Taken::Yes | Taken::Known) => Ok(()),
+                // It is there, so nobody else needs to carry anything.
+                Ok(Taken::Busy { retry_after_ms }) => {
+                    let at = tx.now().after(busy_pause(retry_after_ms));
+                    tx.wake_by(at, Timer::Route(*message));
+                    Ok(())
+                }
+                Ok(Taken::Refused) | Err(_) => route::detour(node, tx, *message, to),
+            }
         }
         Offer::Spray(message, candidate) => {
             if arrived {
@@ -181,11 +196,14 @@ pub(crate) fn on_carried(
             }
             Ok(())
         }
-        Offer::Letter { recipient, envelope: bytes, expires, words } => {
-            if arrived {
-                return home::heard(node, tx, to, words);
-            }
-            if home::lost(node, tx, to, words)? {
+        Offer::Letter { recipient, envelope: bytes, expires, loss } => {
+            let keep = match loss {
+                Loss::SaidAgain(words) if arrived => return home::heard(node, tx, to, words),
+                Loss::SaidAgain(words) => home::lost(node, tx, to, words)?,
+                Loss::Kept => !arrived,
+                Loss::Forgotten => false,
+            };
+            if keep {
                 custody::keep_own(node, tx, *recipient, envelope, bytes, *expires)?;
             }
             Ok(())

@@ -223,7 +223,7 @@ pub(crate) fn on_connected(node: &Node, tx: &mut Tx<'_>, peer: NodeId) -> Run {
     if !node.membership.is_member(&peer) {
         return Ok(());
     }
-    if node.delivery.copies.contains_key(&peer) {
+    if node.delivery.copies.of(&peer).is_some() {
         tx.wake(tx.now(), Timer::Custody(peer));
     }
     // What was offered over the link before may be lost with it; the home knows a block that it has already.
@@ -271,7 +271,7 @@ pub(crate) fn on_forget(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run
 /// Sets everything in motion after the records were read.
 pub(crate) fn start(node: &Node, tx: &mut Tx<'_>) -> Run {
     route_all(node, tx, |_| true);
-    for recipient in node.delivery.copies.keys() {
+    for recipient in node.delivery.copies.recipients() {
         tx.wake(tx.now(), Timer::Custody(*recipient));
     }
     Ok(())
