@@ -555,7 +555,7 @@ impl Node {
                 keys::restore_meta(self, rows, now);
             }
             key::FACT | key::POLICY => membership::restore(self, table, rows, now),
-            key::FILTER | key::TAG | key::TAG_CACHE => locator::restore(self, table, rows, now),
+            key::FILTER | key::AUDIT | key::TAG | key::TAG_CACHE => locator::restore(self, table, rows, now),
             key::GATEWAY => ingress::restore(self, rows, now),
             key::OUTBOX | key::CUSTODY => delivery::restore(self, table, rows, now),
             key::JOB | key::RECEIPT | key::HOME_SET => home::restore(self, table, rows),

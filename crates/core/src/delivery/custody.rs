@@ -154,7 +154,7 @@ pub(super) fn spread_targets(node: &Node, recipient: &NodeId, not: &[NodeId], co
         .filter_map(|peer| node.membership.node(peer))
         .collect();
     peers.sort_by_key(|member| {
-        let score = node.delivery.standing.get(&member.id).copied().unwrap_or_default().score();
+        let score = node.delivery.score(&member.id);
         (!member.roles.relay, -score, member.id)
     });
     peers.into_iter().take(count).map(|member| member.id).collect()

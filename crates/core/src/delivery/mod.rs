@@ -114,6 +114,7 @@ pub(crate) enum Change {
     DeclinesFlushed(NodeId),
     Proved(NodeId),
     Failed(NodeId),
+    Forfeited(NodeId),
     Seen(EnvelopeId),
     Decay,
 }
@@ -127,6 +128,11 @@ impl State {
     /// Envelopes held for others, and own letters that found no way yet.
     pub(crate) fn custody(&self) -> usize {
         self.copies.len()
+    }
+
+    /// How a node kept its word; higher is better.
+    pub(crate) fn score(&self, node: &NodeId) -> i32 {
+        self.standing.get(node).copied().unwrap_or_default().score()
     }
 
     pub(crate) fn apply(&mut self, change: Change) {
@@ -164,6 +170,7 @@ impl State {
             }
             Change::Proved(node) => self.standing.entry(node).or_default().proved(),
             Change::Failed(node) => self.standing.entry(node).or_default().failed(),
+            Change::Forfeited(node) => self.standing.entry(node).or_default().forfeit(),
             Change::Seen(envelope) => self.remember(envelope),
             Change::Decay => self.standing.values_mut().for_each(Standing::decay),
         }

@@ -83,7 +83,7 @@ pub(crate) fn on_route(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run 
     }
     candidates.retain(|candidate| due(node, held, candidate, now));
     candidates.sort_by_key(|candidate| {
-        let score = node.delivery.standing.get(&candidate.node).copied().unwrap_or_default().score();
+        let score = node.delivery.score(&candidate.node);
         (held.order(&candidate.node), -score, candidate.node)
     });
     candidates.truncate(CANDIDATES_MAX);

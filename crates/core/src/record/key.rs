@@ -48,12 +48,16 @@ pub const OTP: u8 = b'q';
 pub const META: u8 = b'x';
 /// Consumed positions of bridge key exchanges, of all numbers together.
 pub const SPENT: u8 = b'k';
+/// What audits of other nodes' filters found.
+pub const AUDIT: u8 = b'd';
 /// Traces of messages.
 pub const TRACE: u8 = b'z';
 
 /// Tables read whole at start, in this order.
-pub const RESTORED: [u8; 15] =
-    [META, FACT, POLICY, FILTER, TAG, GATEWAY, TAG_CACHE, OUTBOX, CUSTODY, JOB, RECEIPT, SMS, TEST, SEGMENTS, HOME_SET];
+pub const RESTORED: [u8; 16] = [
+    META, FACT, POLICY, FILTER, AUDIT, TAG, GATEWAY, TAG_CACHE, OUTBOX, CUSTODY, JOB, RECEIPT, SMS, TEST, SEGMENTS,
+    HOME_SET,
+];
 
 fn join(table: u8, parts: &[&[u8]]) -> Key {
     let mut key = Vec::with_capacity(1 + parts.iter().map(|p| p.len()).sum::<usize>());
@@ -146,6 +150,12 @@ pub fn fact(subject: &[u8]) -> Key {
 #[must_use]
 pub fn filter(node: &NodeId, layer: FilterLayer) -> Key {
     join(FILTER, &[&node.0, &[layer as u8]])
+}
+
+/// What audits of a node's filter found.
+#[must_use]
+pub fn audit(node: &NodeId) -> Key {
+    join(AUDIT, &[&node.0])
 }
 
 /// A cached number tag, by keyed hash.
