@@ -12,7 +12,7 @@ use crate::tx::Tx;
 
 /// Envelopes that a peer may hand over at once: a backlog of a cut-off region, some of it.
 const PEER_BURST: u32 = 4_000;
-/// And in each second after that: more than a node opens.
+/// And in each second after that: twice what the whole way from an ingress to a platform is built for.
 const PEER_PER_SECOND: u32 = 2_000;
 /// Who is over its quota is asked to come back after this, in milliseconds.
 pub(super) const BUSY_MS: u32 = 1_000;
