@@ -215,16 +215,37 @@ fn start_test(node: &Node, tx: &mut Tx<'_>, msisdn: &Private) -> Run<ClientsRepl
     Ok(ClientsReply::Started { test_id: id, started: now.seconds() })
 }
 
-/// A test's SMS has come all the way. `None` when the content names no test at all.
-pub(crate) fn arrived(node: &Node, tx: &mut Tx<'_>, id: &str, submission: &Submission) -> Run<Option<MessageOutcome>> {
-    let Ok(id) = id.trim().parse::<u64>() else { return Ok(None) };
-    let ended = |end| Ok(Some(MessageOutcome::Test { id, end }));
+/// What an SMS means to a test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// This became of it.
+    Ended(MessageOutcome),
+    /// It waits for an SMS through another gateway client.
+    Elsewhere,
+    /// The content names no test at all.
+    NoTest,
+}
+
+/// A test's SMS has come all the way. Only `gateway`, the gateway client that brought it as far as somebody vouches for that,
+/// can end its own test well: anybody may write a test's number in an SMS and hand it in anywhere.
+pub(crate) fn arrived(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    id: &str,
+    submission: &Submission,
+    gateway: Option<&E164>,
+) -> Run<Arrival> {
+    let Ok(id) = id.trim().parse::<u64>() else { return Ok(Arrival::NoTest) };
+    let ended = |end| Ok(Arrival::Ended(MessageOutcome::Test { id, end }));
     let Some(mut test) = get_node::<Test>(node, tx, &key::test(id))? else { return ended(TestEnd::Unknown) };
     let now = tx.now();
     match test.status(now) {
         "pending" => {}
         "success" => return ended(TestEnd::AlreadySuccess),
         _ => return ended(TestEnd::AlreadyTimedout),
+    }
+    if gateway != Some(&test.msisdn) {
+        return Ok(Arrival::Elsewhere);
     }
     let seconds = |millis: Option<i64>| millis.and_then(|m| u64::try_from(m / 1000).ok());
     let received = seconds(submission.date).unwrap_or_else(|| submission.received.seconds());

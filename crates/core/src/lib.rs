@@ -31,6 +31,7 @@ mod output;
 mod publisher;
 mod pump;
 pub mod record;
+mod sets;
 mod timer;
 mod tx;
 

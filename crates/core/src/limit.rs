@@ -26,6 +26,11 @@ impl Bucket {
         self.level.saturating_add(millis.saturating_mul(self.per_second)).min(self.burst)
     }
 
+    /// Whether none is missing: as if nothing had ever been taken.
+    pub fn is_full(&self, now: Timestamp) -> bool {
+        self.level_at(now) >= self.burst
+    }
+
     /// Whether a token is there.
     pub fn allows(&self, now: Timestamp) -> bool {
         self.level_at(now) >= SCALE

@@ -490,11 +490,13 @@ impl Node {
             Timer::Declines(node) => delivery::on_declines(self, tx, *node),
             Timer::Outcome(message) => delivery::on_forget(self, tx, *message),
             Timer::Remind(ingress) => home::on_remind(self, tx, *ingress),
+            Timer::HomeSet(set) => home::on_home_set(self, tx, set),
             Timer::Job(message) => home::on_job(self, tx, *message),
             Timer::Kept(message) => home::on_kept(self, tx, *message),
             Timer::Refusal(entity, message) => home::on_refusal(self, tx, *entity, *message),
             Timer::Sweep => home::on_sweep(self, tx),
             Timer::Sms(id) => egress::on_sms(self, tx, id),
+            Timer::Ways => membership::on_ways(self, tx),
             Timer::Gossip | Timer::RenewRecord => membership::on_timer(self, tx, timer),
             Timer::FilterRecent | Timer::FilterSoon | Timer::Audit | Timer::Question(_) => {
                 locator::on_timer(self, tx, timer)
@@ -553,10 +555,10 @@ impl Node {
                 keys::restore_meta(self, rows, now);
             }
             key::FACT | key::POLICY => membership::restore(self, table, rows, now),
-            key::FILTER | key::TAG | key::TAG_CACHE => locator::restore(self, table, rows, now),
+            key::FILTER | key::AUDIT | key::TAG | key::TAG_CACHE => locator::restore(self, table, rows, now),
             key::GATEWAY => ingress::restore(self, rows, now),
             key::OUTBOX | key::CUSTODY => delivery::restore(self, table, rows, now),
-            key::JOB | key::RECEIPT => home::restore(self, table, rows),
+            key::JOB | key::RECEIPT | key::HOME_SET => home::restore(self, table, rows),
             key::SMS => egress::restore(self, rows, now),
             key::TEST => clients::restore(self, rows),
             key::SEGMENTS => ingress::restore_segments(self, rows),

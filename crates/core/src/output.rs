@@ -46,7 +46,7 @@ pub enum Output {
     Carry {
         /// The next hop.
         to: NodeId,
-        /// Its id, so that nobody needs to parse.
+        /// What it is known by, so that nobody needs to parse.
         envelope: EnvelopeId,
         /// It.
         carried: Carried,

@@ -20,6 +20,8 @@ pub enum Timer {
     LegSilent(MessageId, NodeId),
     /// An incomplete segment set is sent on, then given up.
     Segments([u8; 16]),
+    /// What a segment set at its home makes is tried, or it ends.
+    HomeSet([u8; 16]),
     /// A job's next attempt.
     Job(MessageId),
     /// The content of an uncertain job is destroyed.
@@ -46,6 +48,8 @@ pub enum Timer {
     FilterSoon,
     /// Daily work: base filter, key rotation, expiry of records.
     Daily,
+    /// Messages that wait may have found a way: members, keys or partners are new.
+    Ways,
     /// The node record is renewed before it expires.
     RenewRecord,
     /// A question without an answer is given up.

@@ -7,6 +7,10 @@ mod backlog;
 mod receipts;
 #[path = "delivery/segments.rs"]
 mod segments;
+#[path = "delivery/testing.rs"]
+mod testing;
+#[path = "delivery/ways.rs"]
+mod ways;
 mod world;
 
 use relaymesh_core::command::{OperatorCommand, OperatorReply};

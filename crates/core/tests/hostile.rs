@@ -1,10 +1,14 @@
 //! What others can do to a node with frames, payloads and files: nothing that its people would notice.
 #![allow(clippy::unwrap_used, reason = "helpers of tests stop where tests do")]
 
+#[path = "hostile/burnt.rs"]
+mod burnt;
 #[path = "hostile/claims.rs"]
 mod claims;
 #[path = "hostile/flips.rs"]
 mod flips;
+#[path = "hostile/floods.rs"]
+mod floods;
 #[path = "hostile/forged.rs"]
 mod forged;
 #[path = "hostile/garbage.rs"]

@@ -61,7 +61,7 @@ impl Body {
 pub struct Opened {
     /// Who signed it.
     pub sender: NodeId,
-    /// Its id.
+    /// What its bytes are known by.
     pub envelope: EnvelopeId,
     /// Hand-overs on the way.
     pub hops: u8,
@@ -105,7 +105,8 @@ pub enum Cargo {
         /// Bytes of image before the content, if it came in segments.
         image: Option<u16>,
     },
-    /// An incomplete set of segments: the home may have the rest.
+    /// An incomplete set of segments: the home may have the rest. Every node declines it, whatever it did about it: that says
+    /// that it came, and not whom the node knows.
     Parts(Box<Set>),
     /// What a person answered to one of our SMS. Every node declines it, whatever it did about it: that says that it came.
     Keyword(Keyword),

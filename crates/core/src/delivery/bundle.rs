@@ -82,7 +82,7 @@ fn offers(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run<Vec<Carried>>
         }
         let Some(submission) = route::submission(&outbox, message, &candidate) else { continue };
         let body = Body::Submission(Box::new(submission));
-        let Some(sealed) = letters::seal(node, tx, candidate.node, &body) else { continue };
+        let Some(sealed) = letters::seal_until(node, tx, candidate.node, &body, outbox.end()) else { continue };
         let at = tx.now();
         tx.then(Change::Leg(message, candidate.node, Leg::Offered { at }));
         tx.wake(at.after(SILENT_AFTER), Timer::LegSilent(message, candidate.node));

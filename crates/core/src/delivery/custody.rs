@@ -8,7 +8,8 @@ use relaymesh_protocol::ids::{EnvelopeId, NodeId, Timestamp};
 use relaymesh_seal::envelope::Header;
 use serde::{Deserialize, Serialize};
 
-use super::letters::{HOPS_MAX, carry, taken};
+use super::copies::Copy;
+use super::letters::{HOPS_MAX, busy_pause, carry, taken};
 use super::{Change, Offer, Rows};
 use crate::input::{LinkError, ReplyTo};
 use crate::node::Node;
@@ -16,10 +17,6 @@ use crate::record::{Stored, delete_row, get_node, key, put_node, restore_row};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 
-/// Most bytes of envelopes held for others, all together.
-const CUSTODY_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// Most envelopes that one peer can make this node hold.
-const PER_PEER_MAX: usize = 4_096;
 /// Most envelopes offered in one run.
 const OFFERS_PER_RUN: usize = 64;
 /// Copies are offered again after this pause when their recipient seems connected.
@@ -28,17 +25,6 @@ const RETRY: Duration = Duration::from_secs(60);
 pub(super) const COPY_BUDGET: u8 = 3;
 /// A peer that is over its quota is asked to come back after this, in milliseconds.
 const BUSY_MS: u32 = 60_000;
-
-/// A copy in memory: all but its bytes.
-#[derive(Clone, Debug)]
-pub(crate) struct Copy {
-    /// Who handed it over; this node for its own letters.
-    pub from: NodeId,
-    /// Encoded length.
-    pub bytes: usize,
-    /// Custodians it may still be spread to.
-    pub budget: u8,
-}
 
 /// A copy on disk. An envelope is ciphertext to everyone but its recipient.
 #[derive(Debug, Serialize, Deserialize)]
@@ -49,13 +35,36 @@ struct Row {
     budget: u8,
     #[serde(with = "serde_bytes")]
     envelope: Vec<u8>,
+    /// Since when it is here.
+    at: Timestamp,
+    /// It is a letter of this node.
+    own: bool,
 }
 
-impl Stored for Row {}
+impl Stored for Row {
+    const VERSION: u8 = 2;
+
+    /// Version 1 ended before `at`: what was kept then is older than all else, and nobody's letter.
+    fn migrate(version: u8, bytes: &[u8]) -> Option<Self> {
+        if version != 1 {
+            return None;
+        }
+        let whole = [bytes, &[0, 0]].concat();
+        let (row, left) = postcard::take_from_bytes(&whole).ok()?;
+        left.is_empty().then_some(row)
+    }
+}
 
 impl Row {
     fn copy(&self) -> Copy {
-        Copy { from: self.from, bytes: self.envelope.len(), budget: self.budget }
+        Copy {
+            from: self.from,
+            own: self.own,
+            at: self.at,
+            bytes: self.envelope.len(),
+            budget: self.budget,
+            expires: self.expires,
+        }
     }
 }
 
@@ -66,16 +75,17 @@ pub(super) fn take(
     reply: ReplyTo,
     from: Option<NodeId>,
     header: &Header,
+    print: EnvelopeId,
     carried: &Carried,
 ) -> Run {
     if node.membership.node(&header.recipient).is_none() {
         return taken(node, tx, reply, Taken::Refused, "custody_unknown_recipient");
     }
     let from = from.unwrap_or(node.id());
-    if over_quota(node, &from, carried.envelope.len()) {
+    if !node.delivery.copies.has_room(&from, carried.envelope.len()) {
         return taken(node, tx, reply, Taken::Busy { retry_after_ms: BUSY_MS }, "custody_full");
     }
-    let copy_key = key::custody(&header.recipient, &header.id);
+    let copy_key = key::custody(&header.recipient, &print);
     if tx.get(&copy_key)?.is_some() {
         return taken(node, tx, reply, Taken::Known, "envelope_known");
     }
@@ -85,21 +95,15 @@ pub(super) fn take(
         hops: carried.hops,
         budget: carried.copies.min(COPY_BUDGET),
         envelope: carried.envelope.clone(),
+        at: tx.now(),
+        own: false,
     };
     put_node(node, tx, copy_key, &row)?;
-    tx.then(Change::Stored(header.recipient, header.id, row.copy()));
-    tx.then(Change::Seen(header.id));
+    tx.then(Change::Stored(header.recipient, print, row.copy()));
+    tx.then(Change::Seen(print));
     let soon = tx.now();
     tx.wake(soon, Timer::Custody(header.recipient));
     taken(node, tx, reply, Taken::Yes, "custody_taken")
-}
-
-fn over_quota(node: &Node, from: &NodeId, bytes: usize) -> bool {
-    if node.delivery.copies_bytes + bytes > CUSTODY_BYTES_MAX {
-        return true;
-    }
-    let theirs = node.delivery.copies.values().flat_map(|copies| copies.values()).filter(|copy| copy.from == *from);
-    *from != node.id() && theirs.count() >= PER_PEER_MAX
 }
 
 /// Stores a letter of our own that could not be handed over, and tries to spread it.
@@ -111,7 +115,13 @@ pub(super) fn keep_own(
     envelope: &[u8],
     expires: Timestamp,
 ) -> Run {
-    let row = Row { from: node.id(), expires, hops: 0, budget: COPY_BUDGET, envelope: envelope.to_vec() };
+    if let Some((whose, oldest)) = node.delivery.copies.gives_way(&recipient, envelope.len()) {
+        delete_row(tx, key::custody(&whose, &oldest))?;
+        tx.then(Change::Dropped(whose, oldest));
+        node.count(tx, "letter_evicted");
+    }
+    let (from, at, envelope) = (node.id(), tx.now(), envelope.to_vec());
+    let row = Row { from, expires, hops: 0, budget: COPY_BUDGET, envelope, at, own: true };
     put_node(node, tx, key::custody(&recipient, &id), &row)?;
     tx.then(Change::Stored(recipient, id, row.copy()));
     node.count(tx, "letter_kept");
@@ -144,7 +154,7 @@ pub(super) fn spread_targets(node: &Node, recipient: &NodeId, not: &[NodeId], co
         .filter_map(|peer| node.membership.node(peer))
         .collect();
     peers.sort_by_key(|member| {
-        let score = node.delivery.standing.get(&member.id).copied().unwrap_or_default().score();
+        let score = node.delivery.score(&member.id);
         (!member.roles.relay, -score, member.id)
     });
     peers.into_iter().take(count).map(|member| member.id).collect()
@@ -153,11 +163,11 @@ pub(super) fn spread_targets(node: &Node, recipient: &NodeId, not: &[NodeId], co
 /// Offers what is held for a recipient; ends what is over. A recipient that is away is offered one copy, to see whether it
 /// is back: its link coming up calls for all. The others only spread.
 pub(crate) fn on_custody(node: &Node, tx: &mut Tx<'_>, recipient: NodeId) -> Run {
-    let Some(copies) = node.delivery.copies.get(&recipient) else { return Ok(()) };
+    let Some(copies) = node.delivery.copies.of(&recipient) else { return Ok(()) };
     let now = tx.now();
     let away = !node.membership.connected().contains(&recipient);
     let probe = copies.keys().next();
-    let wanted = |id: &EnvelopeId, copy: &Copy| !away || Some(id) == probe || copy.budget > 0;
+    let wanted = |id: &EnvelopeId, copy: &Copy| !away || Some(id) == probe || copy.budget > 0 || copy.expires <= now;
     let under_way = |id: &EnvelopeId| node.delivery.offers.contains_key(&(recipient, *id));
     let due = copies.iter().filter(|(id, copy)| wanted(id, copy) && !under_way(id)).map(|(id, _)| *id);
     let due: Vec<EnvelopeId> = due.take(OFFERS_PER_RUN).collect();
@@ -207,11 +217,11 @@ pub(super) fn on_offered(
             node.count(tx, "custody_handed_over");
         }
         Ok(Taken::Busy { retry_after_ms }) => {
-            let at = tx.now().after(Duration::from_millis(u64::from(retry_after_ms)));
+            let at = tx.now().after(busy_pause(retry_after_ms));
             tx.wake(at, Timer::Custody(recipient));
         }
         Err(_) => {
-            let budget = node.delivery.copies.get(&recipient).and_then(|c| c.get(&id)).map_or(0, |c| c.budget);
+            let budget = node.delivery.copies.budget(&recipient, &id);
             if budget > 0
                 && let Some(mut row) = get_node::<Row>(node, tx, &copy_key)?
             {
@@ -230,7 +240,7 @@ pub(super) fn export(node: &Node, tx: &mut Tx<'_>, bytes_max: usize) -> Run<Vec<
         .delivery
         .copies
         .iter()
-        .flat_map(|(recipient, copies)| copies.iter().map(move |(id, copy)| (key::custody(recipient, id), copy.bytes)))
+        .map(|(recipient, id, copy)| (key::custody(recipient, id), copy.bytes))
         .take_while(|(_, bytes)| {
             size += bytes;
             size <= bytes_max
@@ -255,7 +265,7 @@ pub(super) fn restore(node: &mut Node, rows: &Rows) {
         let Some(row) = restore_row::<Row>(node, row_key, row) else { continue };
         let Some((recipient, id)) = row_key.get(1..).and_then(|rest| rest.split_at_checked(32)) else { continue };
         if let (Ok(recipient), Ok(id)) = (NodeId::try_from(recipient), EnvelopeId::try_from(id)) {
-            node.delivery.store(recipient, id, row.copy());
+            node.delivery.copies.store(recipient, id, row.copy());
         }
     }
 }

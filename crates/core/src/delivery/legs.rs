@@ -1,6 +1,6 @@
 //! A held message in memory: its legs, and when it is tried again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rand_chacha::ChaCha20Rng;
@@ -71,6 +71,14 @@ impl Held {
         let mute = |candidate: &NodeId| self.tries.get(candidate).is_some_and(|tries| *tries >= SILENT_TRIES);
         let silent = self.legs.iter().all(|(candidate, leg)| *leg == Leg::Silent && mute(candidate));
         !asked && (declined || (silent && !self.legs.is_empty()))
+    }
+
+    /// Whether an attempt may bring something now that these nodes can be written to, or somebody became a partner: one of
+    /// them is a candidate, or nobody is about to answer.
+    pub fn gains(&self, nodes: &BTreeSet<NodeId>) -> bool {
+        let open = |(candidate, leg): (&NodeId, &Leg)| *leg != Leg::Declined && nodes.contains(candidate);
+        let asked = self.legs.values().any(|leg| matches!(leg, Leg::Due | Leg::Offered { .. }));
+        !asked || self.legs.iter().any(open)
     }
 
     /// Notes what became of a candidate.
@@ -166,6 +174,22 @@ mod tests {
         assert!(!held.gives_way(), "the home is back");
         held.set(home, Leg::Declined);
         assert!(held.gives_way());
+    }
+
+    #[test]
+    fn a_way_helps_messages_that_nobody_is_about_to_answer_and_those_of_its_node() {
+        let (home, other) = (NodeId([1; 32]), NodeId([2; 32]));
+        let gains = |held: &Held| held.gains(&BTreeSet::from([home]));
+        let mut held = Held::new(Timestamp(0), None);
+        assert!(gains(&held), "nobody was found so far");
+        held.set(other, Leg::Offered { at: Timestamp(0) });
+        assert!(!gains(&held), "the other may take it");
+        held.set(home, Leg::Unreachable);
+        assert!(gains(&held));
+        held.set(home, Leg::Declined);
+        assert!(!gains(&held));
+        held.set(other, Leg::Silent);
+        assert!(gains(&held));
     }
 
     #[test]

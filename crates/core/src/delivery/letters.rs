@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use relaymesh_protocol::frame::{Carried, Taken};
-use relaymesh_protocol::ids::{EnvelopeId, MessageId, NodeId, Timestamp};
+use relaymesh_protocol::ids::{EnvelopeId, NodeId, Timestamp};
+use sha2::{Digest, Sha256};
 
 use super::body::{Body, Opened};
 use super::legs::Leg;
-use super::{Change, Offer, custody, route};
+use super::{Change, Loss, Offer, custody, quota, route};
 use crate::crypto::Letter;
 use crate::home;
 use crate::input::{Follow, LinkError, ReplyTo};
 use crate::node::Node;
 use crate::output::Output;
+use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 
 /// Custody copies and receipts end after this long; the ingress re-seals until the submission's own end.
@@ -20,23 +22,47 @@ pub(super) const ENVELOPE_LIFE: Duration = Duration::from_hours(14 * 24);
 /// Most hand-overs of one copy.
 pub(super) const HOPS_MAX: u8 = 4;
 
+/// A peer that is busy is asked again after this at least and at most.
+const BUSY_PAUSE_MIN: Duration = Duration::from_secs(1);
+const BUSY_PAUSE_MAX: Duration = Duration::from_secs(15 * 60);
+
 /// A sealed body, ready to leave.
 pub(super) struct Sealed {
+    /// What it is known by here; see [`print_of`].
     pub id: EnvelopeId,
     pub envelope: Vec<u8>,
     pub expires: Timestamp,
 }
 
+/// What this node knows an envelope by: half of a hash over all of its bytes. The id in the header is only what somebody wrote
+/// there: whoever carries an envelope could write the same one into another, and have the first taken for known.
+pub(super) fn print_of(envelope: &[u8]) -> EnvelopeId {
+    let mut half = [0; 16];
+    half.copy_from_slice(&Sha256::digest(envelope)[..16]);
+    EnvelopeId(half)
+}
+
+/// When to come back to a peer that is busy: it says so, within reason.
+pub(super) fn busy_pause(retry_after_ms: u32) -> Duration {
+    Duration::from_millis(retry_after_ms.into()).clamp(BUSY_PAUSE_MIN, BUSY_PAUSE_MAX)
+}
+
 /// Seals a body to a member under its newest known key, even from an expired record.
 pub(super) fn seal(node: &Node, tx: &mut Tx<'_>, to: NodeId, body: &Body) -> Option<Sealed> {
+    let expires = tx.now().after(ENVELOPE_LIFE);
+    seal_until(node, tx, to, body, expires)
+}
+
+/// As [`seal`], for what ends before an envelope does.
+pub(super) fn seal_until(node: &Node, tx: &mut Tx<'_>, to: NodeId, body: &Body, expires: Timestamp) -> Option<Sealed> {
     let sealing = *node.membership.node(&to)?.sealing.first()?;
     let created = tx.now();
-    let expires = created.after(ENVELOPE_LIFE);
+    let expires = expires.min(created.after(ENVELOPE_LIFE));
     let id = EnvelopeId(tx.random());
     let encoded = body.encode();
     let letter = Letter { to, sealing, id, created, expiry: expires, body: &encoded };
     match node.crypto().seal_letter(node.keys(), letter, tx.rng()) {
-        Ok(envelope) => Some(Sealed { id, envelope, expires }),
+        Ok(envelope) => Some(Sealed { id: print_of(&envelope), envelope, expires }),
         Err(_) => {
             node.count(tx, "seal_failed");
             None
@@ -47,24 +73,18 @@ pub(super) fn seal(node: &Node, tx: &mut Tx<'_>, to: NodeId, body: &Body) -> Opt
 /// Sends a letter of our own (question, answer, ping): straight to its recipient, into custody if that fails. A letter to
 /// this node itself goes around at once.
 pub(crate) fn send(node: &Node, tx: &mut Tx<'_>, to: NodeId, body: Body) -> Run {
-    send_words(node, tx, to, body, Vec::new())
+    send_or(node, tx, to, body, Loss::Kept)
 }
 
-/// As [`send`], for receipts: what `words` names is said again until it is heard.
-pub(super) fn send_words(
-    node: &Node,
-    tx: &mut Tx<'_>,
-    to: NodeId,
-    body: Body,
-    words: Vec<(MessageId, home::Word)>,
-) -> Run {
+/// As [`send`], where something else than custody is for a letter that does not arrive.
+pub(super) fn send_or(node: &Node, tx: &mut Tx<'_>, to: NodeId, body: Body, loss: Loss) -> Run {
     if to == node.id() {
         let envelope = EnvelopeId(tx.random());
         tx.follow(Follow::Body(Box::new(Opened { sender: to, envelope, hops: 0, by_hand: false, body })));
         return Ok(());
     }
     let Some(sealed) = seal(node, tx, to, &body) else { return Ok(()) };
-    let offer = Offer::Letter { recipient: to, envelope: sealed.envelope.clone(), expires: sealed.expires, words };
+    let offer = Offer::Letter { recipient: to, envelope: sealed.envelope.clone(), expires: sealed.expires, loss };
     carry(tx, to, sealed.id, sealed.envelope, 0, 0, offer);
     Ok(())
 }
@@ -94,32 +114,36 @@ pub(crate) fn on_envelope(
     if from.is_some_and(|peer| !node.membership.is_member(&peer)) {
         return taken(node, tx, reply, Taken::Refused, "envelope_stranger");
     }
+    if from.is_some_and(|peer| !quota::admit(node, tx, peer)) {
+        return taken(node, tx, reply, Taken::Busy { retry_after_ms: quota::BUSY_MS }, "envelope_over_quota");
+    }
     let Ok(header) = relaymesh_seal::envelope::Header::parse(&carried.envelope) else {
         return taken(node, tx, reply, Taken::Refused, "envelope_malformed");
     };
     if header.expiry < tx.now() || carried.hops > HOPS_MAX {
         return taken(node, tx, reply, Taken::Refused, "envelope_expired");
     }
-    if node.delivery.seen.contains_key(&header.id) {
+    let print = print_of(&carried.envelope);
+    if node.delivery.seen.contains_key(&print) {
         return taken(node, tx, reply, Taken::Known, "envelope_known");
     }
     if header.recipient != node.id() {
-        return custody::take(node, tx, reply, from, &header, carried);
+        return custody::take(node, tx, reply, from, &header, print, carried);
     }
-    open(node, tx, header.id, carried, from.is_none())?;
+    open(node, tx, print, carried, from.is_none())?;
     taken(node, tx, reply, Taken::Yes, "envelope_opened")
 }
 
 /// Opens an envelope addressed to this node. Whatever is wrong with it, it is dropped without a word.
-fn open(node: &Node, tx: &mut Tx<'_>, id: EnvelopeId, carried: &Carried, by_hand: bool) -> Run {
+fn open(node: &Node, tx: &mut Tx<'_>, print: EnvelopeId, carried: &Carried, by_hand: bool) -> Run {
     let opened = node.crypto().open_letter(node.keys(), &carried.envelope).ok();
     let opened = opened.filter(|letter| node.membership.is_member(&letter.sender));
     let Some((letter, body)) = opened.and_then(|letter| Some((letter.sender, Body::decode(&letter.body)?))) else {
         node.count(tx, "envelope_unopened");
         return Ok(());
     };
-    tx.then(Change::Seen(id));
-    let opened = Opened { sender: letter, envelope: id, hops: carried.hops, by_hand, body };
+    tx.then(Change::Seen(print));
+    let opened = Opened { sender: letter, envelope: print, hops: carried.hops, by_hand, body };
     match &opened.body {
         // Nobody says these again once this node has said yes to them, so they are durable before it does.
         Body::Receipts(_) | Body::Sms(_) => node.run_body(tx, &opened),
@@ -153,9 +177,17 @@ pub(crate) fn on_carried(
         Offer::Leg(message) => {
             if !arrived {
                 tx.then(Change::Leg(*message, to, Leg::Unreachable));
-                route::detour(node, tx, *message, to)?;
             }
-            Ok(())
+            match taken {
+                Ok(Taken::Yes | Taken::Known) => Ok(()),
+                // It is there, so nobody else needs to carry anything.
+                Ok(Taken::Busy { retry_after_ms }) => {
+                    let at = tx.now().after(busy_pause(retry_after_ms));
+                    tx.wake_by(at, Timer::Route(*message));
+                    Ok(())
+                }
+                Ok(Taken::Refused) | Err(_) => route::detour(node, tx, *message, to),
+            }
         }
         Offer::Spray(message, candidate) => {
             if arrived {
@@ -164,11 +196,14 @@ pub(crate) fn on_carried(
             }
             Ok(())
         }
-        Offer::Letter { recipient, envelope: bytes, expires, words } => {
-            if arrived {
-                return home::heard(node, tx, to, words);
-            }
-            if home::lost(node, tx, to, words)? {
+        Offer::Letter { recipient, envelope: bytes, expires, loss } => {
+            let keep = match loss {
+                Loss::SaidAgain(words) if arrived => return home::heard(node, tx, to, words),
+                Loss::SaidAgain(words) => home::lost(node, tx, to, words)?,
+                Loss::Kept => !arrived,
+                Loss::Forgotten => false,
+            };
+            if keep {
                 custody::keep_own(node, tx, *recipient, envelope, bytes, *expires)?;
             }
             Ok(())

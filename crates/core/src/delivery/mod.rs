@@ -4,11 +4,13 @@
 
 mod body;
 mod bundle;
+mod copies;
 mod custody;
 mod fits;
 mod legs;
 mod letters;
 mod outbox;
+mod quota;
 mod receipts;
 mod room;
 mod route;
@@ -27,18 +29,21 @@ pub(crate) use custody::on_custody;
 pub(crate) use letters::{on_carried, on_envelope, send};
 pub(crate) use receipts::{on_declines, on_flush, on_receipt, on_receipts, say, say_declined};
 pub(crate) use room::make_room;
-pub(crate) use route::{daily, hold, on_connected, on_forget, on_leg_silent, on_route, restore, route_all, start};
+pub(crate) use route::{
+    daily, hold, on_connected, on_forget, on_leg_silent, on_route, restore, route_all, route_some, start, withdraw,
+};
 pub use window::Line;
 pub(crate) use window::on_window;
 
 use crate::batch::Key;
 use crate::home::Word;
-use custody::Copy;
+use copies::{Copies, Copy};
 use legs::Held;
+use quota::Quotas;
 use standing::Standing;
 use window::Waiting;
 
-/// Envelope ids remembered against repeats.
+/// Envelopes remembered against repeats, by [`letters::print_of`].
 const SEEN_MAX: usize = 100_000;
 
 /// What delivery remembers.
@@ -50,9 +55,10 @@ pub(crate) struct State {
     strangers: room::Strangers,
     /// Offers under way: which message or custody copy an envelope belongs to.
     offers: BTreeMap<(NodeId, EnvelopeId), Offer>,
-    /// Envelopes held for others and own letters that found no way, by recipient.
-    copies: BTreeMap<NodeId, BTreeMap<EnvelopeId, Copy>>,
-    copies_bytes: usize,
+    /// Envelopes held for others and own letters that found no way.
+    copies: Copies,
+    /// How many envelopes each peer may hand over.
+    quotas: Quotas,
     /// Receipts that wait a moment for company.
     gathered: BTreeMap<NodeId, Vec<Receipt>>,
     declines: BTreeMap<NodeId, Vec<Receipt>>,
@@ -68,13 +74,24 @@ pub(crate) enum Offer {
     Leg(MessageId),
     /// A leg's (to this candidate), to a custodian.
     Spray(MessageId, NodeId),
-    /// A letter of our own (a receipt, a question): stored if it finds no way.
-    Letter { recipient: NodeId, envelope: Vec<u8>, expires: Timestamp, words: Vec<(MessageId, Word)> },
+    /// A letter of our own (a receipt, a question).
+    Letter { recipient: NodeId, envelope: Vec<u8>, expires: Timestamp, loss: Loss },
     /// A custody copy, on to its recipient or to another custodian.
     Copy { recipient: NodeId },
 }
 
-/// How delivery's memory changes.
+/// What becomes of a letter that did not arrive.
+#[derive(Clone, Debug)]
+pub(crate) enum Loss {
+    /// It goes into custody here, so that others or a stick carry it.
+    Kept,
+    /// These are said again until they are heard; see [`crate::home`].
+    SaidAgain(Vec<(MessageId, Word)>),
+    /// Nothing: whoever it is for asks again.
+    Forgotten,
+}
+
+/// How delivery's memory changes. Envelopes are named by [`letters::print_of`].
 #[derive(Debug)]
 pub(crate) enum Change {
     Hold(MessageId, Box<Held>),
@@ -90,12 +107,14 @@ pub(crate) enum Change {
     Stored(NodeId, EnvelopeId, Copy),
     Dropped(NodeId, EnvelopeId),
     CopySpread(NodeId, EnvelopeId),
+    Came(NodeId, Timestamp),
     Gather(NodeId, Vec<Receipt>),
     Flushed(NodeId),
     GatherDecline(NodeId, Receipt),
     DeclinesFlushed(NodeId),
     Proved(NodeId),
     Failed(NodeId),
+    Forfeited(NodeId),
     Seen(EnvelopeId),
     Decay,
 }
@@ -108,7 +127,12 @@ impl State {
 
     /// Envelopes held for others, and own letters that found no way yet.
     pub(crate) fn custody(&self) -> usize {
-        self.copies.values().map(BTreeMap::len).sum()
+        self.copies.len()
+    }
+
+    /// How a node kept its word; higher is better.
+    pub(crate) fn score(&self, node: &NodeId) -> i32 {
+        self.standing.get(node).copied().unwrap_or_default().score()
     }
 
     pub(crate) fn apply(&mut self, change: Change) {
@@ -127,13 +151,10 @@ impl State {
             Change::Answered(to, envelope) => {
                 self.offers.remove(&(to, envelope));
             }
-            Change::Stored(recipient, envelope, copy) => self.store(recipient, envelope, copy),
-            Change::Dropped(recipient, envelope) => self.drop_copy(&recipient, &envelope),
-            Change::CopySpread(recipient, envelope) => {
-                if let Some(copy) = self.copies.get_mut(&recipient).and_then(|c| c.get_mut(&envelope)) {
-                    copy.budget = 0;
-                }
-            }
+            Change::Stored(recipient, envelope, copy) => self.copies.store(recipient, envelope, copy),
+            Change::Dropped(recipient, envelope) => self.copies.remove(&recipient, &envelope),
+            Change::CopySpread(recipient, envelope) => self.copies.spent(&recipient, &envelope),
+            Change::Came(peer, at) => self.quotas.count(peer, at),
             Change::Gather(to, receipts) => {
                 let gathered = self.gathered.entry(to).or_default();
                 // An acceptance travels again beside the outcome.
@@ -149,25 +170,9 @@ impl State {
             }
             Change::Proved(node) => self.standing.entry(node).or_default().proved(),
             Change::Failed(node) => self.standing.entry(node).or_default().failed(),
+            Change::Forfeited(node) => self.standing.entry(node).or_default().forfeit(),
             Change::Seen(envelope) => self.remember(envelope),
             Change::Decay => self.standing.values_mut().for_each(Standing::decay),
-        }
-    }
-
-    fn store(&mut self, recipient: NodeId, envelope: EnvelopeId, copy: Copy) {
-        self.copies_bytes += copy.bytes;
-        if let Some(old) = self.copies.entry(recipient).or_default().insert(envelope, copy) {
-            self.copies_bytes = self.copies_bytes.saturating_sub(old.bytes);
-        }
-    }
-
-    fn drop_copy(&mut self, recipient: &NodeId, envelope: &EnvelopeId) {
-        let Some(copies) = self.copies.get_mut(recipient) else { return };
-        if let Some(old) = copies.remove(envelope) {
-            self.copies_bytes = self.copies_bytes.saturating_sub(old.bytes);
-        }
-        if copies.is_empty() {
-            self.copies.remove(recipient);
         }
     }
 

@@ -6,6 +6,7 @@ use relaymesh_protocol::content::ServiceType;
 use relaymesh_protocol::ids::{E164, Language, MessageId, NodeId, Timestamp};
 use relaymesh_protocol::payload::Payload;
 use relaymesh_protocol::platform::Platform;
+use relaymesh_protocol::segment::assembly::SEGMENT_TTL;
 use relaymesh_protocol::sms_text::Keyword;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,10 @@ pub const SUBMISSION_LIFE: Duration = Duration::from_hours(120 * 24);
 pub const RESEND_LIFE: Duration = Duration::from_hours(72);
 /// `STOP` and `START` still mean something when a cut-off region is back.
 pub const STOP_LIFE: Duration = Duration::from_hours(14 * 24);
+/// An answer that every candidate has is kept so long for one that is found later.
+const PATIENCE: Duration = Duration::from_secs(10 * 60);
+/// The same for an incomplete image, from its first segment on: it leaves its ingress ten minutes after that.
+const PARTS_PATIENCE: Duration = Duration::from_secs(20 * 60);
 /// An outcome is kept for duplicates this long.
 pub const OUTCOME_LIFE: Duration = Duration::from_hours(30 * 24);
 
@@ -116,16 +121,34 @@ impl Outbox {
     #[must_use]
     pub fn life(&self) -> Duration {
         match &self.cargo {
-            Cargo::Whole { .. } | Cargo::Parts(_) => SUBMISSION_LIFE,
+            Cargo::Whole { .. } => SUBMISSION_LIFE,
+            Cargo::Parts(_) => SEGMENT_TTL,
             Cargo::Keyword(Keyword::Resend { .. }) => RESEND_LIFE,
             Cargo::Keyword(Keyword::Stop | Keyword::Start) => STOP_LIFE,
         }
+    }
+
+    /// When it is given up; no envelope of it opens later.
+    #[must_use]
+    pub fn end(&self) -> Timestamp {
+        self.received.after(self.life())
     }
 
     /// Whether it is an answer and no message: nobody accepts it, and nobody is told when it ends.
     #[must_use]
     pub fn is_keyword(&self) -> bool {
         matches!(self.cargo, Cargo::Keyword(_))
+    }
+
+    /// How long a message that no node can prove to hold (an answer, an incomplete image) waits for further candidates when
+    /// each one known has it. None for messages, which end with a proof.
+    #[must_use]
+    pub fn patience(&self) -> Option<Duration> {
+        match &self.cargo {
+            Cargo::Whole { .. } => None,
+            Cargo::Keyword(_) => Some(PATIENCE),
+            Cargo::Parts(_) => Some(PARTS_PATIENCE),
+        }
     }
 
     /// Drops the copy: somebody else has proven to hold it.

@@ -9,7 +9,7 @@ use relaymesh_protocol::payload::Payload;
 use super::body::{Body, Cargo, Receipt};
 use super::legs::Leg;
 use super::outbox::{OUTCOME_LIFE, Outbox, Stage};
-use super::{Change, letters, window};
+use super::{Change, Loss, letters, window};
 use crate::command::MessageOutcome;
 use crate::egress::{self, FOREIGN_TEXT_MAX};
 use crate::home::{self, Word};
@@ -67,7 +67,7 @@ pub(crate) fn say_declined(node: &Node, tx: &mut Tx<'_>, to: NodeId, message: Me
 pub(crate) fn on_declines(node: &Node, tx: &mut Tx<'_>, to: NodeId) -> Run {
     let Some(receipts) = node.delivery.declines.get(&to) else { return Ok(()) };
     for part in receipts.chunks(GATHER_MAX) {
-        letters::send(node, tx, to, Body::Receipts(part.to_vec()))?;
+        letters::send_or(node, tx, to, Body::Receipts(part.to_vec()), Loss::Forgotten)?;
     }
     tx.change(Change::DeclinesFlushed(to));
     Ok(())
@@ -78,7 +78,7 @@ pub(crate) fn on_flush(node: &Node, tx: &mut Tx<'_>, to: NodeId) -> Run {
     let Some(receipts) = node.delivery.gathered.get(&to) else { return Ok(()) };
     for part in letters_of(receipts) {
         let words = part.iter().filter_map(word).collect();
-        letters::send_words(node, tx, to, Body::Receipts(part.to_vec()), words)?;
+        letters::send_or(node, tx, to, Body::Receipts(part.to_vec()), Loss::SaidAgain(words))?;
     }
     tx.change(Change::Flushed(to));
     Ok(())

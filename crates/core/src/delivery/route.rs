@@ -9,7 +9,7 @@ use relaymesh_protocol::sms_text::Notice;
 use super::body::{Body, Cargo, Route, Submission};
 use super::custody::{self, COPY_BUDGET, spread_targets};
 use super::legs::{CANDIDATES_MAX, Held, Leg, SILENT_AFTER, next_delay};
-use super::letters::{carry, seal};
+use super::letters::{carry, seal_until};
 use super::outbox::{OUTCOME_LIFE, Outbox, Stage};
 use super::window::{self, Line};
 use super::{Change, Offer, Rows};
@@ -25,8 +25,6 @@ use crate::tx::{Run, Tx};
 const SPRAY_COPIES: usize = 2;
 /// Messages that are tried at once when a link comes up; the rest follow spread over the next seconds.
 const BURST: usize = 64;
-/// An answer that every candidate has is kept so long for one that is found later.
-const KEYWORD_PATIENCE: Duration = Duration::from_secs(10 * 60);
 
 /// Starts a message's way: it is durable in the outbox.
 pub(crate) fn hold(tx: &mut Tx<'_>, message: MessageId, outbox: &Outbox) {
@@ -50,7 +48,8 @@ fn due(node: &Node, held: &Held, candidate: &Candidate, now: Timestamp) -> bool 
     known && !leg.is_some_and(|leg| leg.waits(now))
 }
 
-/// A candidate that declined an answer has it, and may have acted on it: offering it again would bring nothing.
+/// A candidate that declined an answer or an incomplete image has it, and may have acted on it: offering it again would bring
+/// nothing.
 fn has_it(held: &Held, candidate: &Candidate) -> bool {
     matches!(held.legs.get(&candidate.node), Some(Leg::Declined))
 }
@@ -68,14 +67,14 @@ pub(crate) fn on_route(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run 
         return Ok(());
     };
     let now = tx.now();
-    if now.since(outbox.received) >= outbox.life() {
+    if now >= outbox.end() {
         return expire(node, tx, message, outbox);
     }
     let mut candidates = locator::locate(node, tx, message, &outbox.lookup)?;
-    if outbox.is_keyword() {
+    if let Some(patience) = outbox.patience() {
         let known = candidates.len();
         candidates.retain(|candidate| !has_it(held, candidate));
-        if known > 0 && candidates.is_empty() && now.since(outbox.received) >= KEYWORD_PATIENCE {
+        if known > 0 && candidates.is_empty() && now.since(outbox.received) >= patience {
             return end(node, tx, message, outbox);
         }
     }
@@ -84,7 +83,7 @@ pub(crate) fn on_route(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run 
     }
     candidates.retain(|candidate| due(node, held, candidate, now));
     candidates.sort_by_key(|candidate| {
-        let score = node.delivery.standing.get(&candidate.node).copied().unwrap_or_default().score();
+        let score = node.delivery.score(&candidate.node);
         (held.order(&candidate.node), -score, candidate.node)
     });
     candidates.truncate(CANDIDATES_MAX);
@@ -135,7 +134,8 @@ fn offer(node: &Node, tx: &mut Tx<'_>, message: MessageId, outbox: &Outbox, cand
         return;
     }
     let Some(submission) = submission(outbox, message, candidate) else { return };
-    let Some(sealed) = seal(node, tx, candidate.node, &Body::Submission(Box::new(submission))) else {
+    let body = Body::Submission(Box::new(submission));
+    let Some(sealed) = seal_until(node, tx, candidate.node, &body, outbox.end()) else {
         // Too large for an envelope, say: this candidate will never open it.
         tx.then(Change::Leg(message, candidate.node, Leg::Declined));
         return window::moved_by(node, tx, message);
@@ -164,7 +164,8 @@ pub(super) fn detour(node: &Node, tx: &mut Tx<'_>, message: MessageId, candidate
     else {
         return Ok(());
     };
-    let Some(sealed) = seal(node, tx, candidate, &Body::Submission(Box::new(submission))) else { return Ok(()) };
+    let body = Body::Submission(Box::new(submission));
+    let Some(sealed) = seal_until(node, tx, candidate, &body, outbox.end()) else { return Ok(()) };
     for to in targets {
         node.trace(tx, message, "custody", format!("copy to {}", node.membership.display(&to)));
         carry(tx, to, sealed.id, sealed.envelope.clone(), 1, COPY_BUDGET, Offer::Spray(message, candidate));
@@ -183,8 +184,11 @@ fn expire(node: &Node, tx: &mut Tx<'_>, message: MessageId, mut outbox: Outbox) 
     end(node, tx, message, outbox)
 }
 
-/// The copy ends; the record stays for duplicates.
+/// The copy ends; the record stays for duplicates, which an incomplete image has none of.
 fn end(node: &Node, tx: &mut Tx<'_>, message: MessageId, mut outbox: Outbox) -> Run {
+    if matches!(outbox.cargo, Cargo::Parts(_)) {
+        return withdraw(tx, message);
+    }
     outbox.stage = Stage::Expired { at: tx.now() };
     outbox.drop_cargo();
     put_node(node, tx, key::outbox(&message), &outbox)?;
@@ -192,6 +196,12 @@ fn end(node: &Node, tx: &mut Tx<'_>, message: MessageId, mut outbox: Outbox) -> 
     window::moved_by(node, tx, message);
     tx.wake(tx.now().after(OUTCOME_LIFE), Timer::Outcome(message));
     Ok(())
+}
+
+/// A message of this node's own making ends, and nothing of it stays.
+pub(crate) fn withdraw(tx: &mut Tx<'_>, message: MessageId) -> Run {
+    tx.then(Change::Release(message));
+    delete_row(tx, key::outbox(&message))
 }
 
 /// An offer has waited long enough for its receipt.
@@ -213,7 +223,7 @@ pub(crate) fn on_connected(node: &Node, tx: &mut Tx<'_>, peer: NodeId) -> Run {
     if !node.membership.is_member(&peer) {
         return Ok(());
     }
-    if node.delivery.copies.contains_key(&peer) {
+    if node.delivery.copies.of(&peer).is_some() {
         tx.wake(tx.now(), Timer::Custody(peer));
     }
     // What was offered over the link before may be lost with it; the home knows a block that it has already.
@@ -228,12 +238,17 @@ pub(crate) fn on_connected(node: &Node, tx: &mut Tx<'_>, peer: NodeId) -> Run {
 
 /// Tries held messages again soon, as far as it is their turn: the first at once, the others spread over the next seconds.
 pub(crate) fn route_all(node: &Node, tx: &mut Tx<'_>, wanted: impl Fn(&Held) -> bool) {
+    route_some(node, tx, usize::MAX, wanted);
+}
+
+/// As [`route_all`], at most so many, the oldest.
+pub(crate) fn route_some(node: &Node, tx: &mut Tx<'_>, most: usize, wanted: impl Fn(&Held) -> bool) {
     let now = tx.now();
     let all = &node.delivery.held;
     let held = all.iter().filter(|(message, held)| wanted(held) && all.has_turn(message, held));
     let mut waiting: Vec<_> = held.map(|(message, held)| (held.received, *message)).collect();
     waiting.sort_unstable();
-    for (n, (_, message)) in waiting.into_iter().enumerate() {
+    for (n, (_, message)) in waiting.into_iter().take(most).enumerate() {
         let later = if n < BURST { Duration::ZERO } else { Duration::from_millis((n as u64).min(30_000)) };
         tx.wake(now.after(later), Timer::Route(message));
     }
@@ -256,7 +271,7 @@ pub(crate) fn on_forget(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run
 /// Sets everything in motion after the records were read.
 pub(crate) fn start(node: &Node, tx: &mut Tx<'_>) -> Run {
     route_all(node, tx, |_| true);
-    for recipient in node.delivery.copies.keys() {
+    for recipient in node.delivery.copies.recipients() {
         tx.wake(tx.now(), Timer::Custody(*recipient));
     }
     Ok(())

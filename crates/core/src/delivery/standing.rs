@@ -22,6 +22,11 @@ impl Standing {
         self.0 = (self.0 - FAILURE_COST).max(SCORE_MIN);
     }
 
+    /// It was caught claiming people that it does not have: all that it earned is gone.
+    pub fn forfeit(&mut self) {
+        self.0 = SCORE_MIN;
+    }
+
     /// Half of it is forgotten each day.
     pub fn decay(&mut self) {
         self.0 /= 2;

@@ -9,8 +9,8 @@ use relaymesh_protocol::sms_text::Notice;
 
 use super::consume::Incoming;
 use super::job::{EMAIL_BRIDGE, JobContent};
-use super::parts;
-use crate::clients;
+use super::{claim, parts};
+use crate::clients::{self, Arrival};
 use crate::command::MessageOutcome;
 use crate::egress;
 use crate::locator::{self, Routing};
@@ -43,6 +43,8 @@ pub(super) enum Misfit {
     Account,
     Platform,
     TooLong,
+    /// A test of a gateway client that did not bring it. Nobody is told: the test itself tells when its time is over.
+    Elsewhere,
 }
 
 /// Reads an opened payload.
@@ -79,8 +81,13 @@ fn plan_platform(
         return Ok(Err(Misfit::Content));
     };
     if let Content::Test { id } = &parsed.content {
-        let outcome = clients::arrived(node, tx, id, incoming.submission)?;
-        return Ok(outcome.map_or(Err(Misfit::Content), |outcome| Ok(test_plan(platform, outcome))));
+        let vouched = claim::is_vouched(node, incoming.from, incoming.submission);
+        let gateway = incoming.submission.gateway.as_ref().filter(|_| vouched);
+        return Ok(match clients::arrived(node, tx, id, incoming.submission, gateway)? {
+            Arrival::Ended(outcome) => Ok(test_plan(platform, outcome)),
+            Arrival::Elsewhere => Err(Misfit::Elsewhere),
+            Arrival::NoTest => Err(Misfit::Content),
+        });
     }
     let Some(account) = parsed.content.account().map(str::to_owned) else { return Ok(Err(Misfit::Content)) };
     let Some(settings) = node.config().platforms.iter().find(|p| p.name == platform.name) else {

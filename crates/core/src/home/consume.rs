@@ -3,31 +3,25 @@
 
 use std::time::Duration;
 
-use relaymesh_protocol::detect::parse_text;
-use relaymesh_protocol::ids::{E164, EntityId, MessageId, NodeId, Tag};
+use relaymesh_protocol::ids::{E164, MessageId, NodeId, Tag};
 use relaymesh_protocol::payload::Payload;
-use relaymesh_protocol::segment::assembly::Set;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::find::{self, Try};
 use super::job::{self, EMAIL_BRIDGE, Job, Part};
-use super::{Change, allowance, bridge, claim, keywords, receipts, refusals, seen, sessions, spent};
+use super::{Change, allowance, bridge, claim, images, keywords, receipts, refusals, seen, sessions, spent};
 use crate::command::MessageOutcome;
 use crate::crypto::RatchetOpened;
 use crate::delivery::{self, Cargo, Outbox, Route, Stage, Submission};
 use crate::input::Follow;
 use crate::locator::Lookup;
 use crate::node::Node;
-use crate::record::index::{self, Kind};
 use crate::record::vault::{ACCOUNT, Account, BRIDGE, POSITION, Position, SEEN, Seen, Session};
-use crate::record::{Entity, Stored, get_node, key, put_node};
+use crate::record::{Entity, get_node, key};
 use crate::tx::{Run, Tx};
 
 /// A job is given up after this: an answer that late helps nobody, and tokens change.
 const JOB_LIFE: Duration = Duration::from_hours(72);
-/// Kind byte of the keyed hash that names a set of segments at the home.
-const INDEX_SET: u8 = 34;
 
 /// A complete payload at its possible home.
 pub(super) struct Incoming<'a> {
@@ -78,49 +72,9 @@ fn take(node: &Node, tx: &mut Tx<'_>, from: NodeId, submission: &Submission, num
                 Incoming { from, message: submission.message, payload, image: *image, route, number, submission };
             consume(node, tx, &incoming)
         }
-        Cargo::Parts(set) => assemble(node, tx, from, submission, number, set),
+        Cargo::Parts(set) => images::on_parts(node, tx, from, submission, number.as_ref(), set),
         Cargo::Keyword(keyword) => keywords::on_keyword(node, tx, from, submission, *keyword),
     }
-}
-
-/// Segments of one image session that reached different nodes come together here.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct HomeSet(Set);
-
-impl Stored for HomeSet {}
-
-fn assemble(
-    node: &Node,
-    tx: &mut Tx<'_>,
-    from: NodeId,
-    submission: &Submission,
-    number: Option<E164>,
-    set: &Set,
-) -> Run {
-    let Some(entity) = set_entity(node, tx, &submission.route, number.as_ref())? else {
-        return decline(node, tx, from, submission.message);
-    };
-    let mut value = entity.0.to_vec();
-    value.push(submission.session);
-    let place = key::segments(&node.crypto().index(node.keys(), INDEX_SET, &value));
-    let mut row = get_node::<HomeSet>(node, tx, &place)?.unwrap_or_default();
-    row.0.merge(set.clone(), tx.now());
-    for assembly in row.0.assemblies() {
-        let Ok(message) = parse_text(&assembly.text) else { continue };
-        let phone = match &number {
-            Some(number) => Some(number.clone()),
-            None => claim::phone(node, tx, entity)?,
-        };
-        let mut whole = submission.clone();
-        whole.message = claim::id(&message.payload, phone.as_ref(), &message.bytes);
-        whole.cargo = Cargo::Whole { payload: message.bytes, image: Some(assembly.image_len) };
-        if let Some(device) = message.payload.device_id() {
-            whole.route = Route::Device(device);
-        }
-        tx.follow(Follow::Assembled { from, submission: Box::new(whole), number: number.clone() });
-    }
-    node.count(tx, "segments_merged");
-    put_node(node, tx, place, &row)
 }
 
 /// An assembled submission, as if it had come whole.
@@ -134,15 +88,6 @@ pub(crate) fn on_assembled(
     take(node, tx, from, submission, number.cloned())
 }
 
-fn set_entity(node: &Node, tx: &mut Tx<'_>, route: &Route, number: Option<&E164>) -> Run<Option<EntityId>> {
-    match (route, number) {
-        (Route::Device(device), _) => index::find(node, tx, Kind::Device, device.as_bytes()),
-        (Route::Number { tag, key_id }, _) => index::find(node, tx, Kind::NumberTag, &tag_value(*key_id, tag)),
-        (Route::Bridge { .. }, Some(number)) => index::find(node, tx, Kind::Phone, number.reveal().as_bytes()),
-        (Route::Bridge { .. }, None) | (Route::Identity { .. }, _) => Ok(None),
-    }
-}
-
 /// What the index knows a tag by.
 pub(super) fn tag_value(key_id: u32, tag: &Tag) -> Vec<u8> {
     let mut value = key_id.to_be_bytes().to_vec();
@@ -151,7 +96,7 @@ pub(super) fn tag_value(key_id: u32, tag: &Tag) -> Vec<u8> {
 }
 
 /// First 16 bytes of SHA-256(block): what consumed blocks are known by.
-fn block_key(block: &[u8]) -> [u8; 16] {
+pub(super) fn block_key(block: &[u8]) -> [u8; 16] {
     let mut short = [0; 16];
     short.copy_from_slice(&Sha256::digest(block)[..16]);
     short

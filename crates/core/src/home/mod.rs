@@ -5,6 +5,7 @@ mod bridge;
 mod claim;
 mod consume;
 mod find;
+mod images;
 mod job;
 mod kept;
 mod keywords;
@@ -25,12 +26,14 @@ use crate::WorkId;
 use crate::batch::Key;
 use crate::node::Node;
 use crate::record::key;
+use crate::sets::{Open, Sets};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 
 use receipts::Unheard;
 
 pub(crate) use consume::{on_assembled, on_local, on_submission};
+pub(crate) use images::{has_image, on_home_set};
 pub(crate) use job::reads as reads_job;
 pub(crate) use kept::on_kept;
 pub(crate) use receipts::{Word, heard, lost, on_connected, on_remind, on_remind_of};
@@ -60,6 +63,8 @@ pub(crate) struct State {
     owed: BTreeMap<MessageId, Owed>,
     /// What ingresses may not have heard.
     unheard: Unheard,
+    /// Images whose segments came through several nodes.
+    sets: Sets,
     /// What is swept next.
     sweep: sweep::Pass,
     /// Messages in a row, per entity, that authenticated gateway clients brought and no session opened. An ingress offers
@@ -74,6 +79,8 @@ pub(crate) struct State {
 pub(crate) enum Change {
     Owed(MessageId, EntityId),
     Sweep(sweep::Step),
+    Set([u8; 16], Open),
+    SetGone([u8; 16]),
     Settled(MessageId),
     Working(WorkId, MessageId),
     Worked(WorkId),
@@ -109,6 +116,8 @@ impl State {
             Change::Owed(message, entity) => {
                 self.owed.insert(message, Owed { entity, restored: false });
             }
+            Change::Set(place, open) => self.sets.add(place, open),
+            Change::SetGone(place) => self.sets.remove(&place),
             Change::Sweep(step) => self.sweep.apply(step),
             Change::Settled(message) => {
                 self.owed.remove(&message);
@@ -163,10 +172,12 @@ pub(crate) fn start(node: &Node, tx: &mut Tx<'_>) -> Run {
 /// Rows of one table.
 type Rows = [(Key, Vec<u8>)];
 
-/// Reads which jobs are owed, and which ingresses may lack a receipt.
+/// Reads which jobs are owed, which ingresses may lack a receipt, and which images are incomplete.
 pub(crate) fn restore(node: &mut Node, table: u8, rows: &Rows) {
-    if table == key::RECEIPT {
-        return receipts::restore(node, rows);
+    match table {
+        key::RECEIPT => return receipts::restore(node, rows),
+        key::HOME_SET => return images::restore(node, rows),
+        _ => {}
     }
     for (row_key, row) in rows {
         if row_key.first() == Some(&key::JOB)

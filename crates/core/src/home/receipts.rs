@@ -251,9 +251,6 @@ pub(crate) fn heard(node: &Node, tx: &mut Tx<'_>, by: NodeId, words: &[(MessageI
 /// A letter did not arrive: it is said again. Whether the letter itself goes into custody, so that others or a stick carry
 /// it: one that is there already is enough, and a connected ingress hears it soon.
 pub(crate) fn lost(node: &Node, tx: &mut Tx<'_>, to: NodeId, words: &[(MessageId, Word)]) -> Run<bool> {
-    if words.is_empty() {
-        return Ok(true);
-    }
     let now = tx.now();
     let away = !node.membership.connected().contains(&to);
     let mut keep = false;

@@ -63,7 +63,7 @@ pub(super) fn misfit(
     misfit: Misfit,
 ) -> Run {
     node.count(tx, counter(misfit));
-    let Some(id) = entity else { return Ok(()) };
+    let Some(id) = entity.filter(|_| misfit != Misfit::Elsewhere) else { return Ok(()) };
     let Some(mut entity) = Entity::load(node, tx, id)? else { return Ok(()) };
     let mut notices = notices(node, tx, &entity)?;
     if notices.waiting.is_some_and(|(since, _)| !is_over(since, tx.now())) {
@@ -84,6 +84,7 @@ fn counter(misfit: Misfit) -> &'static str {
         Misfit::Account => "refused_account",
         Misfit::Platform => "refused_platform",
         Misfit::TooLong => "refused_too_long",
+        Misfit::Elsewhere => "refused_test_elsewhere",
     }
 }
 

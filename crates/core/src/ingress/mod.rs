@@ -3,7 +3,6 @@
 mod gateways;
 mod keywords;
 mod segments;
-mod sets;
 mod waits;
 
 use std::collections::BTreeMap;
@@ -18,6 +17,7 @@ use crate::input::ReplyTo;
 use crate::locator::Lookup;
 use crate::node::Node;
 use crate::record::{get_node, key, put_node};
+use crate::sets::{Open, Sets};
 use crate::tx::{Run, Tx};
 
 pub use gateways::{Gateway, id_of as gateway_id};
@@ -26,7 +26,6 @@ pub(crate) use segments::{on_segments, restore as restore_segments};
 pub(crate) use waits::{on_reply_wait, settle};
 
 use gateways::{Brought, Usage};
-use sets::{Open, Sets};
 use waits::Wait;
 
 /// What ingress remembers.

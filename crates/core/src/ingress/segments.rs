@@ -1,5 +1,5 @@
 //! Image messages arrive as up to 255 SMS, maybe at several nodes: sets are kept per sender and session, handed to the
-//! home when they stay incomplete, and given up after a day.
+//! home when they stay incomplete, again as they grow, and given up after a day. What was handed on ends with its set.
 
 use std::time::Duration;
 
@@ -10,21 +10,24 @@ use relaymesh_protocol::segment::assembly::{Progress, SEGMENT_TTL, Set};
 use relaymesh_protocol::sms_text::Notice;
 use serde::{Deserialize, Serialize};
 
-use super::sets::{Open, Room, Worth};
 use super::{Change, Origin, gateways, take_message};
 use crate::batch::Key;
 use crate::command::{Code, Door, Refusal, Reply, Submitted};
 use crate::delivery::{self, Cargo, Outbox, Stage};
 use crate::egress;
+use crate::home;
 use crate::input::ReplyTo;
 use crate::locator::Lookup;
 use crate::node::Node;
 use crate::record::{Stored, delete_row, get_node, key, put_node, restore_row};
+use crate::sets::{Open, Room, Worth};
 use crate::timer::Timer;
 use crate::tx::{Halt, Run, Tx};
 
 /// An incomplete set goes to the home after this: the rest may have reached another node.
 const HAND_ON_AFTER: Duration = Duration::from_secs(10 * 60);
+/// A set that has grown since goes to the home once more after this, with what else came meanwhile.
+const HAND_ON_AGAIN: Duration = Duration::from_secs(2 * 60);
 /// Kind byte of the keyed hash that names a set.
 const INDEX_SET: u8 = 33;
 /// Kind byte of the keyed hash that names a sender of sets.
@@ -43,12 +46,27 @@ struct Row {
     date: Option<i64>,
     date_sent: Option<i64>,
     since: Timestamp,
+    /// The home was sent all of it.
     handed_on: bool,
     /// An enrolled gateway client brought some of it: its sender is told how it ends.
     enrolled: bool,
+    /// Under which names it waits in the outbox for its home.
+    handed: Vec<MessageId>,
 }
 
-impl Stored for Row {}
+impl Stored for Row {
+    const VERSION: u8 = 2;
+
+    /// Version 1 ended before `handed`: what was handed on then ends by itself.
+    fn migrate(version: u8, bytes: &[u8]) -> Option<Self> {
+        if version != 1 {
+            return None;
+        }
+        let whole = [bytes, &[0]].concat();
+        let (row, left) = postcard::take_from_bytes(&whole).ok()?;
+        left.is_empty().then_some(row)
+    }
+}
 
 impl Row {
     fn is_complete(&self) -> bool {
@@ -82,14 +100,18 @@ pub(super) fn take(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, door: Door, ori
     gateways::used(node, tx, door, gateways::Use::Accepted);
     match progress {
         Progress::Rejected(reason) => Err(Refusal::new(Code::InvalidArgument, reason.to_string()).into()),
-        Progress::Complete(_) => complete(node, tx, reply, origin, &hash, &row),
+        Progress::Complete(_) => complete(node, tx, reply, origin, &hash, row),
         // The answer to the last segment was lost: its sender hears what became of the message.
-        Progress::Duplicate if row.is_complete() => complete(node, tx, reply, origin, &hash, &row),
+        Progress::Duplicate if row.is_complete() => complete(node, tx, reply, origin, &hash, row),
         Progress::Duplicate | Progress::Held { .. } => {
+            if progress != Progress::Duplicate {
+                row.handed_on = false;
+                let first = row.since.after(HAND_ON_AFTER);
+                let at = if now < first { first } else { now.after(HAND_ON_AGAIN) };
+                tx.wake_by(at, Timer::Segments(hash));
+            }
             let (received, total) = standing(&row.set);
             keep(node, tx, &hash, &row)?;
-            let at = if row.handed_on { row.since.after(SEGMENT_TTL) } else { row.since.after(HAND_ON_AFTER) };
-            tx.wake(at, Timer::Segments(hash));
             node.count(tx, "segment_stored");
             tx.reply(reply, Reply::Submitted(Submitted::Segment { received, total, session }));
             Ok(())
@@ -102,11 +124,9 @@ fn open(node: &Node, tx: &mut Tx<'_>, origin: &Origin, sender: E164, session: u8
     match node.ingress.sets.room(&sender_hash(node, &sender), Worth::of(origin.trusted, false)) {
         Room::Free => {}
         Room::Instead(other) => {
-            if let Some(row) = get_node::<Row>(node, tx, &key::segments(&other))? {
-                tell_end(node, tx, &row)?;
-            }
+            let row = get_node::<Row>(node, tx, &key::segments(&other))?;
             node.count(tx, "segments_evicted");
-            drop_set(tx, &other)?;
+            give_up(node, tx, &other, row)?;
         }
         Room::None => {
             node.count(tx, "segments_full");
@@ -125,6 +145,7 @@ fn open(node: &Node, tx: &mut Tx<'_>, origin: &Origin, sender: E164, session: u8
         since: tx.now(),
         handed_on: false,
         enrolled: origin.trusted,
+        handed: Vec::new(),
     })
 }
 
@@ -140,15 +161,29 @@ fn noted(node: &Node, row: &Row) -> Open {
     Open { sender: sender_hash(node, &row.sender), since: row.since, worth }
 }
 
-fn drop_set(tx: &mut Tx<'_>, hash: &[u8; 16]) -> Run {
+/// A set ends, and with it what was handed on of it.
+fn give_up(node: &Node, tx: &mut Tx<'_>, hash: &[u8; 16], row: Option<Row>) -> Run {
+    if let Some(mut row) = row {
+        tell_end(node, tx, &row)?;
+        withdraw(tx, &mut row)?;
+    }
     tx.then(Change::SetGone(*hash));
     delete_row(tx, key::segments(hash))
 }
 
+/// What was handed on waits for its home no longer.
+fn withdraw(tx: &mut Tx<'_>, row: &mut Row) -> Run {
+    row.handed.drain(..).try_for_each(|message| delivery::withdraw(tx, message))
+}
+
 /// Tells the sender of a set that stayed incomplete, if it is an image for all we know, and if it was an enrolled gateway
-/// client that named the sender: anybody else may have made the number up.
+/// client that named the sender: anybody else may have made the number up. Only where this node is the home itself does it
+/// know that the image came together after all.
 fn tell_end(node: &Node, tx: &mut Tx<'_>, row: &Row) -> Run {
     if row.is_complete() || !row.enrolled || !row.set.is_credible() {
+        return Ok(());
+    }
+    if home::has_image(node, tx, &row.set.device_ids(), &row.sender, row.session, row.since)? {
         return Ok(());
     }
     let (have, total) = standing(&row.set);
@@ -167,8 +202,9 @@ fn standing(set: &Set) -> (u8, u8) {
 
 /// All segments are here. Planted ones may make other assemblies: each is a message of its own, and only the real one's
 /// MAC will ever be proven. The set stays for its day, so that late copies are seen as such.
-fn complete(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, origin: &Origin, hash: &[u8; 16], row: &Row) -> Run {
-    keep(node, tx, hash, row)?;
+fn complete(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, origin: &Origin, hash: &[u8; 16], mut row: Row) -> Run {
+    withdraw(tx, &mut row)?;
+    keep(node, tx, hash, &row)?;
     tx.wake(row.since.after(SEGMENT_TTL), Timer::Segments(*hash));
     let mut told = false;
     for assembly in row.set.assemblies().take(ASSEMBLIES_TRIED) {
@@ -185,15 +221,15 @@ pub(crate) fn on_segments(node: &Node, tx: &mut Tx<'_>, hash: &[u8; 16]) -> Run 
     let Some(mut row) = get_node::<Row>(node, tx, &key::segments(hash))? else { return Ok(()) };
     let now = tx.now();
     if now.since(row.since) >= SEGMENT_TTL {
-        tell_end(node, tx, &row)?;
-        return drop_set(tx, hash);
+        return give_up(node, tx, hash, Some(row));
     }
     tx.wake(row.since.after(SEGMENT_TTL), Timer::Segments(*hash));
     if row.is_complete() || row.handed_on {
         return Ok(());
     }
     row.handed_on = true;
-    match hand_on(node, tx, &row) {
+    withdraw(tx, &mut row)?;
+    match hand_on(node, tx, &mut row) {
         // There is no room for it in the outbox: the copy here stays, and may still be completed.
         Err(Halt::Refused(_)) => node.count(tx, "segments_not_handed_on"),
         other => other?,
@@ -203,15 +239,16 @@ pub(crate) fn on_segments(node: &Node, tx: &mut Tx<'_>, hash: &[u8; 16]) -> Run 
 
 /// Sends an incomplete set towards the home: by the device ID if that is complete in it, else by the sender's number. Planted
 /// segments may make more than one. Such an envelope frees nothing.
-fn hand_on(node: &Node, tx: &mut Tx<'_>, row: &Row) -> Run {
+fn hand_on(node: &Node, tx: &mut Tx<'_>, row: &mut Row) -> Run {
     let devices = row.set.device_ids();
     if devices.is_empty() {
-        return hand_on_by(node, tx, row, Lookup::Number(row.sender.clone()));
+        let number = Lookup::Number(row.sender.clone());
+        return hand_on_by(node, tx, row, number);
     }
     devices.into_iter().try_for_each(|device| hand_on_by(node, tx, row, Lookup::Device(device)))
 }
 
-fn hand_on_by(node: &Node, tx: &mut Tx<'_>, row: &Row, lookup: Lookup) -> Run {
+fn hand_on_by(node: &Node, tx: &mut Tx<'_>, row: &mut Row, lookup: Lookup) -> Run {
     let parts = postcard::to_allocvec(&row.set).expect("writing to memory cannot fail");
     let origin = match &lookup {
         Lookup::Device(device) => device.as_bytes().to_vec(),
@@ -219,13 +256,13 @@ fn hand_on_by(node: &Node, tx: &mut Tx<'_>, row: &Row, lookup: Lookup) -> Run {
     };
     let message = MessageId::of(&origin, &parts);
     delivery::make_room(node, tx, message, row.trusted)?;
-    let received = tx.now();
     let outbox = Outbox {
         cargo: Cargo::Parts(Box::new(row.set.clone())),
         session: row.session,
         lookup,
         sender: None,
-        received,
+        // What was handed on ends when the set does.
+        received: row.since,
         date: row.date,
         date_sent: row.date_sent,
         gateway: row.gateway.clone(),
@@ -234,6 +271,7 @@ fn hand_on_by(node: &Node, tx: &mut Tx<'_>, row: &Row, lookup: Lookup) -> Run {
     };
     put_node(node, tx, key::outbox(&message), &outbox)?;
     delivery::hold(tx, message, &outbox);
+    row.handed.push(message);
     node.count(tx, "segments_handed_on");
     Ok(())
 }

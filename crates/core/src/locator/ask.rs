@@ -9,7 +9,7 @@ use super::audit::random_number;
 use super::oblivious::{self, BlindState, Point};
 use super::search::{Wanted, flush_soon};
 use super::shares::Class;
-use super::{Asked, Change, NumberKind, cache, fetch, holds, letters};
+use super::{Asked, Change, NumberKind, audit, cache, fetch, holds, letters};
 use crate::input::LinkError;
 use crate::node::Node;
 use crate::output::Output;
@@ -148,10 +148,11 @@ pub(super) fn finish(node: &Node, tx: &mut Tx<'_>, batch: &Batch, evaluated: &[P
         quiet(tx, batch.to, LIAR_WAIT);
         return Ok(());
     };
+    let mut samples = Vec::new();
     for (wanted, tag) in batch.items.iter().zip(tags) {
         let says = node.locator.book.says(&batch.to, &tag);
         let Some(Wanted { kind, number }) = wanted else {
-            sampled(node, tx, batch.to, says);
+            samples.push(says);
             continue;
         };
         cache::store(node, tx, *kind, number, &batch.to, batch.key_id, tag)?;
@@ -163,16 +164,5 @@ pub(super) fn finish(node: &Node, tx: &mut Tx<'_>, batch: &Batch, evaluated: &[P
             }
         }
     }
-    Ok(())
-}
-
-fn sampled(node: &Node, tx: &mut Tx<'_>, of: NodeId, says: bool) {
-    let before = node.locator.audits.distrusts(&of);
-    tx.then(Change::Sampled(of, says));
-    if says && !before {
-        node.count(tx, "audit_hit");
-    }
-    if before {
-        node.count(tx, "filter_distrusted");
-    }
+    audit::sampled(node, tx, batch.to, &samples)
 }

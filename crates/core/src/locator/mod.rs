@@ -259,6 +259,7 @@ pub(crate) fn restore(node: &mut Node, table: u8, rows: &[(Key, Vec<u8>)], _now:
         match table {
             key::FILTER => fetch::restore(node, row_key, row),
             key::TAG => own::restore(node, row_key, row),
+            key::AUDIT => audit::restore(node, row_key, row),
             _ => cache::restore(node, row_key, row),
         }
     }

@@ -10,6 +10,7 @@ use super::join::Joining;
 use super::own::Mark;
 use super::partners::Round;
 use super::set::FactSet;
+use super::ways::Ways;
 use crate::command::Target;
 use crate::crypto::Publics;
 use crate::limit::Bucket;
@@ -42,6 +43,7 @@ pub(crate) enum Change {
     Unsettled,
     Lost(NodeId),
     Publics(Mark, Publics),
+    WaysTaken(Timestamp),
 }
 
 impl State {
@@ -58,7 +60,7 @@ impl State {
                 self.version += 1;
             }
             Change::Facts(facts) => {
-                self.facts.put(facts);
+                self.learn(facts);
                 self.version += 1;
             }
             Change::Forget(subjects) => {
@@ -96,6 +98,7 @@ impl State {
             Change::Unsettled => self.partners.unsettle(),
             Change::Lost(peer) => self.partners.lost(peer),
             Change::Publics(mark, publics) => self.publics = Some((mark, publics)),
+            Change::WaysTaken(at) => self.ways = Ways::taken(at),
         }
     }
 

@@ -15,6 +15,7 @@ mod parts;
 mod peers;
 mod restore;
 mod set;
+mod ways;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -39,6 +40,7 @@ pub(crate) use operator::on_operator;
 pub(crate) use own::fingerprint;
 pub(crate) use restore::{is_sound, restore, restore_meta};
 pub use set::Member;
+pub(crate) use ways::on_ways;
 
 use entry::Entry;
 use fact::Held;
@@ -48,6 +50,7 @@ use join::Joining;
 use partners::Partners;
 use restore::FactRow;
 use set::FactSet;
+use ways::Ways;
 
 /// Tokens of this conversation's questions have this bit; other conversations' have not.
 const TOKEN_BIT: u64 = 1 << 63;
@@ -102,6 +105,7 @@ pub struct State {
     announced: Option<u64>,
     renew_at: Timestamp,
     publics: Option<(own::Mark, crate::crypto::Publics)>,
+    ways: Ways,
 }
 
 impl State {
@@ -371,6 +375,7 @@ fn put_facts(node: &Node, tx: &mut Tx<'_>, facts: Vec<Held>) -> Run {
         put_node(node, tx, key::fact(&held.fact.subject().key()), &row)?;
     }
     tx.then(Change::Facts(facts));
+    ways::look_soon(tx);
     see_to_records(tx);
     Ok(())
 }

@@ -202,8 +202,9 @@ impl FactSet {
         self.heads_where(|head| which(head) && news(head))
     }
 
-    /// Puts facts in, newest wins, without asking whether they may enter.
-    pub fn put(&mut self, facts: Vec<Held>) {
+    /// Puts facts in, newest wins, without asking whether they may enter. Returns the nodes that can be written to now and could
+    /// not before, or not under their newest key.
+    pub fn put(&mut self, facts: Vec<Held>) -> Vec<NodeId> {
         let mut touched = Vec::new();
         for held in facts {
             let subject = held.fact.subject();
@@ -213,7 +214,7 @@ impl FactSet {
                 self.facts.insert(subject, held);
             }
         }
-        self.follow(&touched);
+        self.follow(&touched)
     }
 
     /// Takes facts out.
@@ -225,21 +226,28 @@ impl FactSet {
         self.follow(subjects);
     }
 
-    fn follow(&mut self, touched: &[Subject]) {
+    fn follow(&mut self, touched: &[Subject]) -> Vec<NodeId> {
         if touched.is_empty() {
-            return;
+            return Vec::new();
         }
         let mut hash = Sha256::new();
         for held in self.facts.values() {
             hash.update(held.hash);
         }
         self.digest = hash.finalize().into();
+        let mut writable = Vec::new();
         for node in self.affected(touched) {
-            match self.derive(&node) {
-                Some(member) => self.members.insert(node, member),
-                None => self.members.remove(&node),
+            let Some(member) = self.derive(&node) else {
+                self.members.remove(&node);
+                continue;
             };
+            let newest = member.sealing.first().copied();
+            let before = self.members.insert(node, member);
+            if before.is_none_or(|before| before.sealing.first().copied() != newest) {
+                writable.push(node);
+            }
         }
+        writable
     }
 
     fn affected(&self, touched: &[Subject]) -> Vec<NodeId> {

@@ -16,8 +16,10 @@ pub const INDEX: u8 = b'i';
 pub const TAG: u8 = b't';
 /// Messages that this node took in, and their outcomes.
 pub const OUTBOX: u8 = b'o';
-/// Incomplete segment sets.
+/// Incomplete segment sets of an ingress.
 pub const SEGMENTS: u8 = b'g';
+/// Segment sets that came together at their home.
+pub const HOME_SET: u8 = b'v';
 /// Envelopes held for others.
 pub const CUSTODY: u8 = b'c';
 /// Publications owed.
@@ -46,12 +48,16 @@ pub const OTP: u8 = b'q';
 pub const META: u8 = b'x';
 /// Consumed positions of bridge key exchanges, of all numbers together.
 pub const SPENT: u8 = b'k';
+/// What audits of other nodes' filters found.
+pub const AUDIT: u8 = b'd';
 /// Traces of messages.
 pub const TRACE: u8 = b'z';
 
 /// Tables read whole at start, in this order.
-pub const RESTORED: [u8; 14] =
-    [META, FACT, POLICY, FILTER, TAG, GATEWAY, TAG_CACHE, OUTBOX, CUSTODY, JOB, RECEIPT, SMS, TEST, SEGMENTS];
+pub const RESTORED: [u8; 16] = [
+    META, FACT, POLICY, FILTER, AUDIT, TAG, GATEWAY, TAG_CACHE, OUTBOX, CUSTODY, JOB, RECEIPT, SMS, TEST, SEGMENTS,
+    HOME_SET,
+];
 
 fn join(table: u8, parts: &[&[u8]]) -> Key {
     let mut key = Vec::with_capacity(1 + parts.iter().map(|p| p.len()).sum::<usize>());
@@ -104,7 +110,13 @@ pub fn segments(hash: &[u8; 16]) -> Key {
     join(SEGMENTS, &[hash])
 }
 
-/// An envelope in custody.
+/// A segment set at its home, by keyed hash of entity and session.
+#[must_use]
+pub fn home_set(hash: &[u8; 16]) -> Key {
+    join(HOME_SET, &[hash])
+}
+
+/// An envelope in custody, by the hash of its bytes.
 #[must_use]
 pub fn custody(recipient: &NodeId, envelope: &EnvelopeId) -> Key {
     join(CUSTODY, &[&recipient.0, &envelope.0])
@@ -138,6 +150,12 @@ pub fn fact(subject: &[u8]) -> Key {
 #[must_use]
 pub fn filter(node: &NodeId, layer: FilterLayer) -> Key {
     join(FILTER, &[&node.0, &[layer as u8]])
+}
+
+/// What audits of a node's filter found.
+#[must_use]
+pub fn audit(node: &NodeId) -> Key {
+    join(AUDIT, &[&node.0])
 }
 
 /// A cached number tag, by keyed hash.

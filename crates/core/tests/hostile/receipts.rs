@@ -162,3 +162,25 @@ fn an_outcome_counts_only_from_the_node_that_proved_its_acceptance() {
     assert_eq!(world.count("later"), 1);
     assert_eq!(outcome(&mut world, a, &person, &sms), Some(MessageOutcome::Published));
 }
+
+/// What a home has its ingress tell people is as long as what another node may ask it to send.
+#[test]
+fn a_home_has_nobody_told_more_than_four_sms() {
+    let (mut world, a, _, c) = three();
+    let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
+    world.run_for(minutes(3));
+    world.mood = PlatformMood::Down;
+    for (n, len, told) in [(0, 612, 1), (1, 613, 0), (2, 60_000, 0)] {
+        let sms = person.compose(&format!("owed {n}"), true);
+        let message = person.send(&mut world, a, &sms);
+        world.run_for(5_000);
+        assert_eq!(status(&mut world, a).held, 0, "accepted, not yet published");
+        let text = "x".repeat(len);
+        let done = Receipt::Done { message, outcome: MessageOutcome::Published, tell: Some(text.clone()) };
+        say(&mut world, c, a, done, 600 + n);
+        world.run_for(5_000);
+        assert_eq!(outcome(&mut world, a, &person, &sms), Some(MessageOutcome::Published), "{len} bytes: it counts");
+        assert_eq!(world.sms.iter().filter(|(_, sent)| *sent == text).count(), told, "{len} bytes");
+        assert!(world.sms.iter().all(|(_, sent)| sent.len() <= 612), "nor is a part of it");
+    }
+}

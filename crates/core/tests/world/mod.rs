@@ -16,7 +16,7 @@ use relaymesh_protocol::ids::{EnvelopeId, NodeId, Timestamp};
 
 pub use forge::{Stranger, bridge_text, letter, letter_bytes, open, platform_text, seal_to};
 pub use network::{Fate, Frame, Mind, Tap};
-pub use people::Person;
+pub use people::{Person, enrol};
 pub use sim::{Health, Sim};
 
 /// Virtual start: 2026-01-01.

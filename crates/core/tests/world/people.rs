@@ -3,9 +3,10 @@
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use relaymesh_core::command::{
-    AccountCommand, AccountReply, ClientKeys, Command, Door, Identity, PublisherCommand, PublisherReply, Reply, Submit,
-    Submitted,
+    AccountCommand, AccountReply, ClientKeys, Command, Door, Identity, OperatorCommand, OperatorReply,
+    PublisherCommand, PublisherReply, Reply, Submit, Submitted,
 };
+use relaymesh_core::gateway_id;
 use relaymesh_protocol::content::{Content, PlatformContent};
 use relaymesh_protocol::ids::{DeviceId, GatewayId, Language, MessageId};
 use relaymesh_protocol::payload::{Payload, PlatformPayload, PlatformVersion};
@@ -190,8 +191,12 @@ impl Person {
     }
 
     pub fn submit(&self, text: &str) -> Command {
+        self.submit_through(Door::Open, text)
+    }
+
+    pub fn submit_through(&self, door: Door, text: &str) -> Command {
         Command::Submit(Submit {
-            door: Door::Open,
+            door,
             text: text.into(),
             sender: self.number.clone().into(),
             date: Some(1_767_225_600_000),
@@ -210,6 +215,14 @@ impl Person {
     pub fn rng(&mut self) -> &mut ChaCha20Rng {
         &mut self.rng
     }
+}
+
+/// Enrols a gateway client at a node.
+pub fn enrol(world: &mut World, node: usize, name: &str, msisdn: &str) -> Door {
+    let (name, msisdn) = (name.to_owned(), msisdn.into());
+    let add = OperatorCommand::GatewayAdd { name, msisdn, country: None, operator: None };
+    let OperatorReply::GatewayAdded { path, .. } = world.operate(node, add) else { panic!("no gateway client") };
+    Door::Gateway(gateway_id(path.reveal().split('/').nth(2).expect("a path with a token")))
 }
 
 /// The newest code that was sent to a number.

@@ -169,22 +169,47 @@ fn answers_are_of_one_length_whoever_is_registered() {
     assert_eq!(ask(&mut world, 1), ask(&mut world, 2));
 }
 
+/// A partner whose filter knew one in ten of 200 numbers that nobody has.
 #[test]
-fn a_filter_that_audits_distrust_is_ignored_for_numbers() {
+fn a_filter_that_claims_too_many_numbers_is_ignored_costs_its_author_its_standing_and_is_not_forgotten() {
     let mut world = pair();
     world.hold(0, 1, &Lookup::Number(number(1)));
     world.pass(MINUTE);
+    let partner = world.id(1);
     assert_eq!(candidates(&mut world, 0, &Lookup::Number(number(1))).len(), 1);
-    let mut state = crate::locator::State::default();
-    for n in 0..200 {
-        state.apply(crate::locator::Change::Sampled(world.id(1), n % 20 == 0));
+    assert_eq!(world.peers[0].node().delivery.score(&partner), 0);
+    let hits: Vec<bool> = (0..200).map(|n| n % 10 == 0).collect();
+    let forfeited = world.run(0, |node, tx| {
+        crate::locator::audit::sampled(node, tx, partner, &hits)?;
+        let of_it = |change: &&crate::node::Change| {
+            matches!(change, crate::node::Change::Delivery(crate::delivery::Change::Forfeited(of)) if *of == partner)
+        };
+        Ok(tx.effects.then.iter().filter(of_it).count())
+    });
+    assert_eq!(forfeited, 1);
+    for _ in 0..2 {
+        world.restart(0);
+        world.pass(MINUTE);
+        let node = world.peers[0].node();
+        assert!(node.locator.audits.distrusts(&partner));
+        assert_eq!(node.delivery.score(&partner), -100);
+        assert_eq!(candidates(&mut world, 0, &Lookup::Number(number(1))), []);
     }
-    assert!(state.audits.distrusts(&world.id(1)));
-    // Padding and the audit timer sample the partner's honest filter.
+}
+
+#[test]
+fn an_honest_filter_is_audited_and_believed() {
+    let mut world = pair();
+    // Padding and the audit timer sample the partner's filter.
     world.pass(Duration::from_secs(86_400));
     let audits = &world.peers[0].node().locator.audits;
-    assert!(audits.samples(&world.id(1)) >= 200, "{}", audits.samples(&world.id(1)));
+    let samples = audits.samples(&world.id(1));
+    assert!(samples >= 200, "{samples}");
     assert!(!audits.distrusts(&world.id(1)));
+    assert_eq!(world.peers[0].node().delivery.score(&world.id(1)), 0);
+    world.restart(0);
+    let restored = world.peers[0].node().locator.audits.samples(&world.id(1));
+    assert!(restored + 16 > samples, "{restored} of {samples}");
 }
 
 #[test]

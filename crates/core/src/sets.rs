@@ -1,5 +1,5 @@
-//! Which segment sets are open, and which goes when there are too many: anybody can send segments in anybody's name, so
-//! what one number and one kind of door can keep open has a cap.
+//! Which segment sets are open, at an ingress or at a home, and which goes when there are too many: anybody can send segments
+//! in anybody's name, so what one sender and one kind of door can keep open has a cap.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,7 +43,7 @@ impl Worth {
 /// A set that is kept.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Open {
-    /// Keyed hash of its sender.
+    /// Who its sender is: a keyed hash of the number at an ingress, the entity at a home.
     pub sender: [u8; 16],
     pub since: Timestamp,
     pub worth: Worth,
@@ -60,7 +60,7 @@ type Rank = (Worth, Timestamp, [u8; 16]);
 
 /// The sets that are kept.
 #[derive(Debug, Default)]
-pub(super) struct Sets {
+pub(crate) struct Sets {
     open: BTreeMap<[u8; 16], Open>,
     ranked: BTreeSet<Rank>,
     by_sender: BTreeMap<[u8; 16], BTreeSet<Rank>>,
@@ -69,7 +69,7 @@ pub(super) struct Sets {
 
 /// What becomes of a new set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Room {
+pub(crate) enum Room {
     /// There is room.
     Free,
     /// There is, once this one is gone.

@@ -1,0 +1,239 @@
+//! Envelopes that are kept, in memory: all but their bytes, and how much of the room each sender takes.
+//!
+//! What a custodian said yes to it keeps until it is handed over or ends, so nothing of that gives way to newcomers. Instead
+//! each peer may take no more than what is left: one that sends all it can stops at half the room, two at a third each, and
+//! there is always some for the next. Letters of this node's own were promised to nobody; they have a room of their own,
+//! and the oldest go.
+
+use std::collections::BTreeMap;
+
+use relaymesh_protocol::ids::{EnvelopeId, NodeId, Timestamp};
+
+/// Most bytes of envelopes held for others, all together.
+pub(super) const CUSTODY_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Most envelopes that one peer can make this node hold.
+pub(super) const PER_PEER_MAX: usize = 4_096;
+/// Most letters of our own to one recipient. Receipts that must be heard stand in a book of their own besides.
+pub(super) const OWN_PER_RECIPIENT_MAX: usize = 256;
+/// Most bytes of letters of our own.
+pub(super) const OWN_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// A copy: all but its bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct Copy {
+    /// Who handed it over.
+    pub from: NodeId,
+    /// It is a letter of this node.
+    pub own: bool,
+    /// Since when it is here.
+    pub at: Timestamp,
+    /// Encoded length.
+    pub bytes: usize,
+    /// Custodians it may still be spread to.
+    pub budget: u8,
+    /// When it ends.
+    pub expires: Timestamp,
+}
+
+/// How much somebody takes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Share {
+    count: usize,
+    bytes: usize,
+}
+
+impl Share {
+    fn add(&mut self, copy: &Copy) {
+        self.count += 1;
+        self.bytes += copy.bytes;
+    }
+
+    fn remove(&mut self, copy: &Copy) {
+        self.count = self.count.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(copy.bytes);
+    }
+}
+
+/// Envelopes held for others and own letters that found no way, by recipient.
+#[derive(Debug, Default)]
+pub(crate) struct Copies {
+    by: BTreeMap<NodeId, BTreeMap<EnvelopeId, Copy>>,
+    /// Of envelopes held for others, by who handed them over.
+    shares: BTreeMap<NodeId, Share>,
+    /// All of these.
+    others: Share,
+    /// Own letters by recipient.
+    own: BTreeMap<NodeId, Share>,
+    own_bytes: usize,
+}
+
+impl Copies {
+    pub fn len(&self) -> usize {
+        self.by.values().map(BTreeMap::len).sum()
+    }
+
+    pub fn of(&self, recipient: &NodeId) -> Option<&BTreeMap<EnvelopeId, Copy>> {
+        self.by.get(recipient)
+    }
+
+    pub fn recipients(&self) -> impl Iterator<Item = &NodeId> {
+        self.by.keys()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&NodeId, &EnvelopeId, &Copy)> {
+        self.by.iter().flat_map(|(recipient, copies)| copies.iter().map(move |(id, copy)| (recipient, id, copy)))
+    }
+
+    pub fn budget(&self, recipient: &NodeId, id: &EnvelopeId) -> u8 {
+        self.by.get(recipient).and_then(|copies| copies.get(id)).map_or(0, |copy| copy.budget)
+    }
+
+    pub fn spent(&mut self, recipient: &NodeId, id: &EnvelopeId) {
+        if let Some(copy) = self.by.get_mut(recipient).and_then(|copies| copies.get_mut(id)) {
+            copy.budget = 0;
+        }
+    }
+
+    pub fn store(&mut self, recipient: NodeId, id: EnvelopeId, copy: Copy) {
+        self.remove(&recipient, &id);
+        if copy.own {
+            self.own.entry(recipient).or_default().add(&copy);
+            self.own_bytes += copy.bytes;
+        } else {
+            self.shares.entry(copy.from).or_default().add(&copy);
+            self.others.add(&copy);
+        }
+        self.by.entry(recipient).or_default().insert(id, copy);
+    }
+
+    pub fn remove(&mut self, recipient: &NodeId, id: &EnvelopeId) {
+        let Some(copies) = self.by.get_mut(recipient) else { return };
+        let Some(copy) = copies.remove(id) else { return };
+        if copies.is_empty() {
+            self.by.remove(recipient);
+        }
+        let (shares, holder) = if copy.own { (&mut self.own, recipient) } else { (&mut self.shares, &copy.from) };
+        if let Some(share) = shares.get_mut(holder) {
+            share.remove(&copy);
+            if share.count == 0 {
+                shares.remove(holder);
+            }
+        }
+        if copy.own {
+            self.own_bytes = self.own_bytes.saturating_sub(copy.bytes);
+        } else {
+            self.others.remove(&copy);
+        }
+    }
+
+    /// Whether so many bytes more may be held for `from`.
+    pub fn has_room(&self, from: &NodeId, bytes: usize) -> bool {
+        let theirs = self.shares.get(from).copied().unwrap_or_default();
+        let left = CUSTODY_BYTES_MAX.saturating_sub(self.others.bytes);
+        theirs.count < PER_PEER_MAX && theirs.bytes + bytes <= left
+    }
+
+    /// The letter that gives way to one more of our own: the oldest to the same recipient, or to who has most of them.
+    pub fn gives_way(&self, recipient: &NodeId, bytes: usize) -> Option<(NodeId, EnvelopeId)> {
+        let theirs = self.own.get(recipient).map_or(0, |share| share.count);
+        let whose = if theirs >= OWN_PER_RECIPIENT_MAX {
+            *recipient
+        } else if self.own_bytes + bytes > OWN_BYTES_MAX {
+            *self.own.iter().max_by_key(|(id, share)| (share.bytes, **id))?.0
+        } else {
+            return None;
+        };
+        let own = self.by.get(&whose)?.iter().filter(|(_, copy)| copy.own);
+        own.min_by_key(|(id, copy)| (copy.at, **id)).map(|(id, _)| (whose, *id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LARGE: usize = 64 * 1024;
+
+    fn node(n: u8) -> NodeId {
+        NodeId([n; 32])
+    }
+
+    fn id(n: usize) -> EnvelopeId {
+        EnvelopeId((n as u128).to_be_bytes())
+    }
+
+    fn copy(from: NodeId, own: bool, at: usize, bytes: usize) -> Copy {
+        Copy { from, own, at: Timestamp(at as u64), bytes, budget: 0, expires: Timestamp(u64::MAX) }
+    }
+
+    /// What a peer brings in until it is refused, in bytes.
+    fn fill(copies: &mut Copies, from: u8, bytes: usize) -> usize {
+        let first = usize::from(from) * 1_000_000;
+        let mut n = 0;
+        while copies.has_room(&node(from), bytes) {
+            copies.store(node(200), id(first + n), copy(node(from), false, n, bytes));
+            n += 1;
+        }
+        n * bytes
+    }
+
+    #[test]
+    fn who_sends_all_it_can_leaves_as_much_for_others() {
+        let mut copies = Copies::default();
+        assert_eq!(fill(&mut copies, 1, LARGE), CUSTODY_BYTES_MAX / 2);
+        assert_eq!(fill(&mut copies, 2, LARGE), CUSTODY_BYTES_MAX / 4);
+        for newcomer in 3..20 {
+            assert!(copies.has_room(&node(newcomer), LARGE / 32), "peer {newcomer}");
+            fill(&mut copies, newcomer, LARGE / 32);
+        }
+        assert!(copies.others.bytes < CUSTODY_BYTES_MAX);
+        // What leaves makes room again.
+        for n in 0..2_048 {
+            copies.remove(&node(200), &id(1_000_000 + n));
+        }
+        assert!(copies.has_room(&node(2), LARGE) && copies.has_room(&node(1), LARGE));
+    }
+
+    #[test]
+    fn small_envelopes_are_counted() {
+        let mut copies = Copies::default();
+        assert_eq!(fill(&mut copies, 1, 1_024), PER_PEER_MAX * 1_024);
+        assert_eq!(copies.len(), PER_PEER_MAX);
+    }
+
+    #[test]
+    fn own_letters_take_nobodys_room_and_the_oldest_give_way() {
+        let (me, mut copies) = (node(100), Copies::default());
+        for n in 0..OWN_PER_RECIPIENT_MAX {
+            assert_eq!(copies.gives_way(&node(1), LARGE), None);
+            // The oldest has the highest name.
+            copies.store(node(1), id(OWN_PER_RECIPIENT_MAX - n), copy(me, true, n, LARGE));
+        }
+        copies.store(node(1), id(9_999), copy(node(2), false, 0, LARGE));
+        assert_eq!(copies.gives_way(&node(1), LARGE), Some((node(1), id(OWN_PER_RECIPIENT_MAX))));
+        assert_eq!(copies.others.bytes, LARGE);
+        // Room for three more recipients that have as many; then whoever has most gives way.
+        for recipient in 2..=4 {
+            for n in 0..OWN_PER_RECIPIENT_MAX - usize::from(recipient) {
+                copies.store(node(recipient), id(n), copy(me, true, n, LARGE));
+            }
+        }
+        let last = (0..).find_map(|n| {
+            let way = copies.gives_way(&node(5), LARGE);
+            copies.store(node(5), id(n), copy(me, true, n, LARGE));
+            way
+        });
+        assert_eq!(last, Some((node(1), id(OWN_PER_RECIPIENT_MAX))));
+    }
+
+    #[test]
+    fn a_copy_that_is_stored_twice_counts_once() {
+        let mut copies = Copies::default();
+        for _ in 0..2 {
+            copies.store(node(1), id(1), copy(node(2), false, 0, 10));
+        }
+        assert_eq!((copies.len(), copies.others.bytes, copies.shares.len()), (1, 10, 1));
+        copies.remove(&node(1), &id(1));
+        assert_eq!((copies.len(), copies.others.bytes, copies.shares.len()), (0, 0, 0));
+    }
+}

@@ -1,0 +1,89 @@
+//! New ways for messages that wait: a node's first record, a new key to seal to, a partner. Facts come in crowds, so what
+//! they open is gathered for a moment, and looked at no more often than [`PAUSE`].
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use relaymesh_protocol::ids::{InstanceId, NodeId, Timestamp};
+
+use super::fact::{Fact, Held};
+use super::{Change, Relation, State};
+use crate::delivery;
+use crate::node::Node;
+use crate::timer::Timer;
+use crate::tx::{Run, Tx};
+
+/// So much later messages are tried: the other side of a new partnership learns of it too.
+const SETTLE: Duration = Duration::from_secs(1);
+/// At least so long after the last time.
+const PAUSE: Duration = Duration::from_secs(10);
+/// Messages that one look wakes where members opened the way: anybody can make new ones. A partner wakes all.
+const WOKEN_MAX: usize = 1_000;
+
+/// What has changed since messages were last tried because of it.
+#[derive(Debug, Default)]
+pub(super) struct Ways {
+    /// Nodes that can be written to now, or under a newer key.
+    nodes: BTreeSet<NodeId>,
+    /// Somebody became a partner: its nodes may be asked for numbers.
+    partner: bool,
+    last: Timestamp,
+}
+
+impl Ways {
+    /// Nothing new since `last`.
+    pub fn taken(last: Timestamp) -> Self {
+        Self { last, ..Self::default() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.nodes.is_empty() && !self.partner
+    }
+}
+
+impl State {
+    /// Puts facts in, and notes which ways they open.
+    pub(super) fn learn(&mut self, facts: Vec<Held>) {
+        let partners = |state: &Self, of: &BTreeSet<InstanceId>| {
+            of.iter().filter(|instance| state.relation_of(**instance) == Relation::Partner).count()
+        };
+        let own = self.own_instance();
+        let others: BTreeSet<InstanceId> = facts.iter().filter_map(|held| other_side(&held.fact, own)).collect();
+        let before = partners(self, &others);
+        let writable = self.facts.put(facts);
+        self.ways.nodes.extend(writable.into_iter().filter(|node| self.me != Some(*node)));
+        self.ways.partner |= partners(self, &others) > before;
+    }
+}
+
+/// With whom a fact federates this instance, or does not any more.
+fn other_side(fact: &Fact, own: InstanceId) -> Option<InstanceId> {
+    let Fact::Federation(federation) = fact else { return None };
+    match (federation.from == own, federation.to == own) {
+        (true, false) => Some(federation.to),
+        (false, true) => Some(federation.from),
+        _ => None,
+    }
+}
+
+/// Facts are being put in: what they open is looked at soon.
+pub(super) fn look_soon(tx: &mut Tx<'_>) {
+    tx.wake_by(tx.now().after(SETTLE), Timer::Ways);
+}
+
+/// Tries the messages that may have a way now.
+pub(crate) fn on_ways(node: &Node, tx: &mut Tx<'_>) -> Run {
+    let (ways, now) = (&node.membership.ways, tx.now());
+    if ways.is_empty() {
+        return Ok(());
+    }
+    if now.since(ways.last) < PAUSE {
+        tx.wake(ways.last.after(PAUSE), Timer::Ways);
+        return Ok(());
+    }
+    let most = if ways.partner { usize::MAX } else { WOKEN_MAX };
+    delivery::route_some(node, tx, most, |held| held.gains(&ways.nodes));
+    node.count(tx, "ways_opened");
+    tx.change(Change::WaysTaken(now));
+    Ok(())
+}
