@@ -502,6 +502,7 @@ impl Node {
             Timer::Ping(nonce) => operator::on_ping_lost(self, tx, *nonce),
             Timer::Daily => self.daily(tx),
             Timer::Start => self.start(tx),
+            Timer::Import => delivery::on_import(self, tx),
             Timer::Worked(id) => {
                 let Some(done) = self.unsettled.get(id) else { return Ok(()) };
                 self.run_worked(tx, *id, done)?;
@@ -576,7 +577,7 @@ impl Node {
         *self.counters.entry(name).or_default() += 1;
     }
 
-    fn apply_all(&mut self, changes: Vec<Change>) {
+    pub(crate) fn apply_all(&mut self, changes: Vec<Change>) {
         for change in changes {
             match change {
                 Change::Count(name) => self.bump(name),

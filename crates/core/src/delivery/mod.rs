@@ -22,7 +22,8 @@ use relaymesh_protocol::ids::{EnvelopeId, MessageId, NodeId, Timestamp};
 pub use body::{Answer, Body, Cargo, Opened, Question, Receipt, Route, SmsRequest, Submission};
 pub use outbox::{OUTCOME_LIFE, Outbox, RESEND_LIFE, STOP_LIFE, SUBMISSION_LIFE, Stage};
 
-pub(crate) use bundle::{on_operator, read_bundle};
+pub use bundle::BUNDLE_BYTES_MAX;
+pub(crate) use bundle::{on_import, on_operator, read_bundle};
 pub(crate) use custody::on_custody;
 pub(crate) use letters::{on_carried, on_envelope, send};
 pub(crate) use receipts::{on_declines, on_flush, on_receipt, on_receipts, say, say_declined};
@@ -33,6 +34,7 @@ pub(crate) use window::on_window;
 
 use crate::batch::Key;
 use crate::home::Word;
+use bundle::{Importing, Turns};
 use custody::Copy;
 use legs::Held;
 use standing::Standing;
@@ -59,6 +61,10 @@ pub(crate) struct State {
     standing: BTreeMap<NodeId, Standing>,
     seen: BTreeMap<EnvelopeId, ()>,
     seen_order: VecDeque<EnvelopeId>,
+    /// Where the last bundle stopped.
+    turns: Turns,
+    /// A bundle that is being taken in.
+    importing: Option<Importing>,
 }
 
 /// What an envelope under way is.
@@ -98,6 +104,8 @@ pub(crate) enum Change {
     Failed(NodeId),
     Seen(EnvelopeId),
     Decay,
+    Bundled(Turns),
+    Import(Option<Box<Importing>>),
 }
 
 impl State {
@@ -150,6 +158,8 @@ impl State {
             Change::Proved(node) => self.standing.entry(node).or_default().proved(),
             Change::Failed(node) => self.standing.entry(node).or_default().failed(),
             Change::Seen(envelope) => self.remember(envelope),
+            Change::Bundled(turns) => self.turns = turns,
+            Change::Import(importing) => self.importing = importing.map(|importing| *importing),
             Change::Decay => self.standing.values_mut().for_each(Standing::decay),
         }
     }

@@ -52,7 +52,7 @@ use set::FactSet;
 /// Tokens of this conversation's questions have this bit; other conversations' have not.
 const TOKEN_BIT: u64 = 1 << 63;
 /// Bytes of facts that are written at once: below what the store takes in one batch.
-const WRITE_BYTES_MAX: usize = 3 * 1024 * 1024;
+pub(crate) const WRITE_BYTES_MAX: usize = 3 * 1024 * 1024;
 
 /// What another instance is to this node's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,114 +1,77 @@
 //! Bundles: envelopes, facts and filters in one file that a person carries; the same code as on a link takes them in.
 
-use std::collections::BTreeSet;
+mod export;
+mod import;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::marker::PhantomData;
 
 use relaymesh_protocol::frame::Carried;
-use relaymesh_protocol::ids::{MeshId, MessageId};
-use serde::{Deserialize, Serialize};
+use relaymesh_protocol::ids::MeshId;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_bytes::ByteBuf;
 
-use super::body::Body;
-use super::legs::{Leg, SILENT_AFTER};
-use super::outbox::{Outbox, Stage};
-use super::{Change, custody, letters, route};
-use crate::command::{Code, OperatorCommand, OperatorReply, Refusal, Reply};
-use crate::input::{Input, ReplyTo};
-use crate::locator;
-use crate::membership;
+pub(crate) use export::Turns;
+pub(crate) use import::{Importing, on_import};
+
+use crate::command::{Code, OperatorCommand, Refusal};
+use crate::input::ReplyTo;
 use crate::node::Node;
-use crate::output::Output;
-use crate::record::{get_node, key};
-use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 
 /// First bytes of a bundle file: name and format version.
 const MAGIC: &[u8; 8] = b"RMBUNDL1";
-/// Largest bundle: what a small stick and a small node can bear.
-const BUNDLE_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Held messages that one bundle carries; the next bundle carries the next ones.
-const MESSAGES_MAX: usize = 4_096;
+/// Largest bundle file, in bytes, written as well as read: what a small stick and a small node can bear.
+pub const BUNDLE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Most envelopes, facts and filters each: a file of empty ones would take many times its size in memory.
+const ITEMS_MAX: usize = 100_000;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Bundle {
     mesh: MeshId,
+    #[serde(deserialize_with = "few")]
     facts: Vec<ByteBuf>,
+    #[serde(deserialize_with = "few")]
     filters: Vec<ByteBuf>,
+    #[serde(deserialize_with = "few")]
     carried: Vec<Carried>,
+}
+
+/// Reads a list, unless it is longer than [`ITEMS_MAX`].
+fn few<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    struct Few<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Few<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "a list of at most {ITEMS_MAX}")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
+            let mut all = Vec::new();
+            while let Some(one) = seq.next_element()? {
+                if all.len() >= ITEMS_MAX {
+                    return Err(serde::de::Error::invalid_length(all.len() + 1, &self));
+                }
+                all.push(one);
+            }
+            Ok(all)
+        }
+    }
+
+    deserializer.deserialize_seq(Few(PhantomData))
 }
 
 /// `bundle export` and `bundle import`.
 pub(crate) fn on_operator(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, command: &OperatorCommand) -> Run {
     match command {
-        OperatorCommand::BundleImport { bytes } => import(node, tx, reply, bytes),
-        _ => export(node, tx, reply),
+        OperatorCommand::BundleImport { bytes } => import::begin(node, tx, reply, bytes),
+        _ => export::export(node, tx, reply),
     }
-}
-
-fn export(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo) -> Run {
-    let mut messages = node.delivery.held.by_arrival();
-    messages.truncate(MESSAGES_MAX);
-    tx.prefetch(messages.iter().map(key::outbox))?;
-    let mut carried = custody::export(node, tx, BUNDLE_BYTES_MAX / 2)?;
-    for message in messages {
-        carried.extend(offers(node, tx, message)?);
-    }
-    for (to, question) in locator::questions(node, tx) {
-        if let Some(sealed) = letters::seal(node, tx, to, &Body::Question(question)) {
-            carried.push(Carried { envelope: sealed.envelope, hops: 0, copies: custody::COPY_BUDGET });
-        }
-    }
-    let bundle = Bundle {
-        mesh: node.membership.mesh(),
-        facts: membership::all_facts(node),
-        filters: locator::all_filters(node),
-        carried,
-    };
-    let envelopes = bundle.carried.len() as u64;
-    let bytes = postcard::to_extend(&bundle, MAGIC.to_vec()).expect("writing to memory cannot fail");
-    tx.reply(reply, Reply::Operator(OperatorReply::Bundle { bytes, envelopes }));
-    Ok(())
-}
-
-/// A held message, sealed to each of its candidates; the legs count as offered, so that a receipt is expected.
-fn offers(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run<Vec<Carried>> {
-    let Some(outbox) = get_node::<Outbox>(node, tx, &key::outbox(&message))? else { return Ok(Vec::new()) };
-    if outbox.stage != Stage::Held {
-        return Ok(Vec::new());
-    }
-    let mut all = Vec::new();
-    for candidate in locator::locate(node, tx, message, &outbox.lookup)? {
-        if candidate.node == node.id() {
-            continue;
-        }
-        let Some(submission) = route::submission(&outbox, message, &candidate) else { continue };
-        let body = Body::Submission(Box::new(submission));
-        let Some(sealed) = letters::seal(node, tx, candidate.node, &body) else { continue };
-        let at = tx.now();
-        tx.then(Change::Leg(message, candidate.node, Leg::Offered { at }));
-        tx.wake(at.after(SILENT_AFTER), Timer::LegSilent(message, candidate.node));
-        node.trace(tx, message, "custody", "written to a bundle");
-        all.push(Carried { envelope: sealed.envelope, hops: 0, copies: custody::COPY_BUDGET });
-    }
-    Ok(all)
-}
-
-fn import(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, bytes: &[u8]) -> Run {
-    let bundle = parse(bytes)?;
-    if bundle.mesh != node.membership.mesh() {
-        return Err(Refusal::new(Code::InvalidArgument, "this bundle is of another mesh").into());
-    }
-    let envelopes = bundle.carried.len() as u64;
-    let (facts, refused) = membership::import(node, tx, &bundle.facts)?;
-    let filters = locator::import(node, tx, &bundle.filters)?;
-    let mut seen = BTreeSet::new();
-    for carried in bundle.carried {
-        if seen.insert(carried.envelope.clone()) {
-            tx.output(Output::Follow(Input::Envelope { reply: ReplyTo::NOBODY, from: None, carried }));
-        }
-    }
-    let imported = OperatorReply::Imported { envelopes, facts: facts + filters, refused };
-    tx.reply(reply, Reply::Operator(imported));
-    Ok(())
 }
 
 fn parse(bytes: &[u8]) -> Result<Bundle, Refusal> {
