@@ -430,7 +430,9 @@ impl Node {
                 membership::on_operator(self, tx, reply, command)
             }
             C::BundleExport | C::BundleImport { .. } => delivery::on_operator(self, tx, reply, command),
-            C::BridgeKeysGenerate { .. } | C::BridgeKeysList => keys::on_operator(self, tx, reply, command),
+            C::BridgeKeysGenerate { .. } | C::BridgeKeysList | C::BridgeKeysRetire { .. } => {
+                keys::on_operator(self, tx, reply, command)
+            }
         }
     }
 
@@ -544,6 +546,7 @@ impl Node {
             Body::Ping { nonce } => operator::on_ping(self, tx, opened, *nonce),
             Body::Pong { nonce, hops } => operator::on_pong(self, tx, opened.sender, *nonce, *hops),
             Body::Sms(request) => egress::on_request(self, tx, opened.sender, request),
+            Body::SmsAnswer { id, end } => egress::on_answer(self, tx, opened.sender, id, *end),
         }
     }
 

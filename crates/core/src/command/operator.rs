@@ -80,6 +80,11 @@ pub enum OperatorCommand {
     },
     /// Public halves.
     BridgeKeysList,
+    /// Destroy a static bridge key: nobody can begin with it any more.
+    BridgeKeysRetire {
+        /// Its key id.
+        kid: u8,
+    },
 }
 
 mod base64_bytes {

@@ -5,10 +5,11 @@ use std::time::Duration;
 use relaymesh_protocol::frame::{Carried, Taken};
 use relaymesh_protocol::ids::{EnvelopeId, MessageId, NodeId, Timestamp};
 
-use super::body::{Body, Opened};
+use super::body::{Body, Opened, SmsRequest};
 use super::legs::Leg;
 use super::{Change, Offer, custody, route};
 use crate::crypto::Letter;
+use crate::egress;
 use crate::home;
 use crate::input::{Follow, LinkError, ReplyTo};
 use crate::node::Node;
@@ -48,6 +49,13 @@ pub(super) fn seal(node: &Node, tx: &mut Tx<'_>, to: NodeId, body: &Body) -> Opt
 /// this node itself goes around at once.
 pub(crate) fn send(node: &Node, tx: &mut Tx<'_>, to: NodeId, body: Body) -> Run {
     send_words(node, tx, to, body, Vec::new())
+}
+
+/// Asks a node for an SMS. The request goes there or nowhere: in custody it might arrive when another way was taken.
+pub(crate) fn offer_sms(node: &Node, tx: &mut Tx<'_>, to: NodeId, id: [u8; 16], request: SmsRequest) {
+    if let Some(sealed) = seal(node, tx, to, &Body::Sms(request)) {
+        carry(tx, to, sealed.id, sealed.envelope, 0, 0, Offer::Sms(id));
+    }
 }
 
 /// As [`send`], for receipts: what `words` names is said again until it is heard.
@@ -173,6 +181,7 @@ pub(crate) fn on_carried(
             }
             Ok(())
         }
+        Offer::Sms(id) => egress::on_offered(node, tx, *id, to, taken),
         Offer::Copy { recipient } => custody::on_offered(node, tx, *recipient, to, envelope, taken),
     }
 }

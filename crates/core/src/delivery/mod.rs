@@ -19,13 +19,13 @@ use std::collections::{BTreeMap, VecDeque};
 
 use relaymesh_protocol::ids::{EnvelopeId, MessageId, NodeId, Timestamp};
 
-pub use body::{Answer, Body, Cargo, Opened, Question, Receipt, Route, SmsRequest, Submission};
+pub use body::{Answer, Body, Cargo, Opened, Question, Receipt, Route, SmsEnd, SmsRequest, Submission};
 pub use outbox::{OUTCOME_LIFE, Outbox, RESEND_LIFE, STOP_LIFE, SUBMISSION_LIFE, Stage};
 
 pub use bundle::BUNDLE_BYTES_MAX;
 pub(crate) use bundle::{on_import, on_operator, read_bundle};
 pub(crate) use custody::on_custody;
-pub(crate) use letters::{on_carried, on_envelope, send};
+pub(crate) use letters::{offer_sms, on_carried, on_envelope, send};
 pub(crate) use receipts::{on_declines, on_flush, on_receipt, on_receipts, say, say_declined};
 pub(crate) use room::make_room;
 pub(crate) use route::{daily, hold, on_connected, on_forget, on_leg_silent, on_route, restore, route_all, start};
@@ -76,6 +76,8 @@ pub(crate) enum Offer {
     Spray(MessageId, NodeId),
     /// A letter of our own (a receipt, a question): stored if it finds no way.
     Letter { recipient: NodeId, envelope: Vec<u8>, expires: Timestamp, words: Vec<(MessageId, Word)> },
+    /// A request for an SMS, straight to the node that shall send it.
+    Sms([u8; 16]),
     /// A custody copy, on to its recipient or to another custodian.
     Copy { recipient: NodeId },
 }

@@ -231,6 +231,7 @@ fn config(name: &str, seed: u8) -> Config {
         }],
         bridge_domain: Some("relay.test".to_owned()),
         sms: true,
+        egress: relaymesh_core::config::Egress::default(),
         otp_countries: Vec::new(),
         captcha: false,
         metered: false,
