@@ -208,6 +208,11 @@ pub enum BridgeKeysCommand {
     },
     /// Their public halves.
     List,
+    /// Destroy a key that apps no longer use: a first mail under it opens nowhere any more. Sessions go on.
+    Retire {
+        /// Its key id, as `list` shows it.
+        kid: u8,
+    },
     /// Their public halves as the apps' asset has them.
     Export {
         /// The file, never overwritten [default: standard output].

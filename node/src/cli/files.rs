@@ -102,6 +102,7 @@ pub fn bridge_keys(global: &Global, command: BridgeKeysCommand) -> Result<(), Ex
     let question = match command {
         BridgeKeysCommand::Generate { count } => OperatorCommand::BridgeKeysGenerate { count },
         BridgeKeysCommand::List => OperatorCommand::BridgeKeysList,
+        BridgeKeysCommand::Retire { kid } => OperatorCommand::BridgeKeysRetire { kid },
         BridgeKeysCommand::Export { file } => return export_keys(global, file),
     };
     let OperatorReply::BridgeKeys(rows) = ask(global, question)? else { return Err(strange()) };

@@ -36,7 +36,7 @@ pub(crate) use apply::Change;
 pub(crate) use gossip::on_request;
 pub(crate) use news::tell_filter;
 pub(crate) use operator::on_operator;
-pub(crate) use own::fingerprint;
+pub(crate) use own::{fingerprint, static_keys};
 pub(crate) use restore::{is_sound, restore, restore_meta};
 pub use set::Member;
 
