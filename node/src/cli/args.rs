@@ -70,6 +70,9 @@ pub enum Command {
     /// The e-mail bridge.
     #[command(subcommand)]
     Bridge(BridgeCommand),
+    /// What opens this node's keyring.
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// An app on this machine, to try the whole way.
     #[command(subcommand)]
     Phone(PhoneCommand),
@@ -195,6 +198,17 @@ pub enum BridgeCommand {
     /// The static keys with which apps write first.
     #[command(subcommand)]
     Keys(BridgeKeysCommand),
+}
+
+/// `keys`.
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Seal the keyring under a new passphrase, whatever opens it now; the node must be stopped.
+    Passphrase {
+        /// The file that the new passphrase is in [default: it is asked for].
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
 }
 
 /// `bridge keys`.
