@@ -9,6 +9,7 @@ mod gateway;
 mod init;
 mod keys;
 mod phone;
+mod reach;
 mod run;
 
 use std::io::Write as _;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use relaymesh_mail as mail;
 use relaymesh_publish::captcha::{self, Captcha};
-use relaymesh_publish::egress::Client;
+use relaymesh_publish::egress::{self, Client};
 use relaymesh_publish::mastodon;
 use relaymesh_publish::secret::Secret;
 use relaymesh_sms::{HttpConfig, HttpPort};
@@ -93,6 +93,22 @@ impl Config {
             };
             ConfigError::key("platform.mastodon", e, help)
         })
+    }
+
+    /// The captcha service, if one is configured, without the rest of a node.
+    ///
+    /// # Errors
+    /// When its section is wrong.
+    pub fn captcha_alone(&self) -> Result<Option<Captcha>, ConfigError> {
+        let client = Client::new(egress::Config { allow_private: self.net.allow_private })
+            .map_err(|e| ConfigError::key("net", e, "install the system's root certificates (ca-certificates)"))?;
+        self.captcha(&client)
+    }
+
+    /// Name and port of the smart host, if one is configured.
+    pub fn smart_host(&self) -> Option<(String, u16)> {
+        let smtp = self.bridge.smtp.as_ref()?;
+        Some((smtp.host.clone(), smtp.port.unwrap_or_else(|| usual_port(smtp))))
     }
 
     /// The captcha service, if one is configured.
