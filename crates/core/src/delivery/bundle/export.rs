@@ -183,7 +183,6 @@ impl Filling {
     }
 
     /// Copies in custody, in this order; where it stopped, and how many stayed behind.
-    #[expect(clippy::type_complexity, reason = "a mark and a number, taken apart at once")]
     fn copies(
         &mut self,
         node: &Node,
