@@ -129,6 +129,14 @@ fn opener(settings: &Settings, env: &Env, peer_id: &str) -> Result<KekSource, Ex
             })?,
         },
     };
+    new_passphrase(&text)
+}
+
+/// A passphrase that is long enough to stand between a seized disk and the keys.
+///
+/// # Errors
+/// When it is too short.
+pub fn new_passphrase(text: &Secret) -> Result<KekSource, ExitError> {
     if text.expose().chars().count() < PASSPHRASE_CHARS_MIN {
         let what = format!("the passphrase is shorter than {PASSPHRASE_CHARS_MIN} characters");
         return Err(ExitError::failed(what, "take four words or more that nobody would say together"));
@@ -242,7 +250,11 @@ fn cannot_make(path: &Path, error: &dyn std::error::Error) -> ExitError {
     ExitError::failed(what, "choose a directory that you may write to")
 }
 
-fn seeded() -> Result<ChaCha20Rng, ExitError> {
+/// Chance from the system.
+///
+/// # Errors
+/// When it gives none.
+pub fn seeded() -> Result<ChaCha20Rng, ExitError> {
     let mut seed = zeroize::Zeroizing::new([0; 32]);
     let random = getrandom::fill(seed.as_mut_slice());
     random.map_err(|_| ExitError::failed("the system gives no random numbers", "check /dev/urandom"))?;

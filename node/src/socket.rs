@@ -10,6 +10,7 @@ mod server;
 mod tests;
 
 use relaymesh_core::command::{OperatorCommand, OperatorReply};
+use relaymesh_core::delivery::BUNDLE_BYTES_MAX;
 use serde::{Deserialize, Serialize};
 
 pub use client::{AskError, ask};
@@ -17,8 +18,6 @@ pub use server::{Listener, serve};
 
 /// Longest line of a command or an answer without a bundle, in bytes.
 const LINE_BYTES_MAX: usize = 1 << 20;
-/// Largest bundle file, in bytes.
-pub const BUNDLE_BYTES_MAX: usize = 100 << 20;
 /// Longest line with a bundle, in bytes: base64 takes four for three, and some JSON stands around it.
 const BUNDLE_LINE_BYTES_MAX: usize = BUNDLE_BYTES_MAX / 3 * 4 + 4096;
 

@@ -41,6 +41,17 @@ async fn a_code_is_sent_to_people_only_and_to_nobody_while_the_service_is_away()
     let mut node = Node::init(support::binary(), plan).await.unwrap();
     node.start().await.unwrap();
 
+    // What `doctor` finds about the service.
+    let doctor = || {
+        let mut command = std::process::Command::new(support::binary());
+        let output = command.args(["doctor", "--json", "--config"]).arg(node.dir().join("relaymesh.toml")).output();
+        let found: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
+        let of = |check: &str| found.as_array().unwrap().iter().find(|one| one["check"] == check).cloned();
+        of("otp.captcha").expect("a finding")
+    };
+    let healthy = tokio::task::block_in_place(doctor);
+    assert_eq!(healthy["level"], "ok", "{healthy}");
+
     let rpc = Rpc::connect(&node.grpc()).await.unwrap();
     let sign_up = async |number: &str, token: &str| {
         let kind = Kind::SignUp { country: "CM".parse().unwrap() };
@@ -69,6 +80,9 @@ async fn a_code_is_sent_to_people_only_and_to_nobody_while_the_service_is_away()
     let away = refused("+237650400022", "a person").await;
     assert!(away.contains("Unavailable"), "{away}");
     assert_eq!(sent(), 1);
+    let ill = tokio::task::block_in_place(doctor);
+    assert_eq!(ill["level"], "error", "{ill}");
+    assert!(ill["fix"].as_str().unwrap().contains("otp.captcha"), "{ill}");
     let log = std::fs::read_to_string(node.log()).unwrap();
     assert!(log.contains("captcha") && !log.contains(SECRET) && !log.contains("a person"), "{log}");
 }

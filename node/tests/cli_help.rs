@@ -24,6 +24,7 @@ fn help_names_every_command_and_goes_to_standard_output() {
         "node",
         "bundle",
         "bridge",
+        "keys",
         "config",
         "completions",
     ] {

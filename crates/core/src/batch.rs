@@ -3,6 +3,11 @@
 /// A table-prefixed key; see [`crate::record::key`].
 pub type Key = Vec<u8>;
 
+/// Longest record that the core writes, in bytes: the largest filter, sealed.
+pub const RECORD_BYTES_MAX: usize = 4 * 1024 * 1024 + 4 * 1024;
+/// Most bytes of keys and values that the core writes in one batch.
+pub const BATCH_BYTES_MAX: usize = 5 * 1024 * 1024;
+
 /// The version of a record that is not there.
 pub const ABSENT: u64 = 0;
 

@@ -34,8 +34,10 @@ pub struct Config {
     pub platforms: Vec<Platform>,
     /// Domain of bridge aliases, when a smart host is configured.
     pub bridge_domain: Option<String>,
-    /// SMS can leave this node.
+    /// SMS can leave this node by a port of its own.
     pub sms: bool,
+    /// Which ways SMS take, and whose SMS this node sends.
+    pub egress: Egress,
     /// Countries that get a code by SMS; empty = all.
     pub otp_countries: Vec<String>,
     /// A captcha service is configured.
@@ -87,6 +89,38 @@ pub enum Accept {
     Open,
     /// Only instances that are federated by hand.
     List,
+}
+
+/// Ways out for SMS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Egress {
+    /// In the order in which they are tried; each next one only if nothing was sent by those before. Codes leave by own
+    /// ports only: who waits for one cannot wait for another node.
+    pub order: Vec<SmsWay>,
+    /// Countries that own ports send to, as ISO 3166 letters; empty = all. Published in the node's record.
+    pub countries: Vec<String>,
+    /// Partner instances, by name or id, for which this node sends. For its own instance it always does.
+    pub partners: Vec<String>,
+    /// SMS a day for each partner instance.
+    pub per_partner_per_day: u32,
+}
+
+/// One way out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SmsWay {
+    /// A group of own ports that follow each other in the order, by number.
+    Ports(usize),
+    /// Nodes of the own instance.
+    Own,
+    /// Nodes of a partner instance, by its name or id.
+    Partner(String),
+}
+
+impl Default for Egress {
+    fn default() -> Self {
+        let order = vec![SmsWay::Ports(0), SmsWay::Own];
+        Self { order, countries: Vec::new(), partners: Vec::new(), per_partner_per_day: 100 }
+    }
 }
 
 /// One-time codes.

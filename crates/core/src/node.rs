@@ -430,7 +430,9 @@ impl Node {
                 membership::on_operator(self, tx, reply, command)
             }
             C::BundleExport | C::BundleImport { .. } => delivery::on_operator(self, tx, reply, command),
-            C::BridgeKeysGenerate { .. } | C::BridgeKeysList => keys::on_operator(self, tx, reply, command),
+            C::BridgeKeysGenerate { .. } | C::BridgeKeysList | C::BridgeKeysRetire { .. } => {
+                keys::on_operator(self, tx, reply, command)
+            }
         }
     }
 
@@ -504,6 +506,7 @@ impl Node {
             Timer::Ping(nonce) => operator::on_ping_lost(self, tx, *nonce),
             Timer::Daily => self.daily(tx),
             Timer::Start => self.start(tx),
+            Timer::Import => delivery::on_import(self, tx),
             Timer::Worked(id) => {
                 let Some(done) = self.unsettled.get(id) else { return Ok(()) };
                 self.run_worked(tx, *id, done)?;
@@ -545,6 +548,7 @@ impl Node {
             Body::Ping { nonce } => operator::on_ping(self, tx, opened, *nonce),
             Body::Pong { nonce, hops } => operator::on_pong(self, tx, opened.sender, *nonce, *hops),
             Body::Sms(request) => egress::on_request(self, tx, opened.sender, request),
+            Body::SmsAnswer { id, end } => egress::on_answer(self, tx, opened.sender, id, *end),
         }
     }
 
@@ -578,7 +582,7 @@ impl Node {
         *self.counters.entry(name).or_default() += 1;
     }
 
-    fn apply_all(&mut self, changes: Vec<Change>) {
+    pub(crate) fn apply_all(&mut self, changes: Vec<Change>) {
         for change in changes {
             match change {
                 Change::Count(name) => self.bump(name),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use relaymesh_protocol::ids::{MessageId, NodeId, Timestamp};
+use relaymesh_protocol::ids::{GatewayId, MessageId, NodeId, Timestamp};
 
 use crate::command::{
     Code, Finding, OperatorCommand, OperatorReply, Refusal, Reply, StatusReport, Target, TraceEvent, TraceReport,
@@ -15,6 +15,8 @@ use crate::record::{key, open_row};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 
+/// A gateway client that brought nothing for so long may have died.
+const SILENT_AFTER: Duration = Duration::from_hours(7 * 24);
 /// Messages whose timeline is kept in memory.
 const TRACES_MAX: usize = 20_000;
 /// Lines of one timeline.
@@ -82,7 +84,7 @@ impl State {
 pub(crate) fn on_command(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, command: &OperatorCommand) -> Run {
     let answer = match command {
         OperatorCommand::Trace { message } => OperatorReply::Trace(trace(node, tx, message)?),
-        OperatorCommand::Doctor => OperatorReply::Doctor(findings(node)),
+        OperatorCommand::Doctor => OperatorReply::Doctor(findings(node, tx.now())),
         OperatorCommand::Ping { node: target } => return ping(node, tx, reply, target),
         _ => OperatorReply::Status(status(node, tx.now())),
     };
@@ -153,7 +155,12 @@ fn record_events(node: &Node, outbox: &Outbox) -> Vec<TraceEvent> {
     events
 }
 
-fn findings(node: &Node) -> Vec<Finding> {
+/// Whether an enrolled gateway client has brought nothing for long, or ever. Phones stop forwarding without a word.
+fn is_silent(node: &Node, id: &GatewayId, now: Timestamp) -> bool {
+    now.since(node.ingress.brought(id).last_seen) >= SILENT_AFTER
+}
+
+fn findings(node: &Node, now: Timestamp) -> Vec<Finding> {
     let finding = |check: &str, level: &str, found: String, fix: &str| Finding {
         check: check.to_owned(),
         level: level.to_owned(),
@@ -201,6 +208,20 @@ fn findings(node: &Node) -> Vec<Finding> {
             "set [platform.mastodon]",
         ),
     ];
+    let silent = node.ingress.gateways().filter(|(id, _)| is_silent(node, id, now)).count();
+    let ignored: u64 = node.ingress.gateways().map(|(id, _)| node.ingress.brought(id).ignored).sum();
+    all.push(judge(
+        "gateways.silent",
+        silent == 0,
+        format!("{silent} brought nothing for a week, or ever"),
+        "look at `relaymesh gateway list`, then at the phone: is its app still running, and its battery manager off?",
+    ));
+    all.push(judge(
+        "privacy",
+        ignored == 0,
+        format!("{ignored} private SMS were forwarded here, and dropped unread"),
+        "let gateway clients forward RelaySMS messages only, or use a number that nobody else writes to",
+    ));
     if failed > 0 {
         all.push(finding(
             "store",

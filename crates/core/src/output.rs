@@ -139,6 +139,8 @@ pub enum Work {
         id: [u8; 16],
         /// Why: the budget keeps a share for codes.
         purpose: SmsPurpose,
+        /// Through which group of ports, as the order of ways numbers them; through all in their order by default.
+        ports: Option<usize>,
     },
     /// Send a one-time code by e-mail.
     OtpMail {

@@ -79,6 +79,12 @@ impl Pump {
         &self.node
     }
 
+    /// The node, for a test that stands in for the pump.
+    #[cfg(test)]
+    pub(crate) fn node_mut(&mut self) -> &mut Node {
+        &mut self.node
+    }
+
     /// Runs an input from outside, and whatever follows from it at once.
     pub fn feed(&mut self, input: Input, now: Timestamp, store: &mut dyn Load) {
         let seed = self.seed();

@@ -64,6 +64,8 @@ pub enum Timer {
     Sweep,
     /// The node begins again to act: the store was down when it first did.
     Start,
+    /// The next part of a bundle is taken in.
+    Import,
     /// The end of a piece of work that met a failing store is dealt with again.
     Worked(WorkId),
 }

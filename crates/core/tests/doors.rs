@@ -362,3 +362,26 @@ fn a_vault_that_lacks_an_account_throws_nobody_out_while_another_may_have_it() {
     let forged = format!("{}x", person.llt);
     assert_eq!(refused(&world.ask(a, list(&forged))).0, Code::Unauthenticated, "here it is known to be wrong");
 }
+
+#[test]
+fn the_doctor_finds_gateway_clients_that_are_silent_and_those_that_forward_private_sms() {
+    let mut world = World::new();
+    let node = world.add("a", 1);
+    let door = enrol(&mut world, node, "booth");
+    let level = |world: &mut World, check: &str| {
+        let OperatorReply::Doctor(all) = world.operate(node, OperatorCommand::Doctor) else { panic!("no findings") };
+        let finding = all.into_iter().find(|finding| finding.check == check).unwrap();
+        assert_eq!(finding.level == "ok", finding.fix.is_empty());
+        finding.level
+    };
+    assert_eq!(level(&mut world, "gateways.silent"), "warning", "it has brought nothing yet");
+    message(&submit(&mut world, node, door, NUMBER, &stray(1)));
+    for check in ["gateways.silent", "privacy"] {
+        assert_eq!(level(&mut world, check), "ok", "{check}");
+    }
+    let private = submit(&mut world, node, door, NUMBER, "see you at eight");
+    assert!(matches!(private, Reply::Submitted(Submitted::Ignored)), "{private:?}");
+    assert_eq!(level(&mut world, "privacy"), "warning");
+    world.run_for(7 * DAY_MS);
+    assert_eq!(level(&mut world, "gateways.silent"), "warning");
+}

@@ -97,28 +97,72 @@ impl KeyFile {
         cost: Cost,
         rng: &mut impl CryptoRng,
     ) -> Result<Self, KeyFileError> {
-        let shown = path.display().to_string();
-        let derivation = source.derivation(cost, rng);
-        let kek = source.kek(&derivation)?;
         if path.exists() {
-            return Err(KeyFileError::Exists(shown));
+            return Err(KeyFileError::Exists(path.display().to_string()));
         }
         let io = |source| KeyFileError::Io { path: path.display().to_string(), source };
         let new = path.with_extension("new");
-        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&new);
-        let node = keyring.node_id();
-        let pepper = keyring.pepper.clone();
-        let mut this = Self { path: shown, file: opened.map_err(io)?, kek, node, generation: 0, pepper };
+        let this = Self::draft(&new, path, keyring, source, cost, rng)?;
+        // Only a whole file gets the name: a crash before leaves nothing that looks like a keyring.
+        std::fs::hard_link(&new, path).map_err(io)?;
+        std::fs::remove_file(&new).map_err(io)?;
+        sync_dir(path).map_err(io)?;
+        Ok(this)
+    }
+
+    /// Puts a file under another key in the place of an open one: the new file is whole on the disk before it takes the
+    /// name, so that a crash leaves one or the other. Nobody else may have the file open: what they saved would be lost.
+    /// The old file is handed back to be [destroyed](Self::destroy).
+    ///
+    /// # Errors
+    /// When the key source cannot be read, or the file system refuses; the old file is in its place then.
+    pub fn reseal(
+        self,
+        path: &Path,
+        keyring: &Keyring,
+        source: &KekSource,
+        cost: Cost,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, KeyFileError> {
+        let io = |source| KeyFileError::Io { path: path.display().to_string(), source };
+        let new = path.with_extension("new");
+        Self::draft(&new, path, keyring, source, cost, rng)?;
+        std::fs::rename(&new, path).map_err(io)?;
+        sync_dir(path).map_err(io)?;
+        Ok(self)
+    }
+
+    /// Overwrites a file that has lost its name: its key opens nothing any more. A disk that writes elsewhere (flash,
+    /// snapshots) may keep old blocks all the same.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn destroy(mut self) -> Result<(), KeyFileError> {
+        let end = slot_at(2);
+        let zeros = vec![0; usize::try_from(end).unwrap_or(2 * SLOT_LEN)];
+        self.write(0, &zeros)
+    }
+
+    /// A whole file under another name.
+    fn draft(
+        new: &Path,
+        path: &Path,
+        keyring: &Keyring,
+        source: &KekSource,
+        cost: Cost,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, KeyFileError> {
+        let derivation = source.derivation(cost, rng);
+        let kek = source.kek(&derivation)?;
+        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(new);
+        let path = path.display().to_string();
+        let file = opened.map_err(|source| KeyFileError::Io { path: path.clone(), source })?;
+        let (node, pepper) = (keyring.node_id(), keyring.pepper.clone());
+        let mut this = Self { path, file, kek, node, generation: 0, pepper };
         this.write_header(&derivation)?;
         let mut nonce = [0; NONCE_LEN];
         rng.fill_bytes(&mut nonce);
         this.save(keyring, nonce)?;
-        // Only a whole file gets the name: a crash before leaves nothing that looks like a keyring.
-        std::fs::hard_link(&new, path).map_err(io)?;
-        std::fs::remove_file(&new).map_err(io)?;
-        if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
-            File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)?;
-        }
         Ok(this)
     }
 
@@ -206,6 +250,14 @@ impl KeyFile {
             .and_then(|_| self.file.write_all(bytes))
             .and_then(|()| self.file.sync_all());
         written.map_err(|source| KeyFileError::Io { path: self.path.clone(), source })
+    }
+}
+
+/// The name of a file is on the disk when its directory is.
+fn sync_dir(path: &Path) -> io::Result<()> {
+    match path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+        Some(dir) => File::open(dir)?.sync_all(),
+        None => Ok(()),
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use relaymesh_publish::egress::{Answer, Client, EgressError, Method, Request};
 use relaymesh_publish::secret::Secret;
@@ -13,6 +14,13 @@ use serde::Deserialize;
 use crate::template::{ConfigError, Escape, Template};
 use crate::{Accepted, SendError, Sms};
 
+/// So often a request is repeated whose end is unknown, if the provider can tell that it is the same.
+const REPEATS: u32 = 2;
+/// Pause before each of them.
+const REPEAT_PAUSE: Duration = Duration::from_secs(1);
+/// What the name of a header has in it by which a provider tells a repeated request.
+const IDEMPOTENCY: &str = "idempotency";
+
 /// Headers that follow from the rest of the request; a second one would make two requests of it.
 const OWN_HEADERS: &[&str] = &["content-length", "content-type", "host", "transfer-encoding"];
 
@@ -20,6 +28,10 @@ const OWN_HEADERS: &[&str] = &["content-length", "content-type", "host", "transf
 ///
 /// Placeholders in URL, headers and body: `{to}` (E.164), `{to_digits}` (without the plus),
 /// `{text}`, `{id}`. The content type decides how they are escaped in the body.
+///
+/// A request whose end is unknown (no answer, or a 5xx that is not 503) is not repeated, because the person
+/// could get the SMS twice. Only where a header named for it, such as `Idempotency-Key`, carries `{id}`, the
+/// provider can tell that it is the same, and it is repeated here; nothing else is tried after it in any case.
 ///
 /// Twilio takes a form and HTTP Basic with account SID and auth token:
 /// ```toml
@@ -94,6 +106,8 @@ pub struct HttpPort {
     url: Template,
     body: Template,
     headers: Vec<(String, Template)>,
+    /// The provider takes a repeated request once.
+    idempotent: bool,
     client: Client,
 }
 
@@ -117,7 +131,9 @@ impl HttpPort {
             let template = Template::parse("headers", value.expose(), Escape::Header)?;
             headers.push((name.clone(), template));
         }
-        let port = Self { config, url, body, headers, client };
+        let idempotent =
+            headers.iter().any(|(name, value)| name.to_ascii_lowercase().contains(IDEMPOTENCY) && value.has_id());
+        let port = Self { config, url, body, headers, idempotent, client };
         port.check(escape)?;
         Ok(port)
     }
@@ -159,6 +175,21 @@ impl HttpPort {
     }
 
     pub(crate) async fn send(&self, sms: &Sms<'_>) -> Result<Accepted, SendError> {
+        let first = self.attempt(sms).await;
+        if first != Err(SendError::Unknown) || !self.idempotent {
+            return first;
+        }
+        for _ in 0..REPEATS {
+            tokio::time::sleep(REPEAT_PAUSE).await;
+            // Whatever else is said now, the first request may have been taken.
+            if self.attempt(sms).await.is_ok() {
+                return Ok(Accepted);
+            }
+        }
+        Err(SendError::Unknown)
+    }
+
+    async fn attempt(&self, sms: &Sms<'_>) -> Result<Accepted, SendError> {
         let request = self.request(sms).ok_or(SendError::Invalid("the sms does not fit the template"))?;
         let answer = self.client.send(request).await.map_err(unsent)?;
         self.judge(&answer)
@@ -187,12 +218,14 @@ impl HttpPort {
     }
 
     /// A success status is success whatever the body says. A 2xx that is not on the list is as
-    /// good as no answer: the provider may have taken the SMS.
+    /// good as no answer: the provider may have taken the SMS. So may it after any 5xx but 503: a
+    /// 500 can follow the hand-over to the carrier, and a proxy's 502 or 504 can hide a 201.
     fn judge(&self, answer: &Answer) -> Result<Accepted, SendError> {
+        let retry = SendError::Retry { retry_after_ms: answer.retry_after_ms };
         match answer.status {
             status if self.config.success_statuses.contains(&status) => Ok(Accepted),
-            200..300 | 504 => Err(SendError::Unknown),
-            408 | 425 | 429 | 500..600 => Err(SendError::Retry { retry_after_ms: answer.retry_after_ms }),
+            408 | 425 | 429 | 503 => Err(retry),
+            200..300 | 500..600 => Err(SendError::Unknown),
             status => Err(SendError::Refused { status }),
         }
     }

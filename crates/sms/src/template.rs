@@ -97,6 +97,11 @@ impl Template {
         (has(Name::To) || has(Name::ToDigits), has(Name::Text))
     }
 
+    /// Whether the SMS's own id is in it.
+    pub(crate) fn has_id(&self) -> bool {
+        self.pieces.contains(&Piece::Value(Name::Id))
+    }
+
     /// Fills it in. None if a value cannot stand where it should.
     pub(crate) fn fill(&self, sms: &Sms<'_>) -> Option<String> {
         let mut filled = String::new();

@@ -143,8 +143,9 @@ async fn statuses_are_sorted() {
         (202, Err(SendError::Unknown)),
         (429, retry),
         (408, retry),
-        (500, retry),
         (503, retry),
+        (500, Err(SendError::Unknown)),
+        (502, Err(SendError::Unknown)),
         (504, Err(SendError::Unknown)),
         (400, Err(SendError::Refused { status: 400 })),
         (401, Err(SendError::Refused { status: 401 })),
@@ -153,6 +154,38 @@ async fn statuses_are_sorted() {
         seen.lock().unwrap().status = status;
         assert_eq!(port.send(&sms()).await, expected, "{status}");
     }
+}
+
+#[tokio::test]
+async fn only_a_provider_that_knows_a_repeated_sms_is_asked_again_after_an_unknown_end() {
+    for (header, expected) in [("Idempotency-Key", 3), ("X-Request-Tag", 1)] {
+        let (addr, seen) = provider(502).await;
+        let mut config = queuedroid(addr);
+        config.headers.insert(header.into(), "{id}".into());
+        assert_eq!(port(config).send(&sms()).await, Err(SendError::Unknown), "{header}");
+        let seen = seen.lock().unwrap();
+        assert_eq!(seen.requests.len(), expected, "{header}");
+        assert!(seen.requests.iter().all(|(_, _, headers, _)| headers[header] == "job-1"));
+    }
+    // A key that is the same for all SMS names none of them.
+    let (addr, seen) = provider(502).await;
+    let mut config = queuedroid(addr);
+    config.headers.insert("Idempotency-Key".into(), "always".into());
+    assert_eq!(port(config).send(&sms()).await, Err(SendError::Unknown));
+    assert_eq!(seen.lock().unwrap().requests.len(), 1);
+}
+
+#[tokio::test]
+async fn a_repeat_that_is_taken_is_an_sms_that_is_taken() {
+    let (addr, seen) = provider(502).await;
+    let mut config = queuedroid(addr);
+    config.headers.insert("Idempotency-Key".into(), "{id}".into());
+    let heals = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        seen.lock().unwrap().status = 200;
+    };
+    let (sent, ()) = tokio::join!(async { port(config).send(&sms()).await }, heals);
+    assert_eq!((sent, seen.lock().unwrap().requests.len()), (Ok(Accepted), 2));
 }
 
 #[tokio::test]

@@ -9,11 +9,11 @@ pub const DATA_FORMAT: u32 = 1;
 /// would go to a side file that sled never syncs.
 pub const MAX_KEY_BYTES: usize = 400;
 
-/// Longest value in bytes: an image message with room to spare.
-pub const MAX_VALUE_BYTES: usize = 256 * 1024;
+/// Longest value in bytes: the set filter of a node with many people, with room to spare.
+pub const MAX_VALUE_BYTES: usize = 4 * 1024 * 1024 + 64 * 1024;
 
 /// Most bytes of keys and values in one batch, so that one caller cannot stall all others.
-pub const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
+pub const MAX_BATCH_BYTES: usize = 5 * 1024 * 1024;
 
 /// Most bytes in one group of batches; a group is held in memory twice (old and new values).
 pub(crate) const MAX_GROUP_BYTES: usize = 8 * 1024 * 1024;

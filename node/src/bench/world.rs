@@ -458,6 +458,7 @@ pub fn config(name: &str, seed: u8) -> Config {
         }],
         bridge_domain: None,
         sms: true,
+        egress: relaymesh_core::config::Egress::default(),
         otp_countries: Vec::new(),
         captcha: false,
         metered: false,

@@ -70,6 +70,9 @@ pub enum Command {
     /// The e-mail bridge.
     #[command(subcommand)]
     Bridge(BridgeCommand),
+    /// What opens this node's keyring.
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// An app on this machine, to try the whole way.
     #[command(subcommand)]
     Phone(PhoneCommand),
@@ -197,6 +200,17 @@ pub enum BridgeCommand {
     Keys(BridgeKeysCommand),
 }
 
+/// `keys`.
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Seal the keyring under a new passphrase, whatever opens it now; the node must be stopped.
+    Passphrase {
+        /// The file that the new passphrase is in [default: it is asked for].
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+}
+
 /// `bridge keys`.
 #[derive(Debug, Subcommand)]
 pub enum BridgeKeysCommand {
@@ -208,6 +222,11 @@ pub enum BridgeKeysCommand {
     },
     /// Their public halves.
     List,
+    /// Destroy a key that apps no longer use: a first mail under it opens nowhere any more. Sessions go on.
+    Retire {
+        /// Its key id, as `list` shows it.
+        kid: u8,
+    },
     /// Their public halves as the apps' asset has them.
     Export {
         /// The file, never overwritten [default: standard output].

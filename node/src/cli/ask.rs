@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::args::{Global, NodeCommand};
 use super::exit::{ExitError, Kind};
-use super::{print, print_json};
+use super::{print, print_json, reach};
 use crate::config::{Config, Env, Loaded};
 use crate::render;
 use crate::socket::{self, AskError, Told};
@@ -110,6 +110,7 @@ pub fn doctor(global: &Global) -> Result<(), ExitError> {
         Err(error) => Err(error),
     };
     let mut all = of_config(&loaded, node.is_ok());
+    all.extend(reach::findings(&loaded.config));
     match node {
         Ok(found) => all.extend(found),
         Err(error) => all.push(finding("node", "error", error.what, error.help)),
@@ -123,7 +124,7 @@ pub fn doctor(global: &Global) -> Result<(), ExitError> {
     }
 }
 
-fn finding(check: &str, level: &str, found: impl Into<String>, fix: impl Into<String>) -> Finding {
+pub(super) fn finding(check: &str, level: &str, found: impl Into<String>, fix: impl Into<String>) -> Finding {
     Finding { check: check.to_owned(), level: level.to_owned(), found: found.into(), fix: fix.into() }
 }
 

@@ -29,7 +29,7 @@ fn check(global: &Global, loaded: &crate::config::Loaded) -> Result<(), ExitErro
     let prepared = loaded.config.prepare()?;
     let warnings = loaded.warnings(&prepared);
     if global.json {
-        let sms = prepared.sms.iter().map(crate::config::SmsPort::name).collect();
+        let sms = prepared.sms.iter().map(|(_, port)| port.name()).collect();
         let peer_id = prepared.keyring.node_id().peer_id();
         return print_json(&Checked { ok: true, config: &loaded.path, peer_id, sms, warnings });
     }

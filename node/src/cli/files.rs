@@ -5,7 +5,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use relaymesh_core::command::{OperatorCommand, OperatorReply};
+use relaymesh_core::command::{LeftBehind, OperatorCommand, OperatorReply};
 use serde::Serialize;
 
 use super::args::{BridgeKeysCommand, BundleCommand, Global};
@@ -13,7 +13,7 @@ use super::ask::{ask, strange};
 use super::exit::{ExitError, Kind};
 use super::{print, print_json};
 use crate::render;
-use crate::socket::BUNDLE_BYTES_MAX;
+use relaymesh_core::delivery::BUNDLE_BYTES_MAX;
 
 pub fn bundle(global: &Global, command: BundleCommand) -> Result<(), ExitError> {
     match command {
@@ -27,19 +27,38 @@ struct Exported<'a> {
     file: &'a Path,
     bytes: usize,
     envelopes: u64,
+    left: LeftBehind,
 }
 
 fn export(global: &Global, path: &Path) -> Result<(), ExitError> {
     refuse_existing(path)?;
-    let OperatorReply::Bundle { bytes, envelopes } = ask(global, OperatorCommand::BundleExport)? else {
+    let OperatorReply::Bundle { bytes, envelopes, left } = ask(global, OperatorCommand::BundleExport)? else {
         return Err(strange());
     };
     write_new(path, &bytes)?;
-    let done = Exported { file: path, bytes: bytes.len(), envelopes };
+    let done = Exported { file: path, bytes: bytes.len(), envelopes, left };
     if global.json {
         return print_json(&done);
     }
-    print(&format!("{envelopes} envelopes in {} ({} bytes)\n", path.display(), done.bytes))
+    print(&format!("{envelopes} envelopes in {} ({} bytes)\n{}", path.display(), done.bytes, stayed(&left)))
+}
+
+/// What the operator should know about what did not fit; empty when all did.
+fn stayed(left: &LeftBehind) -> String {
+    let LeftBehind { messages, envelopes, letters, facts, filters } = *left;
+    let kinds = [
+        (messages, "messages"),
+        (envelopes, "envelopes of others"),
+        (letters, "letters"),
+        (facts, "facts"),
+        (filters, "filters"),
+    ];
+    let kinds: Vec<String> =
+        kinds.iter().filter(|(count, _)| *count > 0).map(|(count, kind)| format!("{count} {kind}")).collect();
+    if kinds.is_empty() {
+        return String::new();
+    }
+    format!("no room for {}: export another bundle, it begins with them\n", kinds.join(", "))
 }
 
 #[derive(Serialize)]
@@ -83,6 +102,7 @@ pub fn bridge_keys(global: &Global, command: BridgeKeysCommand) -> Result<(), Ex
     let question = match command {
         BridgeKeysCommand::Generate { count } => OperatorCommand::BridgeKeysGenerate { count },
         BridgeKeysCommand::List => OperatorCommand::BridgeKeysList,
+        BridgeKeysCommand::Retire { kid } => OperatorCommand::BridgeKeysRetire { kid },
         BridgeKeysCommand::Export { file } => return export_keys(global, file),
     };
     let OperatorReply::BridgeKeys(rows) = ask(global, question)? else { return Err(strange()) };

@@ -7,7 +7,9 @@ pub mod exit;
 mod files;
 mod gateway;
 mod init;
+mod keys;
 mod phone;
+mod reach;
 mod run;
 
 use std::io::Write as _;
@@ -60,6 +62,7 @@ fn dispatch(cli: Cli) -> Result<(), ExitError> {
         Command::Node(command) => ask::node(&global, command),
         Command::Bundle(command) => files::bundle(&global, command),
         Command::Bridge(args::BridgeCommand::Keys(command)) => files::bridge_keys(&global, command),
+        Command::Keys(args::KeysCommand::Passphrase { passphrase_file }) => keys::passphrase(&global, passphrase_file),
         Command::Phone(command) => phone::run(&global, command),
         Command::Config(command) => config::run(&global, &command),
         Command::Completions { shell } => completions(shell),

@@ -47,6 +47,7 @@ impl Config {
             platforms: self.platforms(),
             bridge_domain: self.bridge.domain.clone().filter(|_| self.bridge.smtp.is_some()),
             sms,
+            egress: self.sms_ways(),
             otp_countries: self.otp.countries.iter().map(|letters| letters.to_ascii_uppercase()).collect(),
             captcha: self.otp.captcha.is_some(),
             metered: self.net.metered,
@@ -127,5 +128,24 @@ mod tests {
             read(&text.replace("client_id", "idempotency_keys = false\nclient_id")).to_core(MeshId([1; 16]));
         assert!(forgetful.platforms.first().unwrap().resend_within.is_zero());
         assert!(core.otp.sms && core.sms);
+    }
+
+    #[test]
+    fn ways_of_sms_are_groups_of_ports_and_nodes_between_them() {
+        use relaymesh_core::config::SmsWay::{Own, Partner, Ports};
+        let http = "[sms.http.a]\nurl = 'https://a.org/{to}/{text}'\n[sms.http.b]\nurl = 'https://b.org/{to}/{text}'\n";
+        let ways = |order: &str| read(&format!("[sms]\n{order}\n{http}")).to_core(MeshId([1; 16])).egress.order;
+        assert_eq!(ways(""), [Ports(0), Own], "all ports, then other nodes of the instance");
+        let order = "reply_order = ['a', 'node', 'b', 'node:Relief org']";
+        assert_eq!(ways(order), [Ports(0), Own, Ports(1), Partner("Relief org".to_owned())]);
+        assert_eq!(ways("reply_order = ['node:x', 'b', 'a']"), [Partner("x".to_owned()), Ports(0)]);
+        assert_eq!(read("").to_core(MeshId([1; 16])).egress, core::Egress { order: vec![Own], ..Default::default() });
+        let serve =
+            "[sms.budget]\ncountries = ['cm']\n[sms.serve]\npartners = ['Relief org']\nper_partner_per_day = 7\n";
+        let egress = read(serve).to_core(MeshId([1; 16])).egress;
+        assert_eq!(
+            (egress.countries, egress.partners, egress.per_partner_per_day),
+            (vec!["CM".to_owned()], vec!["Relief org".to_owned()], 7)
+        );
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use relaymesh_mail as mail;
 use relaymesh_publish::captcha::{self, Captcha};
-use relaymesh_publish::egress::Client;
+use relaymesh_publish::egress::{self, Client};
 use relaymesh_publish::mastodon;
 use relaymesh_publish::secret::Secret;
 use relaymesh_sms::{HttpConfig, HttpPort};
@@ -16,11 +16,21 @@ use super::error::{ConfigError, suggest};
 use super::prepare::SmsPort;
 use super::secret::{SecretAt, read_private};
 use super::sections::{SmsHttp, Smtp};
+use relaymesh_core::config as core;
 
 /// Name of the file port in `sms.reply_order`.
 pub(super) const FILE_PORT: &str = "file";
+/// Other nodes of the own instance in `sms.reply_order`.
+const NODE_WAY: &str = "node";
+/// What stands before a partner instance there.
+const NODE_PREFIX: &str = "node:";
 /// What every PEM file has.
 const PEM_BEGIN: &[u8] = b"-----BEGIN ";
+
+/// Whether a name in `sms.reply_order` means other nodes.
+fn is_node(name: &str) -> bool {
+    name == NODE_WAY || name.starts_with(NODE_PREFIX)
+}
 
 impl Config {
     fn secret(&self, key: &'static str, at: Option<&SecretAt>) -> Result<Option<Secret>, ConfigError> {
@@ -85,6 +95,22 @@ impl Config {
         })
     }
 
+    /// The captcha service, if one is configured, without the rest of a node.
+    ///
+    /// # Errors
+    /// When its section is wrong.
+    pub fn captcha_alone(&self) -> Result<Option<Captcha>, ConfigError> {
+        let client = Client::new(egress::Config { allow_private: self.net.allow_private })
+            .map_err(|e| ConfigError::key("net", e, "install the system's root certificates (ca-certificates)"))?;
+        self.captcha(&client)
+    }
+
+    /// Name and port of the smart host, if one is configured.
+    pub fn smart_host(&self) -> Option<(String, u16)> {
+        let smtp = self.bridge.smtp.as_ref()?;
+        Some((smtp.host.clone(), smtp.port.unwrap_or_else(|| usual_port(smtp))))
+    }
+
     /// The captcha service, if one is configured.
     pub(super) fn captcha(&self, client: &Client) -> Result<Option<Captcha>, ConfigError> {
         let Some(section) = &self.otp.captcha else { return Ok(None) };
@@ -133,25 +159,72 @@ impl Config {
     }
 
     /// The SMS ports in the order they are tried.
-    pub(super) fn sms_ports(&self, client: &Client) -> Result<Vec<SmsPort>, ConfigError> {
+    /// Own ports in their order, each with the number of its group; see [`Config::sms_ways`].
+    pub(super) fn sms_ports(&self, client: &Client) -> Result<Vec<(usize, SmsPort)>, ConfigError> {
         let mut known: Vec<&str> = self.sms.http.keys().map(String::as_str).collect();
-        if known.contains(&FILE_PORT) {
-            return Err(ConfigError::key("sms.http", "a provider cannot be named \"file\"", "choose another name"));
+        if let Some(name) = known.iter().find(|name| **name == FILE_PORT || is_node(name)) {
+            let what = format!("a provider cannot be named {name:?}");
+            return Err(ConfigError::key("sms.http", what, "choose another name"));
         }
         known.extend(self.sms.file.as_ref().map(|_| FILE_PORT));
-        let named: Vec<&str> = match &self.sms.reply_order {
-            Some(order) => order.iter().map(String::as_str).collect(),
-            None => known.clone(),
-        };
-        if let Some(stranger) = named.iter().find(|name| !known.contains(name)) {
-            let what = format!("{stranger:?} is not configured");
-            return Err(ConfigError::key("sms.reply_order", what, suggest(stranger, &known)));
+        for name in self.sms.reply_order.iter().flatten().filter(|name| !known.contains(&name.as_str())) {
+            let what = match name.strip_prefix(NODE_PREFIX) {
+                Some(instance) if !instance.is_empty() => continue,
+                Some(_) => format!("{name:?} names no instance"),
+                None if name == NODE_WAY => continue,
+                None => format!("{name:?} is not configured"),
+            };
+            return Err(ConfigError::key("sms.reply_order", what, suggest(name, &known)));
         }
         // Ports that the order leaves out are checked all the same.
         for (name, section) in &self.sms.http {
             self.provider(name, section, client)?;
         }
-        named.into_iter().map(|name| self.port(name, client)).collect()
+        let mut ports = Vec::new();
+        for (group, name) in self.sms_order() {
+            if let Some(group) = group {
+                ports.push((group, self.port(&name, client)?));
+            }
+        }
+        Ok(ports)
+    }
+
+    /// The names of the order; own ports with the number of their group: those that follow each other are one.
+    fn sms_order(&self) -> Vec<(Option<usize>, String)> {
+        let order = self.sms.reply_order.clone().unwrap_or_else(|| {
+            let file = self.sms.file.as_ref().map(|_| FILE_PORT.to_owned());
+            self.sms.http.keys().cloned().chain(file).chain([NODE_WAY.to_owned()]).collect()
+        });
+        let (mut group, mut before) = (0, false);
+        let numbered = order.into_iter().map(|name| {
+            let own = !is_node(&name);
+            group += usize::from(before && !own);
+            before = own;
+            (own.then_some(group), name)
+        });
+        numbered.collect()
+    }
+
+    /// The ways of SMS, as the core takes them.
+    pub(super) fn sms_ways(&self) -> core::Egress {
+        let mut order = Vec::new();
+        for (group, name) in self.sms_order() {
+            let way = match (group, name.strip_prefix(NODE_PREFIX)) {
+                (Some(group), _) => core::SmsWay::Ports(group),
+                (None, Some(instance)) => core::SmsWay::Partner(instance.to_owned()),
+                (None, None) => core::SmsWay::Own,
+            };
+            if order.last() != Some(&way) {
+                order.push(way);
+            }
+        }
+        let countries = self.sms.budget.countries.iter().flatten().map(|letters| letters.to_ascii_uppercase());
+        core::Egress {
+            order,
+            countries: countries.collect(),
+            partners: self.sms.serve.partners.clone(),
+            per_partner_per_day: self.sms.serve.per_partner_per_day,
+        }
     }
 
     fn port(&self, name: &str, client: &Client) -> Result<SmsPort, ConfigError> {

@@ -72,7 +72,7 @@ pub struct Prepared {
     /// The smart host.
     pub mailer: Option<Mailer>,
     /// SMS ports in the order they are tried.
-    pub sms: Vec<SmsPort>,
+    pub sms: Vec<(usize, SmsPort)>,
     /// What may leave by SMS in a day.
     pub budget: Limits,
     /// Whether anybody may hand in SMS.

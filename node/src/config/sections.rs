@@ -177,8 +177,12 @@ pub struct Captcha {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sms {
-    /// Ports in the order they are tried: `file`, or names of `[sms.http.NAME]`; by default all, by name, the file last.
+    /// Ways in the order they are tried: `file`, names of `[sms.http.NAME]`, `node` for other nodes of this instance, and
+    /// `node:INSTANCE` for those of a partner, by its name or the beginning of its id. By default all ports, by name, the
+    /// file after them, then `node`. One-time codes leave by own ports only.
     pub reply_order: Option<Vec<String>>,
+    /// Whose SMS this node sends besides those of its own instance.
+    pub serve: SmsServe,
     /// Lines in a file, for development.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<SmsFile>,
@@ -187,6 +191,22 @@ pub struct Sms {
     pub http: BTreeMap<String, SmsHttp>,
     /// What may leave in a day.
     pub budget: SmsBudget,
+}
+
+/// `[sms.serve]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SmsServe {
+    /// Partner instances, by name or the beginning of their id; `node federate` makes partners.
+    pub partners: Vec<String>,
+    /// SMS a day for each of them, within `[sms.budget]`.
+    pub per_partner_per_day: u32,
+}
+
+impl Default for SmsServe {
+    fn default() -> Self {
+        Self { partners: Vec::new(), per_partner_per_day: 100 }
+    }
 }
 
 /// `[sms.file]`.

@@ -233,8 +233,8 @@ async fn tools(config: &Config, prepared: Prepared) -> Result<Tools, ExitError> 
         adapters.insert("mastodon".to_owned(), Adapter::Mastodon(mastodon));
     }
     let mut ports = Vec::new();
-    for port in prepared.sms {
-        ports.push(match port {
+    for (group, port) in prepared.sms {
+        let port = match port {
             SmsPort::Http(_, port) => relaymesh_sms::Port::Http(*port),
             SmsPort::File(path) => {
                 let opened = relaymesh_sms::FilePort::open(&path).await;
@@ -244,7 +244,8 @@ async fn tools(config: &Config, prepared: Prepared) -> Result<Tools, ExitError> 
                 })?;
                 relaymesh_sms::Port::File(file)
             }
-        });
+        };
+        ports.push((group, port));
     }
     Ok(Tools {
         adapters,

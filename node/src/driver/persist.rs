@@ -1,15 +1,20 @@
 //! Between the core's batches and the store's.
 
-use relaymesh_core::batch::{Batch, Outcome, Write};
+use relaymesh_core::batch::{BATCH_BYTES_MAX, Batch, Outcome, RECORD_BYTES_MAX, Write};
 use relaymesh_core::record::key;
 use relaymesh_core::{Input, Load, Loaded, Pump, Unavailable};
-use relaymesh_store::{Completion, CompletionSink, Precondition, Read, Store, StoreError, Version};
+use relaymesh_store::{
+    Completion, CompletionSink, MAX_BATCH_BYTES, MAX_VALUE_BYTES, Precondition, Read, Store, StoreError, Version,
+};
 use tokio::sync::mpsc;
 
 use super::hub::now;
 
-/// Rows per page while tables are read at start.
-const PAGE: usize = 1_024;
+/// Rows per page while tables are read at start; a filter may have 4 MiB.
+const PAGE: usize = 256;
+
+// A batch that the store does not take would look like a full disk, for ever.
+const _: () = assert!(RECORD_BYTES_MAX <= MAX_VALUE_BYTES && BATCH_BYTES_MAX <= MAX_BATCH_BYTES);
 
 /// The store could not be read at start.
 #[derive(Debug, thiserror::Error)]

@@ -48,8 +48,8 @@ pub struct Tools {
     pub mailer: Option<Mailer>,
     /// Sender of codes by e-mail.
     pub otp_from: Option<String>,
-    /// Ports in the order they are tried.
-    pub ports: Vec<Port>,
+    /// Ports in the order they are tried, each with the number of its group.
+    pub ports: Vec<(usize, Port)>,
     /// What may be spent on SMS.
     pub budget: Option<Kept>,
     /// The key file, saved whenever the keyring changes.
@@ -82,6 +82,8 @@ struct Tools2 {
 
 /// An SMS port, and room for what goes through it at once.
 struct Gated {
+    /// Ports of one group follow each other in the order of ways.
+    group: usize,
     port: Port,
     room: Semaphore,
 }
@@ -97,7 +99,8 @@ impl Works {
     pub fn new(tools: Tools, done: mpsc::Sender<(WorkId, WorkDone)>) -> Self {
         let platforms = tools.adapters.keys().map(|name| (name.clone(), Semaphore::new(PLATFORM_MAX))).collect();
         let Tools { adapters, captcha, mailer, otp_from, ports, budget, keyfile, cost } = tools;
-        let ports = ports.into_iter().map(|port| Gated { port, room: Semaphore::new(PORT_MAX) }).collect();
+        let ports =
+            ports.into_iter().map(|(group, port)| Gated { group, port, room: Semaphore::new(PORT_MAX) }).collect();
         let shared = Shared {
             tools: Tools2 { adapters, captcha, mailer, otp_from, ports, cost },
             budget: Mutex::new(budget),
@@ -147,7 +150,9 @@ impl Shared {
             Work::HashPassword { password, salt } => WorkDone::Hashed(self.hash(password, salt).await),
             Work::VerifyPassword { password, hash } => WorkDone::Verified(self.verify(password, hash).await),
             Work::Captcha { token } => WorkDone::Captcha(self.captcha(&token).await),
-            Work::Sms { to, text, id, purpose } => WorkDone::Sent(self.sms(&to, &text, &id, purpose).await),
+            Work::Sms { to, text, id, purpose, ports } => {
+                WorkDone::Sent(self.sms(&to, &text, &id, purpose, ports).await)
+            }
             Work::OtpMail { to, code } => WorkDone::Sent(self.otp_mail(&to, &code).await),
             Work::Publish { request, .. } => WorkDone::Published(self.publish(*request).await),
             Work::Refresh { platform, token } => WorkDone::Refreshed(self.refresh(&platform, &token).await),
@@ -209,7 +214,14 @@ impl Shared {
         captcha.verify(token.reveal()).await.map_err(|_| WorkError::Failed)
     }
 
-    async fn sms(&self, to: &Private, text: &Private, id: &[u8; 16], purpose: SmsPurpose) -> Result<(), SendError> {
+    async fn sms(
+        &self,
+        to: &Private,
+        text: &Private,
+        id: &[u8; 16],
+        purpose: SmsPurpose,
+        group: Option<usize>,
+    ) -> Result<(), SendError> {
         let at_ms = now().0;
         let country = to.reveal().parse::<E164>().ok().and_then(|number| number.country()).unwrap_or_default();
         let purpose = match purpose {
@@ -219,18 +231,20 @@ impl Shared {
         let whom = To { number: to.reveal(), country: &country, purpose };
         self.afford(at_ms, &whom)?;
         let id = hex::encode(id);
-        let sent = self.through_ports(&Sms { to: to.reveal(), text: text.reveal(), id: &id, at_ms }).await;
+        let sent = self.through_ports(&Sms { to: to.reveal(), text: text.reveal(), id: &id, at_ms }, group).await;
         if matches!(sent, Err(SendError::Retry { .. } | SendError::Refused { .. })) {
             self.with_budget(|budget| budget.refund(at_ms, &whom));
         }
         sent
     }
 
-    async fn through_ports(&self, sms: &Sms<'_>) -> Result<(), SendError> {
+    async fn through_ports(&self, sms: &Sms<'_>, group: Option<usize>) -> Result<(), SendError> {
+        let asked = |gated: &&Gated| group.is_none_or(|group| gated.group == group);
+        let ports: Vec<&Gated> = self.tools.ports.iter().filter(asked).collect();
         let mut result = SendError::Refused { text: "no SMS port is configured".to_owned() };
-        for (n, Gated { port, room }) in self.tools.ports.iter().enumerate() {
+        for (n, Gated { port, room, .. }) in ports.iter().enumerate() {
             // A port that has no room, maybe because it hangs, is passed over while another is left.
-            let is_last = n + 1 == self.tools.ports.len();
+            let is_last = n + 1 == ports.len();
             let permit = if is_last { room.acquire().await.ok() } else { room.try_acquire().ok() };
             let Some(_permit) = permit else {
                 result = SendError::Retry { after_ms: None };

@@ -243,6 +243,7 @@ fn config(scenario: &Scenario, group: &NodeGroup, index: u32, operator: u32) -> 
         }],
         bridge_domain: None,
         sms: true,
+        egress: relaymesh_core::config::Egress::default(),
         otp_countries: Vec::new(),
         captcha: false,
         metered: !scenario.switches.mesh || !group.reachable,

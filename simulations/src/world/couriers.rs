@@ -42,7 +42,7 @@ impl World<'_> {
 
     /// The bundle is on the stick.
     pub(super) fn on_bundle(&mut self, _from: u16, to: u16, reply: Reply) {
-        let Reply::Operator(OperatorReply::Bundle { bytes, envelopes }) = reply else { return };
+        let Reply::Operator(OperatorReply::Bundle { bytes, envelopes, .. }) = reply else { return };
         if envelopes == 0 {
             return;
         }

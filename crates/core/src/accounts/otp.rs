@@ -216,7 +216,7 @@ fn letter(tx: &mut Tx<'_>, identifier: &Identifier, code: Private) -> Run<Work> 
     };
     let otp = OtpCode::new(code.reveal()).map_err(|_| Refusal::unavailable())?;
     let text = Notice::Otp(otp).text(Language::EN).into();
-    Ok(Work::Sms { to: phone.reveal().into(), text, id: tx.random(), purpose: SmsPurpose::Code })
+    Ok(Work::Sms { to: phone.reveal().into(), text, id: tx.random(), purpose: SmsPurpose::Code, ports: None })
 }
 
 /// Removes what is over from a random 256th of the table: nothing wakes for a code that nobody tries.

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 pub use account::{AccountCommand, AccountReply, ClientKeys, Identity, StoredToken};
 pub use clients::{ClientRow, ClientsCommand, ClientsReply, TestRow};
 pub use operator::{
-    BridgeKeyRow, Finding, GatewayRow, NodeRow, OperatorCommand, OperatorReply, StatusReport, Target, TraceEvent,
-    TraceReport,
+    BridgeKeyRow, Finding, GatewayRow, LeftBehind, NodeRow, OperatorCommand, OperatorReply, StatusReport, Target,
+    TraceEvent, TraceReport,
 };
 pub use private::Private;
 pub use publisher::{PublisherCommand, PublisherReply};

@@ -80,6 +80,11 @@ pub enum OperatorCommand {
     },
     /// Public halves.
     BridgeKeysList,
+    /// Destroy a static bridge key: nobody can begin with it any more.
+    BridgeKeysRetire {
+        /// Its key id.
+        kid: u8,
+    },
 }
 
 mod base64_bytes {
@@ -142,6 +147,8 @@ pub enum OperatorReply {
         bytes: Vec<u8>,
         /// Envelopes in it.
         envelopes: u64,
+        /// What did not fit.
+        left: LeftBehind,
     },
     /// To [`OperatorCommand::BundleImport`].
     Imported {
@@ -159,6 +166,21 @@ pub enum OperatorReply {
         /// What was done, and what to do next.
         message: String,
     },
+}
+
+/// What did not fit into a bundle; the next one begins with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftBehind {
+    /// Messages held for a home.
+    pub messages: u64,
+    /// Envelopes held for others.
+    pub envelopes: u64,
+    /// Receipts, questions and other letters of this node.
+    pub letters: u64,
+    /// Facts about members.
+    pub facts: u64,
+    /// Filters.
+    pub filters: u64,
 }
 
 /// `relaymesh status`.

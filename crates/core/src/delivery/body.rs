@@ -35,6 +35,13 @@ pub enum Body {
     },
     /// Please send an SMS for me.
     Sms(SmsRequest),
+    /// What became of it.
+    SmsAnswer {
+        /// The request's.
+        id: [u8; 16],
+        /// How it ended.
+        end: SmsEnd,
+    },
 }
 
 impl Body {
@@ -196,6 +203,19 @@ pub struct Answer {
     pub evaluated: Vec<[u8; 32]>,
     /// Batched DLEQ proof.
     pub proof: Vec<u8>,
+}
+
+/// How an SMS ended that another node was asked to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SmsEnd {
+    /// A port took it.
+    Sent,
+    /// Nothing was sent; later it may go.
+    NotNow,
+    /// Nothing was sent, and nothing will be.
+    Refused,
+    /// A port may have taken it.
+    Unknown,
 }
 
 /// An SMS that another node shall send.

@@ -233,30 +233,10 @@ pub(super) fn on_offered(
     Ok(())
 }
 
-/// The copies' bytes for a bundle, up to `bytes_max`.
-pub(super) fn export(node: &Node, tx: &mut Tx<'_>, bytes_max: usize) -> Run<Vec<Carried>> {
-    let mut size = 0;
-    let keys: Vec<_> = node
-        .delivery
-        .copies
-        .iter()
-        .map(|(recipient, id, copy)| (key::custody(recipient, id), copy.bytes))
-        .take_while(|(_, bytes)| {
-            size += bytes;
-            size <= bytes_max
-        })
-        .map(|(copy_key, _)| copy_key)
-        .collect();
-    tx.prefetch(keys.iter().cloned())?;
-    let mut all = Vec::with_capacity(keys.len());
-    for copy_key in keys {
-        if let Some(row) = get_node::<Row>(node, tx, &copy_key)?
-            && row.hops < HOPS_MAX
-        {
-            all.push(Carried { envelope: row.envelope, hops: row.hops + 1, copies: row.budget });
-        }
-    }
-    Ok(all)
+/// A copy as a bundle carries it on; none if it went through too many hands already.
+pub(super) fn export(node: &Node, tx: &mut Tx<'_>, recipient: &NodeId, id: &EnvelopeId) -> Run<Option<Carried>> {
+    let row = get_node::<Row>(node, tx, &key::custody(recipient, id))?.filter(|row| row.hops < HOPS_MAX);
+    Ok(row.map(|row| Carried { envelope: row.envelope, hops: row.hops + 1, copies: row.budget }))
 }
 
 /// Copies read at start.

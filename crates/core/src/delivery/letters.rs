@@ -6,10 +6,11 @@ use relaymesh_protocol::frame::{Carried, Taken};
 use relaymesh_protocol::ids::{EnvelopeId, NodeId, Timestamp};
 use sha2::{Digest, Sha256};
 
-use super::body::{Body, Opened};
+use super::body::{Body, Opened, SmsRequest};
 use super::legs::Leg;
 use super::{Change, Loss, Offer, custody, quota, route};
 use crate::crypto::Letter;
+use crate::egress;
 use crate::home;
 use crate::input::{Follow, LinkError, ReplyTo};
 use crate::node::Node;
@@ -74,6 +75,13 @@ pub(super) fn seal_until(node: &Node, tx: &mut Tx<'_>, to: NodeId, body: &Body, 
 /// this node itself goes around at once.
 pub(crate) fn send(node: &Node, tx: &mut Tx<'_>, to: NodeId, body: Body) -> Run {
     send_or(node, tx, to, body, Loss::Kept)
+}
+
+/// Asks a node for an SMS. The request goes there or nowhere: in custody it might arrive when another way was taken.
+pub(crate) fn offer_sms(node: &Node, tx: &mut Tx<'_>, to: NodeId, id: [u8; 16], request: SmsRequest) {
+    if let Some(sealed) = seal(node, tx, to, &Body::Sms(request)) {
+        carry(tx, to, sealed.id, sealed.envelope, 0, 0, Offer::Sms(id));
+    }
 }
 
 /// As [`send`], where something else than custody is for a letter that does not arrive.
@@ -208,6 +216,7 @@ pub(crate) fn on_carried(
             }
             Ok(())
         }
+        Offer::Sms(id) => egress::on_offered(node, tx, *id, to, taken),
         Offer::Copy { recipient } => custody::on_offered(node, tx, *recipient, to, envelope, taken),
     }
 }

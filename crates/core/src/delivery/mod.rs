@@ -21,12 +21,13 @@ use std::collections::{BTreeMap, VecDeque};
 
 use relaymesh_protocol::ids::{EnvelopeId, MessageId, NodeId, Timestamp};
 
-pub use body::{Answer, Body, Cargo, Opened, Question, Receipt, Route, SmsRequest, Submission};
+pub use body::{Answer, Body, Cargo, Opened, Question, Receipt, Route, SmsEnd, SmsRequest, Submission};
 pub use outbox::{OUTCOME_LIFE, Outbox, RESEND_LIFE, STOP_LIFE, SUBMISSION_LIFE, Stage};
 
-pub(crate) use bundle::{on_operator, read_bundle};
+pub use bundle::BUNDLE_BYTES_MAX;
+pub(crate) use bundle::{on_import, on_operator, read_bundle};
 pub(crate) use custody::on_custody;
-pub(crate) use letters::{on_carried, on_envelope, send};
+pub(crate) use letters::{offer_sms, on_carried, on_envelope, send};
 pub(crate) use receipts::{on_declines, on_flush, on_receipt, on_receipts, say, say_declined};
 pub(crate) use room::make_room;
 pub(crate) use route::{
@@ -37,6 +38,7 @@ pub(crate) use window::on_window;
 
 use crate::batch::Key;
 use crate::home::Word;
+use bundle::{Importing, Turns};
 use copies::{Copies, Copy};
 use legs::Held;
 use quota::Quotas;
@@ -65,6 +67,10 @@ pub(crate) struct State {
     standing: BTreeMap<NodeId, Standing>,
     seen: BTreeMap<EnvelopeId, ()>,
     seen_order: VecDeque<EnvelopeId>,
+    /// Where the last bundle stopped.
+    turns: Turns,
+    /// A bundle that is being taken in.
+    importing: Option<Importing>,
 }
 
 /// What an envelope under way is.
@@ -76,6 +82,8 @@ pub(crate) enum Offer {
     Spray(MessageId, NodeId),
     /// A letter of our own (a receipt, a question).
     Letter { recipient: NodeId, envelope: Vec<u8>, expires: Timestamp, loss: Loss },
+    /// A request for an SMS, straight to the node that shall send it.
+    Sms([u8; 16]),
     /// A custody copy, on to its recipient or to another custodian.
     Copy { recipient: NodeId },
 }
@@ -117,6 +125,8 @@ pub(crate) enum Change {
     Forfeited(NodeId),
     Seen(EnvelopeId),
     Decay,
+    Bundled(Turns),
+    Import(Option<Box<Importing>>),
 }
 
 impl State {
@@ -172,6 +182,8 @@ impl State {
             Change::Failed(node) => self.standing.entry(node).or_default().failed(),
             Change::Forfeited(node) => self.standing.entry(node).or_default().forfeit(),
             Change::Seen(envelope) => self.remember(envelope),
+            Change::Bundled(turns) => self.turns = turns,
+            Change::Import(importing) => self.importing = importing.map(|importing| *importing),
             Change::Decay => self.standing.values_mut().for_each(Standing::decay),
         }
     }

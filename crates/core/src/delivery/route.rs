@@ -82,11 +82,7 @@ pub(crate) fn on_route(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run 
         return Ok(());
     }
     candidates.retain(|candidate| due(node, held, candidate, now));
-    candidates.sort_by_key(|candidate| {
-        let score = node.delivery.score(&candidate.node);
-        (held.order(&candidate.node), -score, candidate.node)
-    });
-    candidates.truncate(CANDIDATES_MAX);
+    best_first(node, held, &mut candidates);
     if candidates.is_empty() {
         node.count(tx, "route_no_candidate");
     }
@@ -97,6 +93,15 @@ pub(crate) fn on_route(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run 
     tx.then(Change::Attempted(message, delay));
     tx.wake(now.after(delay), Timer::Route(message));
     Ok(())
+}
+
+/// Keeps the few candidates that are most likely to be the home.
+pub(super) fn best_first(node: &Node, held: &Held, candidates: &mut Vec<Candidate>) {
+    candidates.sort_by_key(|candidate| {
+        let score = node.delivery.score(&candidate.node);
+        (held.order(&candidate.node), -score, candidate.node)
+    });
+    candidates.truncate(CANDIDATES_MAX);
 }
 
 /// Whether a message that gave way takes its place again, since somebody who was never asked may be its home.

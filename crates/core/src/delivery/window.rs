@@ -60,13 +60,6 @@ impl Waiting {
         self.messages.iter()
     }
 
-    /// All messages, first come first.
-    pub fn by_arrival(&self) -> Vec<MessageId> {
-        let mut all: Vec<_> = self.messages.iter().map(|(message, held)| (held.received, *message)).collect();
-        all.sort_unstable();
-        all.into_iter().map(|(_, message)| message).collect()
-    }
-
     /// Whether a message may be offered now: fewer than [`WINDOW`] stand before it, or it stands in no line.
     pub fn has_turn(&self, message: &MessageId, held: &Held) -> bool {
         let Some(line) = held.line.filter(|_| !held.gives_way()).and_then(|line| self.lines.get(&line)) else {

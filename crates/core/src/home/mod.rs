@@ -39,7 +39,7 @@ pub(crate) use kept::on_kept;
 pub(crate) use receipts::{Word, heard, lost, on_connected, on_remind, on_remind_of};
 pub(crate) use refusals::on_refusal;
 pub(crate) use run::{give_up, on_job, on_worked};
-pub(crate) use sweep::{on_sweep, soon as sweep_soon};
+pub(crate) use sweep::{on_sweep, soon as sweep_soon, sweep_spent};
 
 /// A job that is owed.
 #[derive(Clone, Copy, Debug)]

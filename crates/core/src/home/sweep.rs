@@ -5,15 +5,15 @@
 //! with them their keys, went first, so a crash in between leaves nothing that could be read. A page is one batch of bounded
 //! size, and its end is the memory of the pass; a restart begins anew.
 //!
-//! Positions of bridge sessions are not among them: they are remembered by the whole node, as long as the static key from
-//! which such a session could be begun again (see `spent`).
+//! Positions of bridge sessions are remembered by the whole node, as long as the static key from which such a session could
+//! be begun again (see `spent`): a pass removes those whose key is gone.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use relaymesh_protocol::ids::{EntityId, Timestamp};
 
-use super::{Change, refusals};
+use super::{Change, refusals, spent};
 use crate::batch::Key;
 use crate::node::Node;
 use crate::record::vault::{NOTICES, POSITION, Position, SEEN, Seen};
@@ -81,6 +81,11 @@ pub(crate) fn soon(tx: &mut Tx<'_>, prefix: Key) {
     tx.wake(tx.now(), Timer::Sweep);
 }
 
+/// Positions under static bridge keys that are gone are swept next.
+pub(crate) fn sweep_spent(tx: &mut Tx<'_>) {
+    soon(tx, vec![key::SPENT]);
+}
+
 /// One page, or the beginning of a pass.
 pub(crate) fn on_sweep(node: &Node, tx: &mut Tx<'_>) -> Run {
     let now = tx.now();
@@ -92,6 +97,7 @@ pub(crate) fn on_sweep(node: &Node, tx: &mut Tx<'_>) -> Run {
         }
         tx.then(Change::Sweep(Step::Rest(now.after(EVERY))));
         soon(tx, vec![key::ENTITY]);
+        sweep_spent(tx);
         return Ok(());
     };
     let mut rows = tx.rows(&prefix, PAGE + 1)?;
@@ -119,21 +125,23 @@ fn entity_of(row: &[u8]) -> Option<EntityId> {
 /// Whether the rows below a prefix are of one entity, and it is deleted.
 fn is_gone(tx: &mut Tx<'_>, prefix: &[u8]) -> Run<bool> {
     match entity_of(prefix) {
-        Some(id) => Ok(tx.get(&key::head(&id))?.is_none()),
-        None => Ok(false),
+        Some(id) if prefix.first() == Some(&key::ENTITY) => Ok(tx.get(&key::head(&id))?.is_none()),
+        _ => Ok(false),
     }
 }
 
 /// Sweeps a page; whether it wrote.
 fn sweep(node: &Node, tx: &mut Tx<'_>, rows: &[(Key, Vec<u8>)]) -> Run<bool> {
+    let is_spent = |row: &&Key| row.first() == Some(&key::SPENT);
+    let swept = spent::sweep(node, tx, rows.iter().map(|(row, _)| row).filter(is_spent))?;
     let mut by_entity: BTreeMap<EntityId, Vec<&Key>> = BTreeMap::new();
-    for (row, _) in rows {
+    for (row, _) in rows.iter().filter(|(row, _)| !is_spent(&row)) {
         if let Some(id) = entity_of(row) {
             by_entity.entry(id).or_default().push(row);
         }
     }
     tx.prefetch(by_entity.keys().map(key::head))?;
-    let (mut wrote, mut positions) = (false, Vec::new());
+    let (mut wrote, mut positions) = (swept, Vec::new());
     for (id, rows) in by_entity {
         if tx.get(&key::head(&id))?.is_none() {
             for row in rows {

@@ -7,6 +7,7 @@ use relaymesh_seal::keyfile::Keyring;
 
 use super::save;
 use crate::command::{BridgeKeyRow, Code, OperatorCommand, OperatorReply, Refusal, Reply};
+use crate::home;
 use crate::input::ReplyTo;
 use crate::membership;
 use crate::node::Node;
@@ -15,13 +16,20 @@ use crate::tx::{Run, Tx};
 /// Key ids are one byte, and upstream's asset has at most so many.
 const KEYS_MAX: u16 = 255;
 
-/// `bridge keys generate` and `bridge keys list`.
+/// `bridge keys generate`, `bridge keys list` and `bridge keys retire`.
 pub(crate) fn on_operator(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, command: &OperatorCommand) -> Run {
-    let OperatorCommand::BridgeKeysGenerate { count } = command else {
-        tell(node, tx, reply, node.keys());
-        return Ok(());
-    };
-    if !(1..=KEYS_MAX).contains(count) {
+    match command {
+        OperatorCommand::BridgeKeysGenerate { count } => generate(node, tx, reply, *count),
+        OperatorCommand::BridgeKeysRetire { kid } => retire(node, tx, reply, *kid),
+        _ => {
+            tell(node, tx, reply, node.keys());
+            Ok(())
+        }
+    }
+}
+
+fn generate(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, count: u16) -> Run {
+    if !(1..=KEYS_MAX).contains(&count) {
         return no(Code::InvalidArgument, format!("the number of keys must be from 1 to {KEYS_MAX}"));
     }
     if !node.keys().statics.is_empty() {
@@ -30,11 +38,9 @@ pub(crate) fn on_operator(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, command:
             "this node has static bridge keys already, and phones may use them; `relaymesh bridge keys list` shows them",
         );
     }
-    if node.keys.saving.is_some() {
-        return no(Code::Unavailable, "the key file is being written; try again in a moment");
-    }
+    not_saving(node)?;
     let mut ring = node.keys().clone();
-    for kid in (0..=u8::MAX).take(usize::from(*count)) {
+    for kid in (0..=u8::MAX).take(usize::from(count)) {
         ring.statics.push((kid, Secret32::random(tx.rng())));
     }
     if let Some(other) = announced_elsewhere(node, tx, &ring) {
@@ -42,6 +48,29 @@ pub(crate) fn on_operator(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, command:
     }
     save(tx, ring, reply);
     Ok(())
+}
+
+/// A key is destroyed. Sessions that began with it go on; a first mail under it opens for nobody any more, so the positions
+/// that were remembered against repeats of it are swept once the key file is written.
+fn retire(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, kid: u8) -> Run {
+    if !node.keys().statics.iter().any(|(id, _)| *id == kid) {
+        return no(
+            Code::NotFound,
+            format!("this node has no static bridge key {kid}; see `relaymesh bridge keys list`"),
+        );
+    }
+    not_saving(node)?;
+    let mut ring = node.keys().clone();
+    ring.statics.retain(|(id, _)| *id != kid);
+    save(tx, ring, reply);
+    Ok(())
+}
+
+fn not_saving(node: &Node) -> Run {
+    match node.keys.saving {
+        Some(_) => no(Code::Unavailable, "the key file is being written; try again in a moment"),
+        None => Ok(()),
+    }
 }
 
 /// Another node whose live record announces one of the keyring's static keys.
@@ -55,6 +84,9 @@ fn announced_elsewhere(node: &Node, tx: &Tx<'_>, ring: &Keyring) -> Option<Strin
 
 /// Answers the operator who waited for the key file.
 pub(super) fn saved(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, ring: &Keyring) {
+    if ring.statics.len() < node.keys().statics.len() {
+        home::sweep_spent(tx);
+    }
     if reply != ReplyTo::NOBODY {
         tell(node, tx, reply, ring);
     }

@@ -207,16 +207,14 @@ pub(super) fn on_part(
     Ok(())
 }
 
-/// A filter that is sound, signed, later than ours, and of a member.
+/// A filter that is sound, later than ours, of a member, and signed: a signature over megabytes is looked at last.
 fn checked(node: &Node, tx: &mut Tx<'_>, bytes: &[u8]) -> Option<Filter> {
-    let filter = match Filter::verify(node.crypto(), &node.membership.mesh(), bytes) {
-        Ok(filter) => filter,
-        Err(error) => {
-            node.count(tx, error.counter());
-            return None;
-        }
+    let read = match Filter::decode(bytes) {
+        Ok(filter) if !is_welcome(node, &filter.head()) => return None,
+        Ok(filter) => filter.signed(node.crypto(), &node.membership.mesh(), bytes),
+        Err(error) => Err(error),
     };
-    is_welcome(node, &filter.head()).then_some(filter)
+    read.map_err(|error| node.count(tx, error.counter())).ok()
 }
 
 /// Stores a filter. Waiting messages are tried again by the caller, once for all that it takes in.
@@ -240,12 +238,12 @@ pub(super) fn store(node: &Node, tx: &mut Tx<'_>, filter: Filter) -> Run {
     Ok(())
 }
 
-/// All filters, for a bundle.
-pub(crate) fn all_filters(node: &Node) -> Vec<ByteBuf> {
-    node.locator.book.iter().map(|filter| ByteBuf::from(filter.encode())).collect()
+/// One filter as it travels, for a bundle.
+pub(crate) fn filter_bytes(node: &Node, of: &NodeId, layer: FilterLayer) -> Option<ByteBuf> {
+    node.locator.book.get(of, layer).map(|kept| ByteBuf::from(kept.filter.encode()))
 }
 
-/// All filters' heads, for the gossip.
+/// All filters' heads, in order of node and layer: for the gossip, and for bundles.
 pub(crate) fn filter_heads(node: &Node) -> Vec<FilterHead> {
     node.locator.book.heads()
 }

@@ -34,6 +34,8 @@ pub const SEALING_KEYS_MAX: usize = 20;
 pub const OBLIVIOUS_KEYS_MAX: usize = 4;
 /// Key ids of static bridge keys are one byte.
 pub const STATIC_KEYS_MAX: usize = 256;
+/// Countries of which a record says that SMS can be sent there; who sends to more says "to all".
+pub const SMS_COUNTRIES_MAX: usize = 64;
 /// Format version, before the body.
 const VERSION: u8 = 1;
 /// A federation has no label in the registry of the seal crate, which lists what its own formats use.
@@ -119,6 +121,8 @@ pub struct NodeRecord {
     pub issued: Timestamp,
     /// When it becomes a mere dial hint.
     pub expires: Timestamp,
+    /// SMS can leave there, to these countries (ISO 3166 alpha-2); to all if none is named.
+    pub sms: Option<Vec<String>>,
 }
 
 impl NodeRecord {
@@ -276,10 +280,15 @@ impl NodeRecord {
             && self.oblivious.len() <= OBLIVIOUS_KEYS_MAX
             && self.addrs.len() <= ADDRS_MAX
             && self.addrs.iter().all(|addr| addr.len() <= ADDR_MAX && plain(addr))
-            && self.country.as_ref().is_none_or(|c| c.len() == 2 && c.bytes().all(|b| b.is_ascii_alphabetic()))
+            && self.country.as_deref().is_none_or(country)
+            && self.sms.as_ref().is_none_or(|to| to.len() <= SMS_COUNTRIES_MAX && to.iter().all(|c| country(c)))
             && self.statics.len() <= STATIC_KEYS_MAX
             && self.expires <= self.issued.after(RECORD_LIFE_MAX)
     }
+}
+
+fn country(letters: &str) -> bool {
+    letters.len() == 2 && letters.bytes().all(|b| b.is_ascii_alphabetic())
 }
 
 fn plain(text: &str) -> bool {

@@ -37,7 +37,7 @@ pub(crate) use apply::Change;
 pub(crate) use gossip::on_request;
 pub(crate) use news::tell_filter;
 pub(crate) use operator::on_operator;
-pub(crate) use own::fingerprint;
+pub(crate) use own::{fingerprint, static_keys};
 pub(crate) use restore::{is_sound, restore, restore_meta};
 pub use set::Member;
 pub(crate) use ways::on_ways;
@@ -55,7 +55,7 @@ use ways::Ways;
 /// Tokens of this conversation's questions have this bit; other conversations' have not.
 const TOKEN_BIT: u64 = 1 << 63;
 /// Bytes of facts that are written at once: below what the store takes in one batch.
-const WRITE_BYTES_MAX: usize = 3 * 1024 * 1024;
+pub(crate) const WRITE_BYTES_MAX: usize = 3 * 1024 * 1024;
 
 /// What another instance is to this node's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

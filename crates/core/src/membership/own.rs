@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::fact::{
     ADDRS_MAX, ENDORSEMENT_LIFE_MAX, Endorsement, Fact, Federation, Held, Instance, NodeRecord, OBLIVIOUS_KEYS_MAX,
-    RECORD_LIFE_MAX, Revocation, SEALING_KEYS_MAX, STATIC_KEYS_MAX, Sponsorship, Subject,
+    RECORD_LIFE_MAX, Revocation, SEALING_KEYS_MAX, SMS_COUNTRIES_MAX, STATIC_KEYS_MAX, Sponsorship, Subject,
 };
 use super::news::push;
 use super::restore::{MESH, MeshRow};
@@ -103,6 +103,11 @@ fn publics(node: &Node) -> Publics {
         Some((of, publics)) if *of == mark(node) => publics.clone(),
         _ => node.crypto().publics(node.keys()),
     }
+}
+
+/// The public halves of the static bridge keys that live here.
+pub(crate) fn static_keys(node: &Node) -> Vec<[u8; 32]> {
+    publics(node).statics.iter().map(|(_, public)| *public).collect()
 }
 
 /// Writes down which mesh and whose node this is.
@@ -258,7 +263,12 @@ fn record(node: &Node, ground: Ground, now: Timestamp, seq: u64) -> NodeRecord {
         seq,
         issued: now,
         expires: now.after(RECORD_LIFE_MAX),
+        sms: config.sms.then(|| sms_countries(&config.egress.countries)),
     }
+}
+
+fn sms_countries(all: &[String]) -> Vec<String> {
+    if all.len() > SMS_COUNTRIES_MAX { Vec::new() } else { all.iter().map(|c| c.to_ascii_uppercase()).collect() }
 }
 
 /// What of a static bridge key's public half is announced.

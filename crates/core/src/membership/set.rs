@@ -45,6 +45,17 @@ pub struct Member {
     pub expires: Timestamp,
     /// The relay it can be reached through.
     pub relay: Option<NodeId>,
+    /// Countries that SMS can leave to there, as [`NodeRecord::sms`].
+    pub sms: Option<Vec<String>>,
+}
+
+impl Member {
+    /// Whether it says that SMS to this country can leave there.
+    #[must_use]
+    pub fn sends_to(&self, country: &str) -> bool {
+        let listed = |to: &Vec<String>| to.is_empty() || to.iter().any(|c| c.eq_ignore_ascii_case(country));
+        self.sms.as_ref().is_some_and(listed)
+    }
 }
 
 /// The facts by subject, and what follows from them.
@@ -296,6 +307,7 @@ impl FactSet {
             seq: record.seq,
             expires: record.expires,
             relay: record.relay,
+            sms: record.sms.clone(),
         })
     }
 

@@ -1,10 +1,13 @@
 //! Consumed blocks, owed publications and notices: how long they are kept, and what ends with an account.
 
-use relaymesh_core::command::{Command, Door, MessageOutcome, OperatorCommand, OperatorReply, Submit};
+use relaymesh_core::command::{
+    Command, Door, MessageOutcome, OperatorCommand, OperatorReply, Reply, Submit, Submitted,
+};
 use relaymesh_core::gateway_id;
 use relaymesh_core::record::{key, vault};
 use relaymesh_protocol::base64text;
 use relaymesh_protocol::payload::Payload;
+use relaymesh_ratchet::PublicKey;
 
 use crate::world::{Person, PlatformMood, Stranger, World, bridge_text};
 use crate::{NUMBER, minutes, outcome, static_key, status, two};
@@ -184,4 +187,66 @@ fn a_restart_within_the_grace_of_a_damaged_copy_keeps_nobody_from_being_told() {
         world.run_for(minutes(1));
     }
     assert_eq!(told(&world), 2, "the second misfit finds that the wait of the first is over");
+}
+
+#[test]
+fn positions_of_a_static_key_go_when_it_is_retired_and_its_sessions_go_on() {
+    let (mut world, a, c) = two();
+    world.federate(a, c);
+    let door = gateway(&mut world, c);
+    let OperatorReply::BridgeKeys(keys) = world.operate(c, OperatorCommand::BridgeKeysGenerate { count: 2 }) else {
+        panic!("no keys");
+    };
+    world.run_for(minutes(3));
+    let spent = |world: &World| world.nodes[c].disk.0.keys().filter(|row| row.first() == Some(&key::SPENT)).count();
+    let mut phones = Vec::new();
+    for n in 0..6_u8 {
+        let key = &keys[usize::from(n % 2)];
+        let public = PublicKey::from_base64_lenient(&key.keypair).unwrap();
+        let mut phone = Stranger::new(public, key.kid, u64::from(n) + 1);
+        forward(&mut world, c, door, &number(n), &bridge_text(phone.mail("hello", true)));
+        world.run_for(minutes(1));
+        phones.push(phone);
+    }
+    assert_eq!((spent(&world), world.mails.len()), (6, 6));
+    let retire = |world: &mut World, kid| world.ask(c, Command::Operator(OperatorCommand::BridgeKeysRetire { kid }));
+    assert!(matches!(retire(&mut world, 77), Reply::Refused(_)));
+    let Reply::Operator(OperatorReply::BridgeKeys(left)) = retire(&mut world, keys[0].kid) else { panic!() };
+    assert_eq!(left, keys[1..]);
+    world.run_for(minutes(1));
+    assert_eq!(spent(&world), 3, "those of the other key stay");
+    // A session that began with it goes on; nobody can begin with it.
+    forward(&mut world, c, door, &number(0), &bridge_text(phones[0].mail("more", false)));
+    let public = PublicKey::from_base64_lenient(&keys[0].keypair).unwrap();
+    let mut late = Stranger::new(public, keys[0].kid, 99);
+    forward(&mut world, c, door, &number(9), &bridge_text(late.mail("late", true)));
+    world.run_for(minutes(3));
+    assert_eq!(world.mails.len(), 7);
+    // A pass finds what a kill left behind: here, the position of the mail that the session has sent since.
+    world.kill(c);
+    world.restart(c);
+    world.run_for(minutes(15));
+    assert_eq!(spent(&world), 3);
+}
+
+fn number(n: u8) -> String {
+    format!("+23765099{n:04}")
+}
+
+fn gateway(world: &mut World, node: usize) -> Door {
+    let add = OperatorCommand::GatewayAdd {
+        name: "booth".to_owned(),
+        msisdn: "+237699000000".into(),
+        country: None,
+        operator: None,
+    };
+    let OperatorReply::GatewayAdded { path, .. } = world.operate(node, add) else { panic!("no gateway") };
+    Door::Gateway(gateway_id(path.reveal().split('/').nth(2).unwrap()))
+}
+
+fn forward(world: &mut World, node: usize, door: Door, from: &str, text: &str) {
+    let sent = i64::try_from(world.now.0).unwrap();
+    let submit = Submit { door, text: text.into(), sender: from.into(), date: Some(sent), date_sent: Some(sent) };
+    let reply = world.ask(node, Command::Submit(submit));
+    assert!(matches!(reply, Reply::Submitted(Submitted::Accepted { .. })), "{reply:?}");
 }

@@ -191,7 +191,7 @@ fn random_and_truncated_bundles_change_no_record() {
     let sms = person.compose("in the bundle", true);
     person.send(&mut world, b, &sms);
     world.run_for(1_000);
-    let OperatorReply::Bundle { bytes: whole, envelopes } = world.operate(b, OperatorCommand::BundleExport) else {
+    let OperatorReply::Bundle { bytes: whole, envelopes, .. } = world.operate(b, OperatorCommand::BundleExport) else {
         panic!("no bundle");
     };
     assert!(envelopes > 0);

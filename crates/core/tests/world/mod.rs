@@ -89,6 +89,17 @@ pub enum PlatformMood {
     Refuses,
 }
 
+/// How the SMS ports of a node behave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmsMood {
+    /// Nothing is sent; later it may be.
+    Down,
+    /// Nothing is sent, for good.
+    Refuses,
+    /// It is sent, and no answer comes.
+    LosesAnswers,
+}
+
 /// How the platform answers a request for a new token. Each new one spends the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefreshMood {
@@ -109,6 +120,10 @@ pub struct World {
     pub sms: Vec<(String, String)>,
     /// The ids of these, in the same order: one that was sent again after a kill has the same, and a port drops it.
     pub sms_ids: Vec<[u8; 16]>,
+    /// Which node sent each of them, in the same order.
+    pub sms_by: Vec<usize>,
+    /// How the ports of a node behave; all is well by default.
+    pub sms_moods: BTreeMap<usize, SmsMood>,
     /// Codes that were mailed: address and code.
     pub codes: Vec<(String, String)>,
     pub mood: PlatformMood,
@@ -153,6 +168,8 @@ impl World {
             mails: Vec::new(),
             sms: Vec::new(),
             sms_ids: Vec::new(),
+            sms_by: Vec::new(),
+            sms_moods: BTreeMap::new(),
             codes: Vec::new(),
             mood: PlatformMood::Fine,
             fsync_ms: 2,
@@ -415,7 +432,14 @@ impl World {
                 {
                     return;
                 }
-                let done = self.work(work);
+                let done = match self.sms_mood(node, &work) {
+                    Some(unsent) => WorkDone::Sent(Err(unsent)),
+                    None => self.work(work),
+                };
+                let lost = self.sms.len() > self.sms_by.len();
+                self.sms_by.resize(self.sms.len(), node);
+                let lost = lost && self.sms_moods.get(&node) == Some(&SmsMood::LosesAnswers);
+                let done = if lost { WorkDone::Sent(Err(SendError::Unknown)) } else { done };
                 self.push(WORK_MS, Event::Input { node, boot, input: Input::Worked { id, done } });
             }
             Output::SaveKeys { id, keyring } => {
@@ -426,6 +450,14 @@ impl World {
             Output::Members { allow, blocked, .. } => self.nodes[node].members(allow, blocked),
             Output::Dial { .. } | Output::Note(_) => {}
             Output::Follow(_) => unreachable!("the pump runs follow-ups"),
+        }
+    }
+
+    fn sms_mood(&self, node: usize, work: &Work) -> Option<SendError> {
+        match (work, self.sms_moods.get(&node)?) {
+            (Work::Sms { .. }, SmsMood::Down) => Some(SendError::Retry { after_ms: None }),
+            (Work::Sms { .. }, SmsMood::Refuses) => Some(SendError::Refused { text: "no".to_owned() }),
+            _ => None,
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
-use relaymesh_core::batch::{Batch, Key, Outcome, Write};
+use relaymesh_core::batch::{BATCH_BYTES_MAX, Batch, Key, Outcome, RECORD_BYTES_MAX, Write};
 use relaymesh_core::config::{Accept, Config, Otp, Platform, Roles};
 use relaymesh_core::crypto::RealCrypto;
 use relaymesh_core::record::key;
@@ -178,6 +178,11 @@ impl Sim {
             }
             return;
         }
+        let sizes = batch.writes.iter().map(|write| match write {
+            Write::Put { key, value } => key.len() + value.len(),
+            Write::Delete { key } => key.len(),
+        });
+        assert!(sizes.clone().all(|size| size <= RECORD_BYTES_MAX) && sizes.sum::<usize>() <= BATCH_BYTES_MAX);
         let fits = batch.expects.iter().all(|(key, version)| self.disk.0.get(key).map_or(0, |row| row.0) == *version);
         let outcome = if fits { Outcome::Ok } else { Outcome::Conflict };
         assert_eq!(outcome, Outcome::Ok, "lanes keep batches of one writer from conflicting");
@@ -226,6 +231,7 @@ fn config(name: &str, seed: u8) -> Config {
         }],
         bridge_domain: Some("relay.test".to_owned()),
         sms: true,
+        egress: relaymesh_core::config::Egress::default(),
         otp_countries: Vec::new(),
         captcha: false,
         metered: false,

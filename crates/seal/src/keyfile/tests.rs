@@ -117,3 +117,21 @@ fn a_key_that_others_can_read_is_refused() {
     std::fs::write(&key, "abc").unwrap();
     assert!(matches!(KeyFile::open(&path, &source), Err(KeyFileError::Kek(KekError::Malformed { .. }))));
 }
+
+#[test]
+fn a_resealed_file_opens_under_the_new_key_alone_and_the_old_bytes_are_gone() {
+    let dir = TempDir::new().unwrap();
+    let (path, link) = (dir.path().join("keyring"), dir.path().join("old"));
+    let old = KeyFile::create(&path, &ring(1), &bytes(9), CHEAP, &mut rng(2)).unwrap();
+    std::fs::hard_link(&path, &link).unwrap();
+    let passphrase = |text: &str| KekSource::Passphrase(Passphrase(Zeroizing::new(text.to_owned())));
+    let old = old.reseal(&path, &ring(1), &passphrase("four words are here"), CHEAP, &mut rng(3)).unwrap();
+    assert!(KeyFile::open(&link, &bytes(9)).is_ok(), "until it is destroyed");
+    old.destroy().unwrap();
+    assert!(std::fs::read(&link).unwrap().iter().all(|byte| *byte == 0));
+    assert!(KeyFile::open(&path, &bytes(9)).is_err());
+    assert!(KeyFile::open(&path, &passphrase("four others are here")).is_err());
+    let (_, opened) = KeyFile::open(&path, &passphrase("four words are here")).unwrap();
+    assert_eq!(opened.node_id(), ring(1).node_id());
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "no draft is left");
+}

@@ -39,6 +39,8 @@ struct Scene {
     done: mpsc::Receiver<(WorkId, WorkDone)>,
     dir: tempfile::TempDir,
     next: u64,
+    /// The group of ports that SMS go through.
+    group: Option<usize>,
 }
 
 impl Scene {
@@ -58,6 +60,9 @@ impl Scene {
             codes_percent: 20,
             countries: None,
         };
+        // The file is a group of its own, behind the others.
+        let last = ports.len() - 1;
+        let ports = ports.into_iter().enumerate().map(|(n, port)| (usize::from(n == last), port)).collect();
         let tools = Tools {
             captcha: None,
             adapters: BTreeMap::new(),
@@ -69,7 +74,7 @@ impl Scene {
             cost: Cost::PASSWORD,
         };
         let (to, done) = mpsc::channel(1_000);
-        Self { works: Works::new(tools, to), done, dir, next: 0 }
+        Self { works: Works::new(tools, to), done, dir, next: 0, group: None }
     }
 
     fn start(&mut self, work: Work) -> WorkId {
@@ -80,7 +85,7 @@ impl Scene {
 
     fn sms(&mut self, purpose: SmsPurpose) -> WorkId {
         let id = [u8::try_from(self.next % 256).unwrap(); 16];
-        self.start(Work::Sms { to: "+237650123456".into(), text: "text".into(), id, purpose })
+        self.start(Work::Sms { to: "+237650123456".into(), text: "text".into(), id, purpose, ports: self.group })
     }
 
     /// The end of this one, before anything that hangs can end.
@@ -200,9 +205,30 @@ async fn what_no_port_took_costs_nothing() {
             text: "".into(),
             id: [1; 16],
             purpose: SmsPurpose::Notice,
+            ports: None,
         });
         assert!(matches!(scene.end_of(refused).await, WorkDone::Sent(Err(SendError::Refused { .. }))));
     }
     let sms = scene.sms(SmsPurpose::Notice);
     assert!(matches!(scene.end_of(sms).await, WorkDone::Sent(Ok(()))));
+}
+
+#[tokio::test]
+async fn an_sms_of_a_group_leaves_by_no_other_port() {
+    let other = tempfile::tempdir().unwrap();
+    let first = Port::File(FilePort::open(&other.path().join("first.jsonl")).await.unwrap());
+    let mut scene = Scene::new(None, vec![first], 20).await;
+    let lines = |scene: &Scene| {
+        let first = std::fs::read_to_string(other.path().join("first.jsonl")).unwrap_or_default();
+        (first.lines().count(), scene.lines())
+    };
+    for (group, expected) in [(None, (1, 0)), (Some(1), (1, 1)), (Some(0), (2, 1))] {
+        scene.group = group;
+        let sms = scene.sms(SmsPurpose::Notice);
+        assert!(matches!(scene.end_of(sms).await, WorkDone::Sent(Ok(()))));
+        assert_eq!(lines(&scene), expected, "{group:?}");
+    }
+    scene.group = Some(7);
+    let sms = scene.sms(SmsPurpose::Notice);
+    assert!(matches!(scene.end_of(sms).await, WorkDone::Sent(Err(SendError::Refused { .. }))));
 }

@@ -107,6 +107,7 @@ pub(crate) fn config() -> Config {
         }],
         bridge_domain: None,
         sms: true,
+        egress: crate::config::Egress::default(),
         otp_countries: Vec::new(),
         captcha: false,
         metered: false,

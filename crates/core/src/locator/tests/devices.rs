@@ -8,7 +8,7 @@ use relaymesh_seal::tags::{device_tag, filter_key};
 use serde_bytes::ByteBuf;
 
 use super::world::{World, device, message, number};
-use crate::locator::{Candidate, Lookup, Routing, all_filters, filter_heads, import, locate, on_heads, remove_entity};
+use crate::locator::{Candidate, Lookup, Routing, filter_bytes, filter_heads, import, locate, on_heads, remove_entity};
 use crate::record::key;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -161,7 +161,9 @@ fn filters_travel_in_bundles_and_bad_ones_are_counted() {
     world.restart(0);
     world.settle_person(1, 1, &with_device(7));
     world.pass(MINUTE * 2);
-    let filters = all_filters(world.peers[1].node());
+    let node = world.peers[1].node();
+    let filters: Vec<ByteBuf> =
+        filter_heads(node).iter().filter_map(|head| filter_bytes(node, &head.node, head.layer)).collect();
     assert!(candidates(&mut world, 0, &Lookup::Device(device(7))).is_empty());
     let unsigned: Vec<ByteBuf> = filters
         .iter()

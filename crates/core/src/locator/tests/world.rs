@@ -8,7 +8,7 @@ use relaymesh_protocol::frame::{Request, Response, Taken};
 use relaymesh_protocol::ids::{DeviceId, E164, EntityId, MessageId, NodeId, Timestamp};
 use relaymesh_seal::keyfile::Keyring;
 
-use crate::batch::{ABSENT, Batch, Key, Outcome, Write};
+use crate::batch::{ABSENT, BATCH_BYTES_MAX, Batch, Key, Outcome, Write};
 use crate::command::{Command, OperatorCommand, OperatorReply, Reply};
 use crate::config::{Config, Roles};
 use crate::crypto::RealCrypto;
@@ -20,7 +20,7 @@ use crate::node::Node;
 use crate::output::{Output, WorkDone};
 use crate::pump::{Load, Loaded, Pump, Unavailable};
 use crate::record::{key, put_node};
-use crate::tx::{Fetch, Halt, Run, Tx, View};
+use crate::tx::{Effects, Fetch, Halt, Run, Tx, View};
 
 #[derive(Debug, Default)]
 pub struct Disk {
@@ -30,6 +30,11 @@ pub struct Disk {
 
 impl Disk {
     fn write(&mut self, batch: &Batch) -> Outcome {
+        let sizes = batch.writes.iter().map(|write| match write {
+            Write::Put { key, value } => key.len() + value.len(),
+            Write::Delete { key } => key.len(),
+        });
+        assert!(sizes.sum::<usize>() <= BATCH_BYTES_MAX);
         let version = |key: &Key| self.rows.get(key).map_or(ABSENT, |(version, _)| *version);
         if batch.expects.iter().any(|(key, expected)| version(key) != *expected) {
             return Outcome::Conflict;
@@ -193,6 +198,15 @@ impl World {
 
     /// Runs a handler by itself; what it writes is on disk afterwards, what it remembers comes with a restart.
     pub fn run<T>(&mut self, at: usize, handler: impl Fn(&Node, &mut Tx<'_>) -> Run<T>) -> T {
+        self.run_with(at, handler, drop)
+    }
+
+    fn run_with<T>(
+        &mut self,
+        at: usize,
+        handler: impl Fn(&Node, &mut Tx<'_>) -> Run<T>,
+        keep: impl FnOnce(Effects),
+    ) -> T {
         let peer = &mut self.peers[at];
         let mut view = View::default();
         loop {
@@ -201,6 +215,7 @@ impl World {
             match handler(peer.pump.node(), &mut tx) {
                 Ok(value) => {
                     assert_eq!(peer.disk.write(&tx.effects.batch), Outcome::Ok);
+                    keep(tx.effects);
                     return value;
                 }
                 Err(Halt::Need(Fetch::Keys(keys))) => {
@@ -216,6 +231,17 @@ impl World {
                 Err(other) => panic!("{other:?}"),
             }
         }
+    }
+
+    /// The same, and the node remembers what it would, but says nothing and sets no timer.
+    pub fn run_kept<T>(&mut self, at: usize, handler: impl Fn(&Node, &mut Tx<'_>) -> Run<T>) -> T {
+        let mut kept = None;
+        let value = self.run_with(at, handler, |effects| kept = Some((effects.at_once, effects.then)));
+        let (at_once, then) = kept.expect("the handler ended");
+        let node = self.peers[at].pump.node_mut();
+        node.apply_all(at_once);
+        node.apply_all(then);
+        value
     }
 
     /// What a handler that reads nothing would make the locator remember.
@@ -238,22 +264,30 @@ impl World {
 
     /// A message that no home has accepted waits at a node.
     pub fn hold(&mut self, at: usize, n: u8, lookup: &Lookup) {
-        let received = self.now;
-        self.run(at, |node, tx| {
-            let outbox = Outbox {
-                cargo: Cargo::Whole { payload: vec![n; 40], image: None },
-                session: 0,
-                lookup: lookup.clone(),
-                sender: None,
-                received,
-                date: None,
-                date_sent: None,
-                gateway: None,
-                trusted: true,
-                stage: Stage::Held,
-            };
-            put_node(node, tx, key::outbox(&message(n)), &outbox)
-        });
+        self.hold_all(at, &[(message(n), vec![n; 40])], lookup);
+    }
+
+    /// The same for several, a millisecond apart.
+    pub fn hold_all(&mut self, at: usize, messages: &[(MessageId, Vec<u8>)], lookup: &Lookup) {
+        for (id, payload) in messages {
+            let received = self.now;
+            self.run(at, |node, tx| {
+                let outbox = Outbox {
+                    cargo: Cargo::Whole { payload: payload.clone(), image: None },
+                    session: 0,
+                    lookup: lookup.clone(),
+                    sender: None,
+                    received,
+                    date: None,
+                    date_sent: None,
+                    gateway: None,
+                    trusted: true,
+                    stage: Stage::Held,
+                };
+                put_node(node, tx, key::outbox(id), &outbox)
+            });
+            self.now.0 += 1;
+        }
         self.restart(at);
     }
 
@@ -377,7 +411,26 @@ impl World {
         let OperatorReply::Bundle { bytes, .. } = self.operator(from, OperatorCommand::BundleExport) else {
             panic!("a bundle")
         };
-        self.operator(to, OperatorCommand::BundleImport { bytes });
+        self.import(to, bytes);
+    }
+
+    /// Takes a bundle in, part by part; how many envelopes, how many new facts and filters, how many were refused.
+    pub fn import(&mut self, at: usize, bytes: Vec<u8>) -> (u64, u64, u64) {
+        self.next += 1;
+        let reply = self.next;
+        let command = Command::Operator(OperatorCommand::BundleImport { bytes });
+        self.inbox.push_back((at, Input::Command { reply: ReplyTo(reply), command }));
+        self.settle();
+        for _ in 0..10_000 {
+            match self.replies.remove(&reply) {
+                Some(Reply::Operator(OperatorReply::Imported { envelopes, facts, refused })) => {
+                    return (envelopes, facts, refused);
+                }
+                Some(other) => panic!("{other:?}"),
+                None => self.pass(Duration::from_millis(10)),
+            }
+        }
+        panic!("the bundle is never taken in");
     }
 
     /// What a peer answers to one request.

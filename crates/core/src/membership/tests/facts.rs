@@ -69,6 +69,7 @@ fn record(ring: &Keyring, seq: u64) -> NodeRecord {
         seq,
         issued: Timestamp(seq),
         expires: Timestamp(seq).after(RECORD_LIFE_MAX),
+        sms: Some(Vec::new()),
     }
 }
 

@@ -122,6 +122,7 @@ pub(crate) fn config(name: &str) -> Config {
         platforms: Vec::new(),
         bridge_domain: None,
         sms: false,
+        egress: crate::config::Egress::default(),
         otp_countries: Vec::new(),
         captcha: false,
         metered: false,

@@ -1,0 +1,375 @@
+//! SMS to people: queued durably, and sent by the ways that the operator ordered: own ports, nodes of the own instance,
+//! nodes of partners. A way that surely sent nothing gives the next one its turn; one that may have sent ends it. Another
+//! node is asked by a sealed request and answers how it ended; `foreign` is that node's side.
+
+mod foreign;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use relaymesh_protocol::frame::Taken;
+use relaymesh_protocol::ids::{E164, InstanceId, Language, NodeId, Timestamp};
+use relaymesh_protocol::sms_text::Notice;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use foreign::on_request;
+
+use crate::batch::Key;
+use crate::config::SmsWay;
+use crate::delivery::{self, SmsEnd, SmsRequest};
+use crate::input::{Follow, LinkError};
+use crate::membership::{Member, Relation};
+use crate::node::Node;
+use crate::output::{Output, SendError, SmsPurpose, Work, WorkDone, WorkId};
+use crate::record::{Stored, delete_row, get_node, key, put_node, restore_row};
+use crate::timer::Timer;
+use crate::tx::{Run, Tx};
+
+/// An SMS that could not leave for so long is no longer news.
+const SMS_LIFE: Duration = Duration::from_hours(24);
+/// Shortest and longest pause between attempts.
+const PAUSE_MIN: Duration = Duration::from_secs(5);
+const PAUSE_MAX: Duration = Duration::from_secs(15 * 60);
+/// Nodes that are asked in one round of the order.
+const ASKED_MAX: usize = 4;
+/// How it ended is kept for an asker who did not hear; longer than anybody asks.
+const ANSWER_LIFE: Duration = Duration::from_hours(48);
+/// Digits of an instance's id that name it.
+const ID_PREFIX_MIN: usize = 8;
+/// Most SMS that wait at once; further ones are dropped and counted.
+const QUEUE_MAX: usize = 100_000;
+/// Longest text that another node may ask to send: four joined SMS.
+pub(crate) const FOREIGN_TEXT_MAX: usize = 612;
+
+/// What egress remembers.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    queued: BTreeMap<[u8; 16], ()>,
+    sending: BTreeMap<WorkId, [u8; 16]>,
+    busy: BTreeMap<[u8; 16], WorkId>,
+    /// What partners had of their day.
+    served: foreign::Served,
+}
+
+/// How egress's memory changes.
+#[derive(Debug)]
+pub(crate) enum Change {
+    Queued([u8; 16]),
+    Gone([u8; 16]),
+    Sending(WorkId, [u8; 16]),
+    Sent(WorkId),
+    /// For this instance, on this day.
+    Served(InstanceId, u64),
+}
+
+impl State {
+    /// SMS that wait to leave.
+    pub(crate) fn queued(&self) -> usize {
+        self.queued.len()
+    }
+
+    /// Whether this work sends an SMS of the queue.
+    pub(crate) fn awaits(&self, id: WorkId) -> bool {
+        self.sending.contains_key(&id)
+    }
+
+    pub(crate) fn apply(&mut self, change: Change) {
+        match change {
+            Change::Queued(id) => {
+                self.queued.insert(id, ());
+            }
+            Change::Gone(id) => {
+                self.queued.remove(&id);
+            }
+            Change::Sending(work, id) => {
+                self.sending.insert(work, id);
+                self.busy.insert(id, work);
+            }
+            Change::Served(instance, day) => self.served.count(instance, day),
+            Change::Sent(work) => {
+                if let Some(id) = self.sending.remove(&work) {
+                    self.busy.remove(&id);
+                }
+            }
+        }
+    }
+}
+
+/// An SMS that waits, or one of another node whose end may not have been heard there.
+#[derive(Debug, Serialize, Deserialize)]
+struct Row {
+    to: E164,
+    text: String,
+    since: Timestamp,
+    attempts: u32,
+    /// Where in the order of ways it stands.
+    way: usize,
+    /// Some way said "later" since the order began, and after how long, in milliseconds.
+    later: Option<Option<u64>>,
+    /// The node that was asked, until it answers.
+    asked: Option<NodeId>,
+    /// That node may have the request: nobody else is asked before it answers.
+    reached: bool,
+    /// Nodes that sent nothing since the order began.
+    declined: Vec<NodeId>,
+    /// Who asked for it, and by which id.
+    from: Option<(NodeId, [u8; 16])>,
+    /// How it ended, for the asker.
+    end: Option<SmsEnd>,
+}
+
+impl Stored for Row {}
+
+impl Row {
+    fn new(to: E164, text: String, since: Timestamp, from: Option<(NodeId, [u8; 16])>) -> Self {
+        let (later, asked, declined, end) = (None, None, Vec::new(), None);
+        Self { to, text, since, attempts: 0, way: 0, later, asked, reached: false, declined, from, end }
+    }
+
+    /// The node that was asked sent nothing.
+    fn decline(&mut self, by: NodeId, later: bool) {
+        self.asked = None;
+        self.reached = false;
+        self.declined.push(by);
+        if later {
+            self.later = self.later.or(Some(None));
+        }
+    }
+}
+
+/// Tells a person something in the run's batch.
+pub(crate) fn notice(node: &Node, tx: &mut Tx<'_>, to: &E164, language: Language, notice: &Notice) -> Run {
+    text(node, tx, to, notice.text(language))
+}
+
+/// Sends a text to a person in the run's batch, by the ways that the operator ordered.
+pub(crate) fn text(node: &Node, tx: &mut Tx<'_>, to: &E164, text: String) -> Run {
+    let id: [u8; 16] = tx.random();
+    if node.egress.queued.len() >= QUEUE_MAX {
+        node.count(tx, "sms_queue_full");
+        return Ok(());
+    }
+    let row = Row::new(to.clone(), text, tx.now(), None);
+    queue(node, tx, id, &row)
+}
+
+fn queue(node: &Node, tx: &mut Tx<'_>, id: [u8; 16], row: &Row) -> Run {
+    put_node(node, tx, key::sms(&id), row)?;
+    tx.then(Change::Queued(id));
+    tx.follow(Follow::RunSms(id));
+    Ok(())
+}
+
+/// Goes on with one SMS of the queue.
+pub(crate) fn on_sms(node: &Node, tx: &mut Tx<'_>, id: &[u8; 16]) -> Run {
+    if node.egress.busy.contains_key(id) {
+        return Ok(());
+    }
+    let Some(mut row) = get_node::<Row>(node, tx, &key::sms(id))? else {
+        tx.then(Change::Gone(*id));
+        return Ok(());
+    };
+    if row.end.is_some() {
+        return forget(tx, *id, &row);
+    }
+    if tx.now().since(row.since) >= SMS_LIFE {
+        node.count(tx, "sms_expired");
+        return end(node, tx, *id, row, SmsEnd::Refused);
+    }
+    match row.asked {
+        Some(other) => {
+            row.attempts = row.attempts.saturating_add(1);
+            ask(node, tx, *id, row, other)
+        }
+        None => go_on(node, tx, *id, row),
+    }
+}
+
+/// Takes the next way, if there is one.
+fn go_on(node: &Node, tx: &mut Tx<'_>, id: [u8; 16], mut row: Row) -> Run {
+    if row.from.is_some() {
+        return send(node, tx, id, row, None);
+    }
+    while let Some(way) = node.config().egress.order.get(row.way) {
+        if let SmsWay::Ports(group) = way {
+            if node.config().sms {
+                return send(node, tx, id, row, Some(*group));
+            }
+        } else if let Some(other) = pick(node, way, &row) {
+            return ask(node, tx, id, row, other);
+        }
+        row.way += 1;
+    }
+    let Some(after_ms) = row.later.take() else {
+        let nobody = row.declined.is_empty() && !node.config().sms;
+        node.count(tx, if nobody { "sms_no_route" } else { "sms_failed" });
+        return end(node, tx, id, row, SmsEnd::Refused);
+    };
+    row.attempts = row.attempts.saturating_add(1);
+    row.way = 0;
+    row.declined.clear();
+    let pause = pause(row.attempts);
+    let pause = after_ms.map_or(pause, Duration::from_millis).min(PAUSE_MAX);
+    put_node(node, tx, key::sms(&id), &row)?;
+    tx.wake(tx.now().after(pause), Timer::Sms(id));
+    Ok(())
+}
+
+fn pause(attempts: u32) -> Duration {
+    PAUSE_MIN.saturating_mul(1 << attempts.min(9)).min(PAUSE_MAX)
+}
+
+/// Hands it to own ports.
+fn send(node: &Node, tx: &mut Tx<'_>, id: [u8; 16], row: Row, ports: Option<usize>) -> Run {
+    put_node(node, tx, key::sms(&id), &row)?;
+    let work = WorkId(u64::from_be_bytes(tx.random()));
+    tx.then(Change::Sending(work, id));
+    let to = row.to.reveal().to_owned().into();
+    let sms = Work::Sms { to, text: row.text.into(), id, purpose: SmsPurpose::Notice, ports };
+    tx.output(Output::Work { id: work, work: sms });
+    Ok(())
+}
+
+/// A node of this way that says it can send there and did not decline: connected ones first.
+fn pick(node: &Node, way: &SmsWay, row: &Row) -> Option<NodeId> {
+    if row.declined.len() >= ASKED_MAX {
+        return None;
+    }
+    let country = row.to.country().unwrap_or_default();
+    let fits = |member: &&Member| {
+        let relation = node.membership.relation(&member.id);
+        let of = match way {
+            SmsWay::Ports(_) => false,
+            SmsWay::Own => relation == Relation::Own,
+            SmsWay::Partner(name) => relation == Relation::Partner && is_named(member, name),
+        };
+        of && member.sends_to(&country) && !row.declined.contains(&member.id)
+    };
+    let members = node.membership.members().filter(fits);
+    members.min_by_key(|member| (!node.membership.connected().contains(&member.id), member.id)).map(|member| member.id)
+}
+
+/// Whether an instance is called so: by its name, or the beginning of its id.
+fn is_named(member: &Member, name: &str) -> bool {
+    member.instance_name == name || (name.len() >= ID_PREFIX_MIN && member.instance.to_string().starts_with(name))
+}
+
+/// Asks another node. Until it answers, or surely has not got the request, it is asked again and nobody else is.
+fn ask(node: &Node, tx: &mut Tx<'_>, id: [u8; 16], mut row: Row, other: NodeId) -> Run {
+    row.asked = Some(other);
+    let request = SmsRequest { id, to: row.to.clone(), text: row.text.clone() };
+    let pause = pause(row.attempts + 3);
+    put_node(node, tx, key::sms(&id), &row)?;
+    node.count(tx, "sms_asked");
+    delivery::offer_sms(node, tx, other, id, request);
+    tx.wake(tx.now().after(pause), Timer::Sms(id));
+    Ok(())
+}
+
+/// Whether the node that was asked has the request.
+pub(crate) fn on_offered(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    id: [u8; 16],
+    to: NodeId,
+    taken: Result<Taken, LinkError>,
+) -> Run {
+    let row = get_node::<Row>(node, tx, &key::sms(&id))?;
+    let Some(mut row) = row.filter(|row| row.asked == Some(to) && !row.reached && row.end.is_none()) else {
+        return Ok(());
+    };
+    match taken {
+        Ok(Taken::Refused | Taken::Busy { .. }) | Err(LinkError::Unreachable | LinkError::Busy) => {
+            row.decline(to, true);
+            go_on(node, tx, id, row)
+        }
+        // A link that breaks may have carried it.
+        Ok(Taken::Yes | Taken::Known) | Err(_) => {
+            row.reached = true;
+            put_node(node, tx, key::sms(&id), &row)
+        }
+    }
+}
+
+/// The node that was asked tells how it ended.
+pub(crate) fn on_answer(node: &Node, tx: &mut Tx<'_>, from: NodeId, id: &[u8; 16], how: SmsEnd) -> Run {
+    let row = get_node::<Row>(node, tx, &key::sms(id))?;
+    let Some(mut row) = row.filter(|row| row.asked == Some(from) && row.end.is_none()) else {
+        node.count(tx, "sms_answer_unasked");
+        return Ok(());
+    };
+    match how {
+        SmsEnd::Sent | SmsEnd::Unknown => {
+            node.count(tx, if how == SmsEnd::Sent { "sms_sent" } else { "sms_failed" });
+            end(node, tx, *id, row, how)
+        }
+        SmsEnd::NotNow | SmsEnd::Refused => {
+            row.decline(from, how == SmsEnd::NotNow);
+            go_on(node, tx, *id, row)
+        }
+    }
+}
+
+/// Own ports have answered.
+pub(crate) fn on_worked(node: &Node, tx: &mut Tx<'_>, work: WorkId, done: &WorkDone) -> Run {
+    let (Some(id), WorkDone::Sent(result)) = (node.egress.sending.get(&work).copied(), done) else { return Ok(()) };
+    tx.then(Change::Sent(work));
+    let Some(mut row) = get_node::<Row>(node, tx, &key::sms(&id))? else { return Ok(()) };
+    let how = match result {
+        Ok(()) => SmsEnd::Sent,
+        Err(SendError::Unknown) => SmsEnd::Unknown,
+        Err(SendError::Retry { .. }) => SmsEnd::NotNow,
+        Err(_) => SmsEnd::Refused,
+    };
+    if row.from.is_none() && matches!(how, SmsEnd::NotNow | SmsEnd::Refused) {
+        if let Err(SendError::Retry { after_ms }) = result {
+            row.later = Some(row.later.flatten().max(*after_ms));
+        }
+        row.way += 1;
+        return go_on(node, tx, id, row);
+    }
+    node.count(tx, if how == SmsEnd::Sent { "sms_sent" } else { "sms_failed" });
+    end(node, tx, id, row, how)
+}
+
+/// It is over. Who asked for it hears so, and again whenever it asks again.
+fn end(node: &Node, tx: &mut Tx<'_>, id: [u8; 16], mut row: Row, how: SmsEnd) -> Run {
+    tx.then(Change::Gone(id));
+    let Some((asker, asked)) = row.from else { return delete_row(tx, key::sms(&id)) };
+    row.end = Some(how);
+    row.text.clear();
+    put_node(node, tx, key::sms(&id), &row)?;
+    forget(tx, id, &row)?;
+    foreign::answer(node, tx, asker, asked, how)
+}
+
+/// Forgets how it ended when nobody asks any more.
+fn forget(tx: &mut Tx<'_>, id: [u8; 16], row: &Row) -> Run {
+    let until = row.since.after(ANSWER_LIFE);
+    if tx.now() >= until {
+        return delete_row(tx, key::sms(&id));
+    }
+    tx.wake(until, Timer::Sms(id));
+    Ok(())
+}
+
+/// What was queued before a restart leaves now.
+pub(crate) fn start(node: &Node, tx: &mut Tx<'_>) -> Run {
+    for id in node.egress.queued.keys() {
+        tx.wake(tx.now(), Timer::Sms(*id));
+    }
+    Ok(())
+}
+
+/// Reads the queue at start.
+pub(crate) fn restore(node: &mut Node, rows: &[(Key, Vec<u8>)], _now: Timestamp) {
+    for (row_key, row) in rows {
+        let id = row_key.get(1..).and_then(|id| <[u8; 16]>::try_from(id).ok());
+        let (Some(id), Some(row)) = (id, restore_row::<Row>(node, row_key, row)) else { continue };
+        if row.end.is_some() {
+            node.set_timer(row.since.after(ANSWER_LIFE), Timer::Sms(id));
+        } else {
+            node.egress.queued.insert(id, ());
+        }
+    }
+}
