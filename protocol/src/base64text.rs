@@ -45,7 +45,12 @@ pub fn is_letter(c: char) -> bool {
 /// The letters of `text`, without line breaks, blanks, padding and anything else.
 #[must_use]
 pub fn letters(text: &str) -> String {
-    text.chars().filter(|c| is_letter(*c)).collect()
+    let mut letters = String::with_capacity(text.len());
+    // Runs of letters are long: most texts are one.
+    for run in text.split(|c| !is_letter(c)) {
+        letters.push_str(run);
+    }
+    letters
 }
 
 /// The bytes of `text`; whatever is no letter is skipped, and missing padding is fine.

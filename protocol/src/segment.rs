@@ -108,11 +108,12 @@ impl Segment {
     /// [`SegmentError::NoSegment`] for anything that does not begin like a segment or is written like prose; the
     /// others for segments that are damaged.
     pub fn parse(text: &str) -> Result<Self, SegmentError> {
-        let letters = segment_letters(text).ok_or(SegmentError::NoSegment)?;
-        let head = letters.get(..LATER_HEADER_LETTERS).ok_or(SegmentError::NoSegment)?;
-        let Ok([MARKER, session, number]) = <[u8; 3]>::try_from(decode(head)) else {
+        // Most texts are no segments, and four letters tell: the rest is looked at only then.
+        let head: String = text.chars().filter(|c| is_letter(*c)).take(LATER_HEADER_LETTERS).collect();
+        let Ok([MARKER, session, number]) = <[u8; 3]>::try_from(decode(&head)) else {
             return Err(SegmentError::NoSegment);
         };
+        let letters = segment_letters(text).ok_or(SegmentError::NoSegment)?;
         let (part, chunk) = if number == 0 {
             let (header, chunk) = letters
                 .split_at_checked(FIRST_HEADER_LETTERS)

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::find::{self, Try};
 use super::job::{self, EMAIL_BRIDGE, Job, Part};
-use super::{Change, allowance, bridge, claim, images, keywords, receipts, refusals, seen, sessions, spent};
+use super::{Change, allowance, bridge, claim, images, keywords, receipts, refusals, run, seen, sessions, spent};
 use crate::command::MessageOutcome;
 use crate::crypto::RatchetOpened;
 use crate::delivery::{self, Cargo, Outbox, Route, Stage, Submission};
@@ -251,7 +251,7 @@ fn opened_by(
     if let Some(content) = plan.content {
         let number = notify_number(node, tx, &entity, incoming)?;
         let parts = vec![Part::Ready; content.parts()];
-        let job = Job {
+        let mut job = Job {
             platform: plan.platform,
             account: plan.account,
             device_tokens: plan.device_tokens,
@@ -268,9 +268,11 @@ fn opened_by(
             kept_until: None,
             asked: Vec::new(),
         };
-        job::create(node, tx, &mut entity, &message, &job)?;
         tx.then(Change::Owed(message, entity.id));
-        tx.follow(Follow::RunJob(message));
+        if !run::begin_new(node, tx, &entity, &message, &mut job)? {
+            tx.follow(Follow::RunJob(message));
+        }
+        job::create(node, tx, &mut entity, &message, &job)?;
     }
     tx.then(Change::MacGood(entity.id));
     node.count(tx, "message_consumed");

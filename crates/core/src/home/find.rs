@@ -9,7 +9,7 @@ use super::sessions::SESSIONS_MAX;
 use crate::delivery::Route;
 use crate::node::Node;
 use crate::record::index::{self, Kind};
-use crate::record::vault::{BRIDGE, SEEN, SESSION, Session};
+use crate::record::vault::{ACCOUNT, BRIDGE, NOTICES, SEEN, SESSION, Session};
 use crate::record::{Entity, key};
 use crate::tx::{Run, Tx};
 
@@ -39,7 +39,8 @@ impl People {
     }
 }
 
-/// Finds the people. `seen` is the record key of the block, read along with each.
+/// Finds the people. `seen` is the record key of the block, read along with what else a message that opens needs: each round
+/// of reading runs everything before it again, the ratchet included.
 pub(super) fn people(
     node: &Node,
     tx: &mut Tx<'_>,
@@ -50,7 +51,7 @@ pub(super) fn people(
     let bridge = match payload {
         Payload::Platform(_) => {
             let id = platform_entity(node, tx, incoming)?;
-            return Ok(People { account: load(node, tx, id, seen)?, bridge: None });
+            return Ok(People { account: load(node, tx, incoming, id, seen)?, bridge: None });
         }
         Payload::Bridge(bridge) => bridge,
     };
@@ -60,12 +61,21 @@ pub(super) fn people(
         account = index::find(node, tx, Kind::Phone, number.reveal().as_bytes())?;
     }
     let identity = index::find(node, tx, Kind::Bridge, number.reveal().as_bytes())?;
-    Ok(People { account: load(node, tx, account, seen)?, bridge: load(node, tx, identity, seen)? })
+    let account = load(node, tx, incoming, account, seen)?;
+    Ok(People { account, bridge: load(node, tx, incoming, identity, seen)? })
 }
 
-fn load(node: &Node, tx: &mut Tx<'_>, id: Option<EntityId>, seen: &[u8]) -> Run<Option<Entity>> {
+fn load(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    incoming: &Incoming<'_>,
+    id: Option<EntityId>,
+    seen: &[u8],
+) -> Run<Option<Entity>> {
     let Some(id) = id else { return Ok(None) };
-    tx.prefetch([key::head(&id), key::entity(&id, SEEN, seen), key::entity(&id, SESSION, b"")])?;
+    let records = [(SEEN, seen), (SESSION, b""), (NOTICES, b""), (ACCOUNT, b"")];
+    let records = records.map(|(table, record)| key::entity(&id, table, record));
+    tx.prefetch(records.into_iter().chain([key::head(&id), key::job(&incoming.message)]))?;
     Entity::load(node, tx, id)
 }
 

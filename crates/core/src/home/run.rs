@@ -77,18 +77,39 @@ fn repeatable(node: &Node, job: &Job, first: Timestamp, now: Timestamp) -> bool 
 }
 
 fn send(node: &Node, tx: &mut Tx<'_>, entity: &mut Entity, message: &MessageId, job: &mut Job, index: usize) -> Run {
-    let Some(request) = request(node, tx, entity, job, index)? else {
+    if !begin(node, tx, entity, message, job, index)? {
         let outcome = job.unfinished(FailureClass::Account);
         return finish(node, tx, entity, message, job, outcome);
-    };
+    }
+    job::put(node, tx, entity, message, job)
+}
+
+/// A new job's first part goes out with the batch that makes the job, where a part in doubt can be repeated. Where it cannot,
+/// the part waits for a batch of its own: a crash between the two then leaves nothing in doubt. Whether it goes out now.
+pub(super) fn begin_new(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    entity: &Entity,
+    message: &MessageId,
+    job: &mut Job,
+) -> Run<bool> {
+    let now = tx.now();
+    if !repeatable(node, job, now, now) {
+        return Ok(false);
+    }
+    begin(node, tx, entity, message, job, 0)
+}
+
+/// Sends a part once the batch is durable, in which the caller writes the job; `false` = the account is no longer connected.
+fn begin(node: &Node, tx: &mut Tx<'_>, entity: &Entity, message: &MessageId, job: &mut Job, index: usize) -> Run<bool> {
+    let Some(request) = request(node, tx, entity, job, index)? else { return Ok(false) };
     job.begin(index, tx.now());
-    job::put(node, tx, entity, message, job)?;
     let id = WorkId(u64::from_be_bytes(tx.random()));
     tx.then(Change::Working(id, *message));
     let part = u16::try_from(index).unwrap_or(u16::MAX);
     tx.output(Output::Work { id, work: Work::Publish { message: *message, part, request: Box::new(request) } });
     node.trace(tx, *message, "publish", format!("part {} of {} sent to {}", index + 1, job.parts.len(), job.platform));
-    Ok(())
+    Ok(true)
 }
 
 /// One part for the platform's adapter; `None` when the account is no longer connected.
