@@ -16,6 +16,7 @@ use crate::output::{Output, SendError, SmsPurpose, Work, WorkDone, WorkId};
 use crate::record::{Stored, delete_row, get_node, key, put_node, restore_row};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
+use crate::watch::Gauge;
 
 /// An SMS that could not leave for so long is no longer news.
 const SMS_LIFE: Duration = Duration::from_hours(24);
@@ -86,6 +87,11 @@ struct Row {
 }
 
 impl Stored for Row {}
+
+/// How full the queue is.
+pub(crate) fn gauges(node: &Node) -> [Gauge; 1] {
+    [Gauge { name: "sms_queued", value: node.egress.queued(), cap: QUEUE_MAX }]
+}
 
 /// Tells a person something in the run's batch.
 pub(crate) fn notice(node: &Node, tx: &mut Tx<'_>, to: &E164, language: Language, notice: &Notice) -> Run {

@@ -33,6 +33,7 @@ mod pump;
 pub mod record;
 mod timer;
 mod tx;
+mod watch;
 
 pub use input::{Follow, Input, LinkError, ReplyTo};
 pub use node::{Node, Step};
@@ -43,5 +44,6 @@ pub use output::{
 pub use pump::{Load, Loaded, Pump, Unavailable};
 pub use timer::Timer;
 pub use tx::{Fetch, Lane};
+pub use watch::Gauge;
 
 pub use ingress::gateway_id;

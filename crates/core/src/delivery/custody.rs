@@ -1,6 +1,7 @@
 //! Envelopes held for others, and own letters that found no way: persisted before the answer, dropped at hand-over or
 //! at their end, with a cap on what anybody can make this node hold.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use relaymesh_protocol::frame::{Carried, Taken};
@@ -15,6 +16,7 @@ use crate::node::Node;
 use crate::record::{Stored, delete_row, get_node, key, put_node, restore_row};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
+use crate::watch::Gauge;
 
 /// Most bytes of envelopes held for others, all together.
 const CUSTODY_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -100,6 +102,20 @@ fn over_quota(node: &Node, from: &NodeId, bytes: usize) -> bool {
     }
     let theirs = node.delivery.copies.values().flat_map(|copies| copies.values()).filter(|copy| copy.from == *from);
     *from != node.id() && theirs.count() >= PER_PEER_MAX
+}
+
+/// Bytes of all copies, and the copies of whoever has most of them here.
+pub(super) fn gauges(node: &Node) -> [Gauge; 2] {
+    let mut per_peer: BTreeMap<NodeId, usize> = BTreeMap::new();
+    let copies = node.delivery.copies.values().flat_map(BTreeMap::values);
+    for copy in copies.filter(|copy| copy.from != node.id()) {
+        *per_peer.entry(copy.from).or_default() += 1;
+    }
+    let most = per_peer.into_values().max().unwrap_or_default();
+    [
+        Gauge { name: "custody_bytes", value: node.delivery.copies_bytes, cap: CUSTODY_BYTES_MAX },
+        Gauge { name: "custody_of_one_peer", value: most, cap: PER_PEER_MAX },
+    ]
 }
 
 /// Stores a letter of our own that could not be handed over, and tries to spread it.

@@ -245,6 +245,11 @@ pub(crate) fn all_filters(node: &Node) -> Vec<ByteBuf> {
     node.locator.book.iter().map(|filter| ByteBuf::from(filter.encode())).collect()
 }
 
+/// The bytes of a node's base filter.
+pub(crate) fn filter_of(node: &Node, of: &NodeId) -> Option<Vec<u8>> {
+    node.locator.book.get(of, FilterLayer::Base).map(|kept| kept.filter.encode())
+}
+
 /// All filters' heads, for the gossip.
 pub(crate) fn filter_heads(node: &Node) -> Vec<FilterHead> {
     node.locator.book.heads()
