@@ -10,6 +10,7 @@ pub mod invariants;
 pub mod kernel;
 pub mod ledger;
 pub mod outcome;
+pub mod repro;
 pub mod run;
 pub mod scenario;
 pub mod stats;

@@ -168,6 +168,9 @@ impl World<'_> {
         if lied {
             let id = self.nodes[usize::from(node)].id;
             let taken = Taken::Yes;
+            if !foreign {
+                self.watch.handed(from, &(id, envelope));
+            }
             self.answer(node, from, boot, |way| Input::Carried { to: id, envelope, taken: way.map(|()| taken) });
         }
         lied

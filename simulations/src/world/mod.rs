@@ -32,7 +32,7 @@ use siphasher::sip::SipHasher13;
 pub use bootstrap::Bootstrap;
 use carriers::Carriers;
 pub use disk::Disk;
-pub use faults::{Struck, Target};
+pub use faults::{Struck, Target, materialise};
 use frames::{Frame, Waiter};
 use gateways::Gateway;
 use message::Message;
