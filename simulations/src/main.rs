@@ -88,8 +88,9 @@ fn run(command: Command) -> Result<ExitCode> {
             } else {
                 print_text(&scenario, &study)
             }
-            let broken = study.runs.iter().flat_map(|run| &run.outcomes).any(|outcome| !outcome.violations.is_empty());
-            Ok(if broken { ExitCode::from(BROKEN) } else { ExitCode::SUCCESS })
+            let Some(file) = cli::replay::write_first_broken(&scenario, &study)? else { return Ok(ExitCode::SUCCESS) };
+            eprintln!("simulate replay {}", file.display());
+            Ok(ExitCode::from(BROKEN))
         }
     }
 }

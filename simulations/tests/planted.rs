@@ -5,13 +5,15 @@ use relaymesh_simulations::adversary::Planted;
 use relaymesh_simulations::invariants::{CONSUMED_REMEMBERED, CUSTODY_KEPT, LIE_FREES_NO_COPY};
 use relaymesh_simulations::repro::{Repro, fuzz, shrink};
 
-/// A mistake is found within so many seeds.
+/// A mistake is found within so many seeds. Each test begins at a seed near which one breaks early and in a small world, so
+/// that it takes seconds; `simulate fuzz --plant` begins at 1, and finds them at 10, 2 and 22.
 const SEEDS: u64 = 1_000;
 /// And needs no more faults than this.
 const FAULTS_MAX: usize = 10;
 
-fn is_caught(planted: Planted, invariant: &str) {
-    let found = fuzz(1, SEEDS, Some(planted), |_, _| {}).unwrap().repro.expect("a planted mistake breaks a rule");
+fn is_caught(planted: Planted, from: u64, invariant: &str) {
+    let found =
+        fuzz(from, SEEDS - from, Some(planted), |_, _| {}).unwrap().repro.expect("a planted mistake breaks a rule");
     assert_eq!(found.invariant, invariant, "{}", found.what);
     let large = found.faults.len();
 
@@ -36,15 +38,15 @@ fn is_caught(planted: Planted, invariant: &str) {
 
 #[test]
 fn a_custodian_that_says_yes_before_its_copy_is_durable_is_caught() {
-    is_caught(Planted::CustodyBeforeDurable, CUSTODY_KEPT);
+    is_caught(Planted::CustodyBeforeDurable, 25, CUSTODY_KEPT);
 }
 
 #[test]
 fn a_home_that_forgets_consumed_blocks_at_a_restart_is_caught() {
-    is_caught(Planted::ForgetsConsumed, CONSUMED_REMEMBERED);
+    is_caught(Planted::ForgetsConsumed, 1, CONSUMED_REMEMBERED);
 }
 
 #[test]
 fn an_ingress_that_believes_an_unproven_acceptance_is_caught() {
-    is_caught(Planted::BelievesUnproven, LIE_FREES_NO_COPY);
+    is_caught(Planted::BelievesUnproven, 35, LIE_FREES_NO_COPY);
 }

@@ -1,10 +1,13 @@
 //! `simulate replay`: the same world again, to the bit.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
+use relaymesh_simulations::outcome::Study;
 use relaymesh_simulations::repro::{Repro, VERSION};
+use relaymesh_simulations::scenario::Scenario;
+use relaymesh_simulations::world::Bootstrap;
 
 use crate::BROKEN;
 
@@ -40,4 +43,20 @@ pub fn run(args: Args) -> Result<ExitCode> {
         println!("the file has {} events, trace {}: the code has changed since", repro.events, repro.trace);
     }
     Ok(ExitCode::from(BROKEN))
+}
+
+/// Where `simulate run` writes reproduction files.
+const FOLDER: &str = "repro";
+
+/// Writes the file of a study's first world in which a rule broke.
+///
+/// # Errors
+/// When the world cannot be built again, or the file not written.
+pub fn write_first_broken(scenario: &Scenario, study: &Study) -> Result<Option<PathBuf>> {
+    let outcomes = study.runs.iter().flat_map(|run| run.outcomes.iter().map(move |outcome| (run.seed, outcome)));
+    let broken = outcomes.into_iter().find(|(_, outcome)| !outcome.violations.is_empty());
+    let Some((seed, outcome)) = broken else { return Ok(None) };
+    let bootstrap = Bootstrap::new(scenario)?;
+    let repro = Repro::of(scenario, &bootstrap, seed, outcome, None)?;
+    repro.map(|repro| repro.write_into(Path::new(FOLDER))).transpose()
 }

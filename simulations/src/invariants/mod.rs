@@ -15,6 +15,15 @@ pub use fates::{Fates, may_become};
 pub use heal::{HEAL, Knowledge};
 pub use watch::{Loss, Mark, Watch, marks_of};
 
+/// What texts and tokens of simulated people have in them.
+const CANARIES: [&[u8]; 2] = [b"we are well and", b"access_token"];
+
+/// Whether bytes show a text or a token of a simulated person in clear.
+#[must_use]
+pub fn shows_secret(bytes: &[u8]) -> bool {
+    CANARIES.into_iter().any(|canary| bytes.windows(canary.len()).any(|window| window == canary))
+}
+
 /// A message stands on the platform at most once.
 pub const PUBLISHED_ONCE: &str = "published_once";
 /// Nobody is told "not published" of a message that is on the platform.
@@ -65,3 +74,20 @@ pub const ALL: [&str; 15] = [
     WITHIN_HOLDINGS,
     DISK_TAKES_ALL,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_seen_wherever_they_stand() {
+        assert!(shows_secret(b"#12 we are well and write") && shows_secret(b"\x01{\"access_token\":\"t\"}"));
+        assert!(!shows_secret(b"we are well") && !shows_secret(b""));
+    }
+
+    #[test]
+    fn no_two_rules_have_one_name() {
+        let names: std::collections::BTreeSet<_> = ALL.into_iter().collect();
+        assert_eq!(names.len(), ALL.len());
+    }
+}

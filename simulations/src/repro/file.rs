@@ -6,10 +6,10 @@ use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::adversary::Planted;
-use crate::kernel::TraceHash;
+use crate::kernel::{Chance, TraceHash};
 use crate::outcome::{Outcome, System, Violation};
 use crate::scenario::Scenario;
-use crate::world::{Bootstrap, Options, Struck, World};
+use crate::world::{Bootstrap, Options, Struck, World, materialise};
 
 /// The code that a file was made by: another version's worlds may differ.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -55,28 +55,34 @@ pub struct Repeated {
 }
 
 impl Repro {
-    /// What a world that was run with `options` shows, if it broke: the first break.
-    #[must_use]
+    /// The file of a world that broke: its strikes, and its course up to the first break. `None` if nothing broke in
+    /// `outcome`.
+    ///
+    /// # Errors
+    /// When the scenario cannot be built.
     pub fn of(
         scenario: &Scenario,
+        bootstrap: &Bootstrap,
         seed: u64,
         outcome: &Outcome,
-        faults: Vec<Struck>,
         planted: Option<Planted>,
-    ) -> Option<Self> {
-        let first = outcome.violations.first()?;
-        Some(Self {
+    ) -> Result<Option<Self>> {
+        let Some(first) = outcome.violations.first() else { return Ok(None) };
+        let mut repro = Self {
             version: VERSION.to_owned(),
             invariant: first.invariant.clone(),
             what: first.what.clone(),
             planted,
             system: outcome.system,
             seed,
-            faults,
-            events: outcome.events,
-            trace: outcome.trace,
+            faults: materialise(scenario, &Chance::new(seed), bootstrap)?,
+            events: 0,
+            trace: TraceHash::default(),
             scenario: scenario.clone(),
-        })
+        };
+        let again = repro.repeat_in(bootstrap, false)?;
+        (repro.events, repro.trace) = (again.events, again.trace);
+        Ok(Some(repro))
     }
 
     /// Runs it again, up to the break. The hash must be the file's if the code is.

@@ -8,9 +8,8 @@ use anyhow::Result;
 
 use super::{Repro, draw};
 use crate::adversary::Planted;
-use crate::kernel::Chance;
 use crate::outcome::{Outcome, System};
-use crate::world::{Bootstrap, Options, World, materialise};
+use crate::world::{Bootstrap, Options, World};
 
 /// What a search gave.
 #[derive(Debug, Default)]
@@ -63,15 +62,12 @@ pub fn fuzz(from: u64, count: u64, planted: Option<Planted>, tell: impl Fn(u64, 
     Ok(Found { worlds: worlds.into_inner(), repro: repros.into_iter().next() })
 }
 
-/// The world of one seed, and what broke in it: run once more up to the break, so that file and repetition agree.
+/// The world of one seed, and its file if it broke.
 fn one(seed: u64, planted: Option<Planted>) -> Result<(Outcome, Option<Repro>)> {
     let scenario = draw(seed)?;
     let bootstrap = Bootstrap::new(&scenario)?;
-    let faults = materialise(&scenario, &Chance::new(seed), &bootstrap)?;
-    let options = Options { faults: Some(faults.clone()), planted, deep: true, ..Options::default() };
+    let options = Options { planted, deep: true, ..Options::default() };
     let outcome = World::new(&scenario, &bootstrap, seed, System::Mesh, options)?.run().0;
-    let Some(mut repro) = Repro::of(&scenario, seed, &outcome, faults, planted) else { return Ok((outcome, None)) };
-    let again = repro.repeat_in(&bootstrap, false)?;
-    (repro.events, repro.trace) = (again.events, again.trace);
-    Ok((outcome, Some(repro)))
+    let repro = Repro::of(&scenario, &bootstrap, seed, &outcome, planted)?;
+    Ok((outcome, repro))
 }

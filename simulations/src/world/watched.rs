@@ -11,7 +11,7 @@ use super::people::number;
 use super::{Event, World};
 use crate::invariants::{
     BOUNDED_QUEUES, CONSERVATION, HEAL, HEAL_CONVERGES, Knowledge, Loss, Mark, NOTHING_HELD_FOR_REACHABLE,
-    PLAINTEXT_ONLY_AT_HOME, WITHIN_HOLDINGS,
+    PLAINTEXT_ONLY_AT_HOME, WITHIN_HOLDINGS, shows_secret,
 };
 use crate::kernel::{Span, Time};
 use crate::outcome::System;
@@ -19,8 +19,6 @@ use crate::scenario::FaultKind;
 
 /// A ratchet skips so many messages of one person at most; what comes after a longer gap cannot be opened.
 const SKIP_MAX: usize = 100;
-/// What texts and tokens of this world have in them: no frame may show it.
-const CANARIES: [&[u8]; 2] = [b"we are well and", b"access_token"];
 
 impl World<'_> {
     fn break_all(&mut self, losses: impl IntoIterator<Item = Loss>) {
@@ -81,8 +79,7 @@ impl World<'_> {
 
     /// No frame shows a text or a token.
     fn search(&mut self, carried: &Carried) {
-        let shows = |canary: &[u8]| carried.envelope.windows(canary.len()).any(|window| window == canary);
-        if CANARIES.into_iter().any(shows) {
+        if shows_secret(&carried.envelope) {
             self.violate(PLAINTEXT_ONLY_AT_HOME, "an envelope shows a text or a token".to_owned());
         }
     }
@@ -229,6 +226,7 @@ impl World<'_> {
         if !meshed || self.now < self.end || !self.calm(since) {
             return;
         }
+        self.count("heal_checked");
         let settled = self.settled(since);
         if let Some(known) = self.known.take() {
             for node in &settled {
