@@ -100,11 +100,14 @@ fn sybils_that_join_later_claim_everybody_and_get_nobody() {
 
 #[test]
 fn who_claims_to_hold_everybody_is_asked_and_gets_nobody() {
-    // Nobody asks where filters answer: only in the first minute, before the filters of the day have gone around.
-    let early = [("duration", "\"3h\""), ("warmup", "\"0s\""), ("drain", "\"1h\""), ("people.daily_online", "300.0")];
-    let (times, outcome) = lie_in(small(&early), one(Behaviour::Eclipse), "held");
+    // Nobody asks where filters answer: the country is apart from its homes abroad before it has their filters.
+    let apart = "[{ kind = \"partition\", where = 'region == \"abroad\"', start = \"0s\", for = \"2h\" }]";
+    let sets = [("duration", "\"10h\""), ("warmup", "\"0s\""), ("people.daily_online", "40.0"), ("fault", apart)];
+    let (times, outcome) = lie_in(small(&sets), vec![liar(Behaviour::Eclipse, "pi", 0.34, "0s")], "held");
     assert!(times > 0.0);
-    assert!(delivered(&outcome) > 0);
+    let early = outcome.messages.iter().filter(|row| row.sent.0 < 3_600_000_000 && row.accepted.is_some());
+    let (got, all) = early.fold((0, 0), |(got, all), row| (got + usize::from(row.published.is_some()), all + 1));
+    assert!(all > 3 && got * 10 >= all * 8, "{got} of {all}: the lie kept messages from their homes");
 }
 
 #[test]

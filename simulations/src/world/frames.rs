@@ -172,11 +172,13 @@ impl World<'_> {
             Ok(None) => self.feed_later(self.internet.timeout(), from, failed(LinkError::TimedOut)),
             Ok(Some(latency)) => {
                 let boot = self.nodes[usize::from(from)].boots;
-                for n in 0..self.times_carried(from) {
+                for n in 1..self.times_carried(from) {
                     let carried = carried.clone();
                     let slot = self.frames.insert(Frame::Carry { from, boot, to: target, envelope, carried });
                     self.push(Span(latency.0 * (n + 1)), super::Event::Frame { slot });
                 }
+                let slot = self.frames.insert(Frame::Carry { from, boot, to: target, envelope, carried });
+                self.push(latency, super::Event::Frame { slot });
             }
         }
     }
