@@ -96,12 +96,15 @@ pub(super) fn take(
     taken(node, tx, reply, Taken::Yes, "custody_taken")
 }
 
+/// Whether a further copy would be too much. Copies that are not durable yet count as if they were all of this peer, and as
+/// large as this one: else many at once would get past the cap.
 fn over_quota(node: &Node, from: &NodeId, bytes: usize) -> bool {
-    if node.delivery.copies_bytes + bytes > CUSTODY_BYTES_MAX {
+    let pending = node.pending_rows(key::CUSTODY);
+    if node.delivery.copies_bytes + (pending + 1) * bytes > CUSTODY_BYTES_MAX {
         return true;
     }
     let theirs = node.delivery.copies.values().flat_map(|copies| copies.values()).filter(|copy| copy.from == *from);
-    *from != node.id() && theirs.count() >= PER_PEER_MAX
+    *from != node.id() && theirs.count() + pending >= PER_PEER_MAX
 }
 
 /// Bytes of all copies, and the copies of whoever has most of them here.
@@ -273,5 +276,42 @@ pub(super) fn restore(node: &mut Node, rows: &Rows) {
         if let (Ok(recipient), Ok(id)) = (NodeId::try_from(recipient), EnvelopeId::try_from(id)) {
             node.delivery.store(recipient, id, row.copy());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounts::tests::world::World;
+
+    const PEER: NodeId = NodeId([5; 32]);
+    const RECIPIENT: NodeId = NodeId([6; 32]);
+
+    fn id(n: usize) -> EnvelopeId {
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&(n as u64).to_be_bytes());
+        EnvelopeId(id)
+    }
+
+    /// A node that holds `stored` copies of a peer; `pending` more are on their way to the disk.
+    fn world(stored: usize, pending: usize, bytes: usize) -> World {
+        World::prepared(|node| {
+            for n in 0..stored {
+                node.delivery.apply(Change::Stored(RECIPIENT, id(n), Copy { from: PEER, bytes, budget: 0 }));
+            }
+            for n in 0..pending {
+                node.make_busy(&key::custody(&RECIPIENT, &id(stored + n)));
+            }
+            node.make_busy(&key::outbox(&relaymesh_protocol::ids::MessageId([1; 32])));
+        })
+    }
+
+    #[test]
+    fn copies_on_their_way_to_the_disk_count_towards_the_caps() {
+        let over = |stored, pending, bytes| over_quota(world(stored, pending, bytes).pump.node(), &PEER, bytes);
+        assert!(!over(PER_PEER_MAX - 1, 0, 1_000));
+        assert!(over(PER_PEER_MAX - 1, 1, 1_000) && over(PER_PEER_MAX, 0, 1_000) && over(0, PER_PEER_MAX, 1_000));
+        let half = CUSTODY_BYTES_MAX / 2;
+        assert!(!over(1, 0, half) && over(1, 1, half) && over(0, 2, half));
     }
 }
