@@ -83,11 +83,22 @@ fn an_acceptance_that_proves_nothing_frees_nothing() {
 
 #[test]
 fn floods_are_taken_up_to_a_cap() {
-    let shorter = small(&[("duration", "\"4h\""), ("warmup", "\"0s\""), ("drain", "\"1h\"")]);
-    let honest = run(&shorter, 11);
-    let (times, outcome) = lie_in(shorter, one(Behaviour::Flood), "flooded");
-    assert!(times > 4_096.0, "{times}");
-    assert!(delivered(&outcome) * 10 >= delivered(&honest) * 9);
+    // Rubbish for a node that is away stays with custodians.
+    let away = "[{ kind = \"crash\", where = 'group == \"vps\"', pick = 0.34, start = \"0s\", for = \"2h\" }]";
+    let sets = [
+        ("duration", "\"90m\""),
+        ("warmup", "\"0s\""),
+        ("drain", "\"20m\""),
+        ("people.daily_online", "60.0"),
+        ("fault", away),
+    ];
+    let honest = run(&small(&sets), 11);
+    let mut flooder = liar(Behaviour::Flood, "pi", 0.34, "0s");
+    flooder.rate = Share(0.3);
+    let (times, outcome) = lie_in(small(&sets), vec![flooder], "flooded");
+    let full = outcome.metrics["fullest.custody_of_one_peer"];
+    assert!((full - 1.0).abs() < 1e-9, "{times} letters of rubbish fill the cap and no more: {full}");
+    assert!(delivered(&outcome) * 10 >= delivered(&honest) * 9, "{} of {}", delivered(&outcome), delivered(&honest));
 }
 
 #[test]

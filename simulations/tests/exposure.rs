@@ -10,8 +10,8 @@ use relaymesh_simulations::scenario::{Disk, Scenario, load};
 use relaymesh_simulations::world::{Bootstrap, Options, Target, World, materialise};
 
 /// Nodes, of which the first are vaults.
-const NODES: u32 = 12;
-const VAULTS: u32 = 6;
+const NODES: u32 = 8;
+const VAULTS: u32 = 4;
 const PEOPLE: u32 = 20;
 const WORLDS: u64 = 40;
 
@@ -68,7 +68,7 @@ fn share_agrees(seen: u32, of: u32, expected: f64) -> bool {
 #[test]
 fn seizures_expose_as_many_people_as_the_closed_form_says() {
     let mut comparisons = 0;
-    for seized in [2_u32, 4, 8] {
+    for seized in [2_u32, 4, 6] {
         let scenario = country(seized, "unlocked");
         let bootstrap = Bootstrap::new(&scenario).unwrap();
         // By seized vaults: worlds, and persons exposed in them.
@@ -111,9 +111,9 @@ fn seizures_expose_as_many_people_as_the_closed_form_says() {
 #[test]
 fn disks_without_their_key_expose_nobody_and_running_nodes_expose_as_disks_do() {
     let exposed_by = |disk| {
-        let scenario = country(8, disk);
+        let scenario = country(4, disk);
         let outcome = run(&scenario, &Bootstrap::new(&scenario).unwrap(), 3);
-        assert_eq!(outcome.seized.last(), Some(&(0, 8)));
+        assert_eq!(outcome.seized.last(), Some(&(0, 4)));
         exposed(&outcome, Exposure::Metadata)
     };
     assert_eq!(exposed_by("locked"), 0);
@@ -123,10 +123,10 @@ fn disks_without_their_key_expose_nobody_and_running_nodes_expose_as_disks_do() 
 
 #[test]
 fn who_writes_after_a_seizure_is_read_and_who_passes_a_coerced_door_is_seen() {
-    let mut scenario = country(4, "unlocked");
-    let day = relaymesh_simulations::kernel::Span::hours(20);
+    let mut scenario = country(3, "unlocked");
+    let day = relaymesh_simulations::kernel::Span::hours(10);
     scenario.duration = day;
-    scenario.people.daily_online = 6.0;
+    scenario.people.daily_online = 8.0;
     let bootstrap = Bootstrap::new(&scenario).unwrap();
     let seized = run(&scenario, &bootstrap, 5);
     let plain = exposed(&seized, Exposure::Plaintext);

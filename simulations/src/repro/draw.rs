@@ -141,7 +141,8 @@ fn liars(luck: &mut Luck) -> Vec<Byzantine> {
         behaviour,
         filter: Some(format!("group == \"{group}\"")),
         share: if matches!(behaviour, B::FalseAccept | B::StuffedFilter) { Share(0.5) } else { share },
-        rate: Share(rate),
+        // A flood over a whole day would only be slow.
+        rate: Share(if behaviour == B::Flood { 0.02 } else { rate }),
         start: Span::ZERO,
     };
     let first = luck.one(&all);

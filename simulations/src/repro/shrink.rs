@@ -138,24 +138,21 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Half of a count, then one less, as long as it breaks.
+    /// Half of a count, else one less, as long as it breaks.
     fn halve(&mut self, count: impl Fn(&mut Scenario) -> &mut u32) -> Result<()> {
         loop {
-            let mut candidate = self.best.clone();
-            let now = *count(&mut candidate.scenario);
-            let mut done = true;
-            for less in [now / 2, now.saturating_sub(1)] {
-                if less == 0 || less >= now {
-                    continue;
-                }
+            let now = *count(&mut self.best.scenario);
+            let smaller = [now / 2, now.saturating_sub(1)].into_iter().filter(|less| *less > 0 && *less < now);
+            let mut found = false;
+            for less in smaller {
                 let mut candidate = self.best.clone();
                 *count(&mut candidate.scenario) = less;
                 if targets_exist(&candidate) && self.try_out(candidate)? {
-                    done = false;
+                    found = true;
                     break;
                 }
             }
-            if done {
+            if !found {
                 return Ok(());
             }
         }

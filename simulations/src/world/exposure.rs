@@ -4,6 +4,7 @@ use super::World;
 use super::faults::Target;
 use crate::invariants::Mark;
 use crate::ledger::Opened;
+use crate::outcome::System;
 use crate::scenario::Disk;
 
 impl World<'_> {
@@ -46,6 +47,10 @@ impl World<'_> {
 
     /// A node is seized.
     pub(super) fn expose_seized(&mut self, node: u16, disk: Option<Disk>) {
+        // The central service is none of these nodes: what they had in the mesh does not exist there.
+        if self.system == System::Upstream {
+            return;
+        }
         let day = self.day();
         self.ledger.seize(node, Opened::of(disk), day);
     }
@@ -53,7 +58,7 @@ impl World<'_> {
     /// An operator is made to let somebody read along, or no longer is.
     pub(super) fn on_coercion(&mut self, target: Target, begins: bool) {
         let Target::Node(node) = target else { return };
-        if self.nodes[usize::from(node)].gone {
+        if self.nodes[usize::from(node)].gone || self.system == System::Upstream {
             return;
         }
         if begins {

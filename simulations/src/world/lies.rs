@@ -18,7 +18,9 @@ const DUPLICATES: u64 = 3;
 const DELAY: (Span, Span) = (Span::hours(1), Span::hours(8));
 /// A flooder's pause, and the rubbish that it sends then at rate 1.
 const FLOOD_EVERY: Span = Span::secs(60);
-const FLOOD_MOST: f64 = 64.0;
+const FLOOD_MOST: f64 = 256.0;
+/// Share of the rubbish that goes to one and the same node.
+const VICTIM_SHARE: f64 = 0.75;
 /// Liars that publish begin a moment after the start, when they know the others.
 const PUBLISH_AFTER: Span = Span::secs(60);
 
@@ -116,7 +118,7 @@ impl World<'_> {
         }
     }
 
-    /// Rubbish for somebody, partly by way of others.
+    /// Rubbish, most of it to one victim, for recipients that are away if there are any: that is what custodians keep.
     fn flood(&mut self, node: u16, n: u32) {
         self.push(FLOOD_EVERY, Event::Lie { node, n: n + 1 });
         if !self.nodes[usize::from(node)].alive() {
@@ -125,15 +127,18 @@ impl World<'_> {
         let rate = self.lies.rate(node, Behaviour::Flood, self.now).unwrap_or(0.0);
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number")]
         let many = (rate * FLOOD_MOST).ceil() as u64;
+        let others = self.indices(|other| other.id != self.nodes[usize::from(node)].id);
+        let away: Vec<u16> = others.iter().copied().filter(|other| !self.nodes[usize::from(*other)].alive()).collect();
+        let victim = self.chance.draw(Purpose::Adversary, 3 << 60 | u64::from(node), u64::MAX).below(others.len());
         for k in 0..many {
             let which = u64::from(n) << 16 | k;
             let draw = self.chance.draw(Purpose::Adversary, 3 << 60 | u64::from(node), which);
-            let to = self.nodes[draw.below(self.nodes.len())].id;
-            let recipient = self.nodes[draw.again().below(self.nodes.len())].id;
+            let to = if draw.happens(VICTIM_SHARE) { victim } else { draw.again().below(others.len()) };
+            let pool = if away.is_empty() { &others } else { &away };
+            let recipient = pool.get(draw.again().again().below(pool.len())).copied();
+            let (Some(to), Some(recipient)) = (others.get(to).copied(), recipient) else { return };
+            let (to, recipient) = (self.nodes[usize::from(to)].id, self.nodes[usize::from(recipient)].id);
             let seed = self.chance.bytes(Purpose::Adversary, 4 << 60 | u64::from(node), which);
-            if to == self.nodes[usize::from(node)].id {
-                continue;
-            }
             if let Some((envelope, carried)) = rubbish(recipient, self.now.timestamp(), seed) {
                 self.count("lie_flooded");
                 self.carry(node, to, envelope, carried);

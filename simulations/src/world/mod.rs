@@ -163,6 +163,8 @@ pub struct World<'s> {
     violations: Vec<Violation>,
     watch: Watch,
     fates: Fates,
+    /// The highest share of its cap that each gauge of a node has shown.
+    fullest: BTreeMap<&'static str, f64>,
     /// What everybody knew together, some hours before the end.
     known: Option<Knowledge>,
     lies: Lies,

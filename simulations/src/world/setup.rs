@@ -95,6 +95,7 @@ impl<'s> World<'s> {
             violations: Vec::new(),
             watch: Watch::new(bootstrap.nodes.len()),
             fates: Fates::default(),
+            fullest: BTreeMap::new(),
             known: None,
             lies: lies(scenario, bootstrap, &chance)?,
             ledger: Ledger::new(scenario.people.count as usize, bootstrap.nodes.len()),
@@ -263,7 +264,8 @@ impl<'s> World<'s> {
             let count = *count as f64;
             (format!("count.{name}"), count)
         });
-        let metrics = metrics.collect();
+        let fullest = self.fullest.iter().map(|(name, share)| (format!("fullest.{name}"), *share));
+        let metrics = metrics.chain(fullest).collect();
         let (checkpoints, kept) = self.trace.end();
         let outcome = Outcome {
             system: self.system,

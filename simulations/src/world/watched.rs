@@ -134,7 +134,14 @@ impl World<'_> {
         self.break_all(orphans);
         for node in 0..self.nodes.len() {
             let Some(core) = self.nodes[node].core() else { continue };
-            for gauge in core.gauges().into_iter().filter(|gauge| !gauge.is_within()) {
+            for gauge in core.gauges() {
+                #[allow(clippy::cast_precision_loss, reason = "a share to look at")]
+                let share = gauge.value as f64 / gauge.cap as f64;
+                let fullest = self.fullest.entry(gauge.name).or_default();
+                *fullest = fullest.max(share);
+                if gauge.is_within() {
+                    continue;
+                }
                 self.violate(
                     BOUNDED_QUEUES,
                     format!("{} of node {node}: {} of {}", gauge.name, gauge.value, gauge.cap),
