@@ -4,9 +4,13 @@
 //! It writes nothing of the protocol a second time. The world is here; every decision of the mesh is in `relaymesh-core`.
 #![forbid(unsafe_code)]
 
+pub mod adversary;
 pub mod crypto;
+pub mod invariants;
 pub mod kernel;
+pub mod ledger;
 pub mod outcome;
+pub mod repro;
 pub mod run;
 pub mod scenario;
 pub mod stats;

@@ -1,6 +1,8 @@
 //! The binary `simulate`: runs scenarios and prints what became of people's messages.
 #![allow(clippy::print_stdout, reason = "its output is what it is for")]
 
+mod cli;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -48,6 +50,12 @@ enum Command {
         /// The scenario's file.
         scenario: PathBuf,
     },
+    /// Look for random small worlds in which a rule breaks.
+    Fuzz(cli::fuzz::Args),
+    /// Make the world of a reproduction file small.
+    Shrink(cli::shrink::Args),
+    /// Repeat the world of a reproduction file.
+    Replay(cli::replay::Args),
 }
 
 fn main() -> ExitCode {
@@ -62,6 +70,9 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode> {
     match command {
+        Command::Fuzz(args) => cli::fuzz::run(args),
+        Command::Shrink(args) => cli::shrink::run(args),
+        Command::Replay(args) => cli::replay::run(args),
         Command::Check { scenario } => {
             let scenario = load(&scenario, &[])?;
             println!("{} can run", scenario.name);
@@ -77,8 +88,9 @@ fn run(command: Command) -> Result<ExitCode> {
             } else {
                 print_text(&scenario, &study)
             }
-            let broken = study.runs.iter().flat_map(|run| &run.outcomes).any(|outcome| !outcome.violations.is_empty());
-            Ok(if broken { ExitCode::from(BROKEN) } else { ExitCode::SUCCESS })
+            let Some(file) = cli::replay::write_first_broken(&scenario, &study)? else { return Ok(ExitCode::SUCCESS) };
+            eprintln!("simulate replay {}", file.display());
+            Ok(ExitCode::from(BROKEN))
         }
     }
 }

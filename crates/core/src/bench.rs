@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use relaymesh_protocol::frame::FilterLayer;
-use relaymesh_protocol::ids::{DeviceId, E164, Language, MessageId, NodeId, Timestamp};
+use relaymesh_protocol::ids::{DeviceId, E164, EntityId, Language, MessageId, NodeId, Timestamp};
 use relaymesh_seal::keyfile::Keyring;
 use relaymesh_seal::keys::NodeKey;
 use relaymesh_seal::labels;
@@ -82,6 +82,42 @@ fn write(node: &Node, tx: &mut Tx<'_>, person: &Person) -> Run<[u8; 32]> {
     add_entity(node, tx, entity.id, &routing)?;
     Ok(ad)
 }
+
+/// Records by which a node claims a person whom it does not know, for a world's adversaries: its filters will name the person
+/// as if it lived there. Needs nothing but what is on every SMS, so any member can make them.
+#[must_use]
+pub fn claim(node: &Node, device: Option<DeviceId>, number: &E164, now: Timestamp, seed: [u8; 32]) -> Option<Batch> {
+    let mut view = View::default();
+    loop {
+        let mut tx = Tx::new(now, seed, &view, &|_| false);
+        let nobody = EntityId(tx.random());
+        let routing = Routing { device, phone: Some(number.clone()), bridge: None };
+        match add_entity(node, &mut tx, nobody, &routing) {
+            Ok(()) => return Some(tx.effects.batch),
+            Err(Halt::Need(Fetch::Keys(keys))) => keys.into_iter().for_each(|key| view.insert(key, None)),
+            Err(_) => return None,
+        }
+    }
+}
+
+/// Another node's base filter under this node's name and signature, as a record of its own disk, for a world's adversaries.
+/// `None` if it has not that filter.
+#[must_use]
+pub fn copied_filter(node: &Node, of: &NodeId, now: Timestamp) -> Option<(Key, Vec<u8>)> {
+    let bytes = crate::locator::filter_bytes(node, of, FilterLayer::Base)?;
+    let mut body = bytes.get(FILTER_SIGNATURE_LEN..)?.to_vec();
+    body.get_mut(1..33)?.copy_from_slice(node.id().as_bytes());
+    body.get_mut(34..42)?.copy_from_slice(&now.0.to_be_bytes());
+    let mesh = node.membership.mesh();
+    let parts: [&[u8]; 2] = [mesh.as_bytes(), &body];
+    let signature = node.crypto().sign(node.keys(), labels::FILTER, &parts);
+    let place = key::filter(&node.id(), FilterLayer::Base);
+    let row = seal_row(node, &place, &FilterRow { at: now, bytes: [&signature[..], &body].concat() }, [0; 24])?;
+    Some((place, row))
+}
+
+/// Length of the signature before a filter's body.
+const FILTER_SIGNATURE_LEN: usize = 64;
 
 /// A node that knows the filters of many others, and the bare sets in them.
 #[derive(Debug)]

@@ -34,6 +34,7 @@ pub mod record;
 mod sets;
 mod timer;
 mod tx;
+mod watch;
 
 pub use input::{Follow, Input, LinkError, ReplyTo};
 pub use node::{Node, Step};
@@ -44,5 +45,6 @@ pub use output::{
 pub use pump::{Load, Loaded, Pump, Unavailable};
 pub use timer::Timer;
 pub use tx::{Fetch, Lane};
+pub use watch::Gauge;
 
 pub use ingress::gateway_id;

@@ -192,6 +192,18 @@ impl Node {
         self.keys.ring()
     }
 
+    /// Rows of a table that are on their way to the disk: memory does not know of them yet, and a cap must.
+    pub(crate) fn pending_rows(&self, table: u8) -> usize {
+        let rows = self.busy.range(Lane(vec![table])..);
+        rows.take_while(|lane| lane.0.first() == Some(&table)).count()
+    }
+
+    /// As if a batch with this row were on its way to the disk.
+    #[cfg(test)]
+    pub(crate) fn make_busy(&mut self, row: &[u8]) {
+        self.busy.insert(key::lane(row));
+    }
+
     /// Counts an event, whatever becomes of the run's batch.
     pub(crate) fn count(&self, tx: &mut Tx<'_>, name: &'static str) {
         tx.change(Change::Count(name));

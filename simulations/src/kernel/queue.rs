@@ -83,6 +83,11 @@ impl<E: Copy> Queue<E> {
         self.heap.first().map(|entry| entry.time)
     }
 
+    /// Events that wait, in no certain order.
+    pub fn iter(&self) -> impl Iterator<Item = &E> {
+        self.heap.iter().map(|entry| &entry.event)
+    }
+
     /// Events that wait.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -153,6 +153,23 @@ impl Bootstrap {
         });
         Ok(Self { nodes: nodes.collect(), stations })
     }
+
+    /// How many nodes there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// What faults and lies choose nodes by, in their order.
+    pub fn labels(&self) -> impl Iterator<Item = &Labels> {
+        self.nodes.iter().map(|node| &node.spot.labels)
+    }
 }
 
 fn group_of_each(groups: &[NodeGroup]) -> Vec<usize> {

@@ -2,6 +2,7 @@
 
 use super::message::Message;
 use super::{Event, World};
+use crate::invariants::DISK_TAKES_ALL;
 use crate::kernel::{Purpose, Span};
 use crate::scenario::FaultKind;
 
@@ -10,6 +11,7 @@ impl World<'_> {
         self.push(Span::DAY, Event::Day);
         self.hunt_numbers();
         self.free_texts();
+        self.check_midnight();
     }
 
     /// Gateway numbers that the censor has learnt are blocked.
@@ -39,6 +41,9 @@ impl World<'_> {
 
     /// Whether somebody still has a message that is not on the platform.
     pub(super) fn is_safe(&self, own: &Message) -> bool {
+        if own.dropped {
+            return false;
+        }
         let there = |node: &u16| !self.nodes[usize::from(*node)].gone;
         match own.consumed {
             Some(home) => there(&home),
@@ -48,10 +53,12 @@ impl World<'_> {
 
     /// Rules of the whole run.
     pub(super) fn check_end(&mut self) {
+        self.check_midnight();
+        self.check_healed();
         for node in 0..self.nodes.len() {
             let Some(core) = self.nodes[node].core() else { continue };
             if core.counters().get("store_failed").is_some_and(|count| *count > 0) {
-                self.violate("disk_takes_all", format!("a batch of node {node} met another version"));
+                self.violate(DISK_TAKES_ALL, format!("a batch of node {node} met another version"));
             }
         }
     }

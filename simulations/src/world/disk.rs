@@ -6,11 +6,15 @@ use std::sync::Arc;
 use relaymesh_core::batch::{Batch, Key, Outcome, Write};
 use relaymesh_core::{Load, Loaded, Unavailable};
 
+use crate::kernel::Time;
+
 /// Rows by key, each with its version.
 #[derive(Clone, Debug, Default)]
 pub struct Disk {
     rows: BTreeMap<Key, (u64, Arc<[u8]>)>,
     version: u64,
+    /// Rows that only seem to be durable, and since when: none on a disk without a planted mistake.
+    late: Vec<(Time, Key)>,
 }
 
 impl Disk {
@@ -38,6 +42,25 @@ impl Disk {
     pub fn share(&mut self, key: Key, value: Arc<[u8]>) {
         self.version += 1;
         self.rows.insert(key, (self.version, value));
+    }
+
+    /// Notes that a row is not really written yet.
+    pub fn delay(&mut self, key: Key, now: Time) {
+        self.late.push((now, key));
+    }
+
+    /// Loses the rows that were not really written since `since`.
+    pub fn lose_since(&mut self, since: Time) {
+        for (at, key) in std::mem::take(&mut self.late) {
+            if at >= since {
+                self.rows.remove(&key);
+            }
+        }
+    }
+
+    /// Loses rows.
+    pub fn lose(&mut self, which: impl Fn(&[u8]) -> bool) {
+        self.rows.retain(|key, _| !which(key));
     }
 
     /// Whether a row is there.

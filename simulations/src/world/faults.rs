@@ -160,6 +160,7 @@ impl World<'_> {
     pub(super) fn on_fault(&mut self, fault: u32, step: u8) {
         let struck = self.faults[fault as usize].clone();
         let begins = step == 0;
+        self.watch.calm_since = self.now;
         match struck.kind {
             FaultKind::InternetCut => self.on_cut(struck.target, begins),
             FaultKind::BorderCut => step_counter(&mut self.internet.border_cuts, begins),
@@ -180,7 +181,8 @@ impl World<'_> {
                 let factor = struck.amount.unwrap_or(1.0);
                 self.load_factor = if begins { self.load_factor * factor } else { self.load_factor / factor };
             }
-            FaultKind::Coerce | FaultKind::NumberHunt => {}
+            FaultKind::Coerce => self.on_coercion(struck.target, begins),
+            FaultKind::NumberHunt => {}
         }
         self.drop_links();
         self.wake_gateways();
@@ -243,6 +245,7 @@ impl World<'_> {
         if begins && struck.disk == Some(Disk::Lost) {
             self.take_down(node);
             self.nodes[usize::from(node)].gone = true;
+            self.lose_node(node);
             return;
         }
         self.on_outage(struck.target, begins);
@@ -253,8 +256,10 @@ impl World<'_> {
         if self.nodes[usize::from(node)].gone {
             return;
         }
+        self.expose_seized(node, struck.disk);
         self.take_down(node);
         self.nodes[usize::from(node)].gone = true;
+        self.lose_node(node);
         self.count("seized");
         let day =
             u32::try_from(self.now.since(crate::kernel::Time(self.scenario.warmup.0)).0 / Span::DAY.0).unwrap_or(0);
@@ -289,6 +294,7 @@ impl World<'_> {
         sim.down = sim.down.saturating_sub(1);
         if sim.down == 0 && !sim.gone && !sim.alive() {
             sim.boot(node, &chance, now);
+            self.check_disk(node);
             self.settle(node);
         }
     }

@@ -6,7 +6,7 @@ use relaymesh_protocol::frame::{Carried, Request, Response, Taken};
 use relaymesh_protocol::ids::{EnvelopeId, NodeId};
 
 use super::World;
-use crate::kernel::Span;
+use crate::kernel::{Span, Time};
 use crate::outcome::System;
 
 /// A link without a frame for so long is closed.
@@ -33,6 +33,8 @@ pub enum Waiter {
         boot: u32,
         /// Which envelope.
         envelope: EnvelopeId,
+        /// Whose it is, if not the receiver's, and when its time is over.
+        foreign: Option<(NodeId, Time)>,
     },
     /// A gateway client posted a message.
     Gateway {
@@ -124,7 +126,8 @@ impl World<'_> {
     /// kill -9 of a node: peers' links close, and who waits for its answer hears so.
     pub(super) fn kill(&mut self, node: u16) {
         let id = self.nodes[usize::from(node)].id;
-        self.nodes[usize::from(node)].kill();
+        self.nodes[usize::from(node)].kill(self.now);
+        self.check_disk(node);
         let count = u16::try_from(self.nodes.len()).expect("fewer than 65,536 nodes");
         for other in (0..count).filter(|other| *other != node) {
             if self.nodes[usize::from(other)].links.remove(&node).is_some() {
@@ -143,7 +146,7 @@ impl World<'_> {
                 let input = Input::Answered { token, from: id, response: Err(LinkError::Closed) };
                 self.back(later, to, boot, input);
             }
-            Waiter::Carrier { node: to, boot, envelope } => {
+            Waiter::Carrier { node: to, boot, envelope, .. } => {
                 let input = Input::Carried { to: id, envelope, taken: Err(LinkError::Closed) };
                 self.back(later, to, boot, input);
             }
@@ -169,6 +172,11 @@ impl World<'_> {
             Ok(None) => self.feed_later(self.internet.timeout(), from, failed(LinkError::TimedOut)),
             Ok(Some(latency)) => {
                 let boot = self.nodes[usize::from(from)].boots;
+                for n in 1..self.times_carried(from) {
+                    let carried = carried.clone();
+                    let slot = self.frames.insert(Frame::Carry { from, boot, to: target, envelope, carried });
+                    self.push(Span(latency.0 * (n + 1)), super::Event::Frame { slot });
+                }
                 let slot = self.frames.insert(Frame::Carry { from, boot, to: target, envelope, carried });
                 self.push(latency, super::Event::Frame { slot });
             }
@@ -201,6 +209,9 @@ impl World<'_> {
                     let input = Input::Answered { token, from: self.nodes[usize::from(to)].id, response };
                     return self.back(Span::millis(50), from, boot, input);
                 }
+                if self.lies_to(to, from, boot, token, &request) {
+                    return;
+                }
                 let reply = self.wait(to, Waiter::Peer { node: from, boot, token });
                 self.feed(to, Input::Asked { reply, from: id, request });
             }
@@ -211,7 +222,11 @@ impl World<'_> {
                     let input = Input::Carried { to, envelope, taken: Err(LinkError::Closed) };
                     return self.back(Span::millis(50), from, boot, input);
                 }
-                let reply = self.wait(to, Waiter::Carrier { node: from, boot, envelope });
+                if self.lies_about(to, from, boot, envelope, &carried) {
+                    return;
+                }
+                let foreign = self.foreign(to, &carried);
+                let reply = self.wait(to, Waiter::Carrier { node: from, boot, envelope, foreign });
                 self.feed(to, Input::Envelope { reply, from: Some(id), carried });
             }
             Frame::Post { gateway, node, message } => self.on_post(gateway, node, message),
@@ -219,7 +234,8 @@ impl World<'_> {
     }
 
     pub(super) fn on_taken(&mut self, node: u16, to: ReplyTo, taken: Taken) {
-        let Some(Waiter::Carrier { node: from, boot, envelope }) = self.waiter(node, to) else { return };
+        let Some(Waiter::Carrier { node: from, boot, envelope, foreign }) = self.waiter(node, to) else { return };
+        self.note_taken(node, from, envelope, foreign, taken);
         let id = self.nodes[usize::from(node)].id;
         self.answer(node, from, boot, |taken_or| Input::Carried { to: id, envelope, taken: taken_or.map(|()| taken) });
     }
@@ -231,7 +247,7 @@ impl World<'_> {
     }
 
     /// Sends an answer back, if the way is still there.
-    fn answer(&mut self, node: u16, to: u16, boot: u32, input: impl FnOnce(Result<(), LinkError>) -> Input) {
+    pub(super) fn answer(&mut self, node: u16, to: u16, boot: u32, input: impl FnOnce(Result<(), LinkError>) -> Input) {
         let (a, b) = (&self.nodes[usize::from(node)].spot, &self.nodes[usize::from(to)].spot);
         self.frame_count += 1;
         let open = self.internet.open(a, b);

@@ -56,6 +56,13 @@ impl Gateway {
     }
 }
 
+impl Gateway {
+    /// Messages that it keeps, one entry for each node that it owes one to.
+    pub fn kept(&self) -> impl Iterator<Item = u32> {
+        self.kept.iter().map(|(message, _)| *message)
+    }
+}
+
 impl World<'_> {
     fn gateway_group(&self, gateway: u16) -> &GatewayGroup {
         &self.scenario.gateways[self.gateways[usize::from(gateway)].group]
@@ -185,12 +192,13 @@ impl World<'_> {
 
     /// The node answered.
     pub(super) fn on_posted(&mut self, gateway: u16, node: u16, message: u32, reply: Reply) {
-        let Reply::Submitted(Submitted::Accepted { .. }) = reply else {
+        let Reply::Submitted(Submitted::Accepted { message: id, .. }) = reply else {
             self.count("post_refused");
             return self.not_posted(gateway, node, message);
         };
         self.gone(message);
         let now = self.now;
+        self.note_accepted(node, message, &id);
         let own = &mut self.messages[message as usize];
         own.accepted.get_or_insert(now);
         if !own.holders.contains(&node) {

@@ -6,9 +6,11 @@ mod carriers;
 mod couriers;
 mod days;
 mod disk;
+mod exposure;
 mod faults;
 mod frames;
 mod gateways;
+mod lies;
 mod message;
 mod nodes;
 mod people;
@@ -17,6 +19,7 @@ mod platform;
 mod sending;
 mod setup;
 mod upstream;
+mod watched;
 mod works;
 
 use std::collections::{BTreeMap, HashMap};
@@ -28,7 +31,8 @@ use siphasher::sip::SipHasher13;
 
 pub use bootstrap::Bootstrap;
 use carriers::Carriers;
-pub use faults::{Struck, Target};
+pub use disk::Disk;
+pub use faults::{Struck, Target, materialise};
 use frames::{Frame, Waiter};
 use gateways::Gateway;
 use message::Message;
@@ -38,7 +42,10 @@ use places::{Internet, Renewal};
 use platform::Platform;
 pub use setup::Options;
 
+use crate::adversary::Lies;
+use crate::invariants::{Fates, Knowledge, Watch, marks_of};
 use crate::kernel::{Chance, Checkpoints, Queue, Slab, Span, Time, Trace};
+use crate::ledger::Ledger;
 use crate::outcome::{Outcome, System, Violation};
 use crate::scenario::Scenario;
 
@@ -76,6 +83,10 @@ enum Event {
     Courier { n: u32 },
     /// Midnight.
     Day,
+    /// A liar's next lie.
+    Lie { node: u16, n: u32 },
+    /// The watcher notes what is known.
+    Watch,
 }
 
 impl Event {
@@ -98,6 +109,8 @@ impl Event {
             Self::Courier { n } => (12, u64::from(n), 0),
             Self::Day => (13, 0, 0),
             Self::Mains { region } => (14, u64::from(region), 0),
+            Self::Lie { node, n } => (15, u64::from(node), u64::from(n)),
+            Self::Watch => (16, 0, 0),
         }
     }
 }
@@ -148,6 +161,15 @@ pub struct World<'s> {
     counters: BTreeMap<&'static str, u64>,
     seized: Vec<(u32, u32)>,
     violations: Vec<Violation>,
+    watch: Watch,
+    fates: Fates,
+    /// The highest share of its cap that each gauge of a node has shown.
+    fullest: BTreeMap<&'static str, f64>,
+    /// What everybody knew together, some hours before the end.
+    known: Option<Knowledge>,
+    lies: Lies,
+    ledger: Ledger,
+    options: Options,
 }
 
 impl World<'_> {
@@ -162,6 +184,10 @@ impl World<'_> {
             let (kind, a, b) = event.mark();
             self.trace.event(time, kind, a, b, || format!("{event:?}"));
             self.happen(event);
+            if self.is_enough() {
+                self.end = time;
+                break;
+            }
         }
         self.now = self.end;
         self.finish()
@@ -183,6 +209,8 @@ impl World<'_> {
             Event::Courier { n } => self.on_courier(n),
             Event::Day => self.on_day(),
             Event::Mains { region } => self.on_mains(region),
+            Event::Lie { node, n } => self.on_lie(node, n),
+            Event::Watch => self.on_watch(),
         }
     }
 
@@ -207,7 +235,9 @@ impl World<'_> {
     fn on_persisted(&mut self, node: u16, boot: u32, token: u64) {
         let sim = &mut self.nodes[usize::from(node)];
         if sim.boots == boot && sim.alive() {
+            let marks = sim.staged(token).map(|batch| marks_of(&self.watch, batch)).unwrap_or_default();
             sim.persist(token, self.now);
+            self.note_durable(node, marks);
             self.settle(node);
         }
     }

@@ -16,6 +16,7 @@ use relaymesh_seal::keyfile::Keyring;
 
 use super::disk::Disk;
 use super::places::Spot;
+use crate::adversary::Planted;
 use crate::kernel::{Chance, Purpose, Time};
 
 /// One node of the world.
@@ -46,6 +47,10 @@ pub struct SimNode {
     pub gone: bool,
     /// Milliseconds that its clock is ahead; negative = behind.
     pub skew_ms: i64,
+    /// A mistake that it makes.
+    pub planted: Option<Planted>,
+    /// When it last started.
+    pub up_since: Time,
     pump: Option<Pump>,
     staged: BTreeMap<u64, Batch>,
     members: BTreeMap<NodeId, ()>,
@@ -70,6 +75,8 @@ impl SimNode {
             on_mains: false,
             gone: false,
             skew_ms: 0,
+            planted: None,
+            up_since: Time::ZERO,
             pump: None,
             staged: BTreeMap::new(),
             members: BTreeMap::new(),
@@ -108,7 +115,11 @@ impl SimNode {
 
     /// Starts it over its disk.
     pub fn boot(&mut self, index: u16, chance: &Chance, now: Time) {
+        if self.boots > 0 {
+            Planted::at_start(self.planted, &mut self.disk);
+        }
         self.boots += 1;
+        self.up_since = now;
         let at = self.clock(now);
         let node = Node::new(self.config.clone(), self.keyring.clone(), Arc::clone(&self.crypto), at);
         let seed = chance.bytes(Purpose::NodeSeed, u64::from(index), u64::from(self.boots));
@@ -124,7 +135,8 @@ impl SimNode {
     }
 
     /// kill -9: memory and what was not yet durable are gone.
-    pub fn kill(&mut self) {
+    pub fn kill(&mut self, now: Time) {
+        Planted::at_crash(self.planted, &mut self.disk, now);
         self.pump = None;
         self.staged.clear();
         self.links.clear();
@@ -163,10 +175,23 @@ impl SimNode {
         self.staged.insert(token, batch);
     }
 
+    /// A batch that is on its way to the disk.
+    #[must_use]
+    pub fn staged(&self, token: u64) -> Option<&Batch> {
+        self.staged.get(&token)
+    }
+
+    /// Its cryptography.
+    #[must_use]
+    pub fn crypto(&self) -> &dyn Crypto {
+        self.crypto.as_ref()
+    }
+
     /// The batch is durable.
     pub fn persist(&mut self, token: u64, now: Time) {
         let Some(batch) = self.staged.remove(&token) else { return };
         let at = self.clock(now);
+        Planted::at_write(self.planted, &mut self.disk, &batch, now);
         let outcome = self.disk.apply(batch);
         debug_assert_eq!(outcome, Outcome::Ok, "lanes keep the batches of one writer from conflicting");
         if let Some(pump) = &mut self.pump {

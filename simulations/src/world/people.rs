@@ -119,6 +119,12 @@ impl Person {
         })
     }
 
+    /// The device ID that payloads carry.
+    #[must_use]
+    pub fn device(&self) -> DeviceId {
+        self.device
+    }
+
     /// The SMS of a message: as the app makes it.
     ///
     /// # Panics

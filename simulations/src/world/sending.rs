@@ -6,6 +6,7 @@ use super::carriers::Joined;
 use super::message::Message;
 use super::people::segments;
 use super::{Event, Notice, World};
+use crate::invariants::{TOLD_NOT_PUBLISHED, TOLD_PUBLISHED};
 use crate::kernel::{Purpose, Span, Time};
 use crate::outcome::Told;
 use crate::scenario::Scenario;
@@ -67,6 +68,7 @@ impl World<'_> {
     fn write(&mut self, person: u32) {
         let message = u32::try_from(self.messages.len()).expect("fewer than 2^32 messages");
         let text = self.people[person as usize].compose(self.scenario, &self.chance, person, message);
+        self.note_written(person, &text);
         self.messages.push(Message::new(person, self.now, text.into()));
         self.send(message);
     }
@@ -149,7 +151,10 @@ impl World<'_> {
             own.told = told;
         }
         if told == Told::Failed && own.published.is_some() {
-            self.violate("told_not_published", format!("message {message} is on the platform"));
+            self.violate(TOLD_NOT_PUBLISHED, format!("message {message} is on the platform"));
+        }
+        if told == Told::Published && self.messages[message as usize].published.is_none() {
+            self.violate(TOLD_PUBLISHED, format!("message {message} is not on the platform"));
         }
     }
 

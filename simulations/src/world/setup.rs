@@ -14,8 +14,11 @@ use super::people::{self, Papers, Person, Place};
 use super::places::{Internet, Renewal};
 use super::platform::Platform;
 use super::{Event, World};
+use crate::adversary::{Planted, lies};
 use crate::crypto;
+use crate::invariants::{Fates, Watch};
 use crate::kernel::{Chance, Checkpoints, Purpose, Queue, Slab, Span, Time, Trace};
+use crate::ledger::Ledger;
 use crate::outcome::{Outcome, System, Violation};
 use crate::scenario::{NodeGroup, Region, Scenario};
 
@@ -29,6 +32,12 @@ pub struct Options {
     pub faults: Option<Vec<Struck>>,
     /// Events of this range are kept as text.
     pub window: (u64, u64),
+    /// A mistake that every node makes, to see that it is caught.
+    pub planted: Option<Planted>,
+    /// The world ends as soon as this invariant breaks.
+    pub until: Option<String>,
+    /// Every frame is searched for texts and tokens in clear: slow.
+    pub deep: bool,
 }
 
 impl<'s> World<'s> {
@@ -44,8 +53,8 @@ impl<'s> World<'s> {
         options: Options,
     ) -> Result<Self> {
         let chance = Chance::new(seed);
-        let faults = match options.faults {
-            Some(faults) => faults,
+        let faults = match &options.faults {
+            Some(faults) => faults.clone(),
             None => materialise(scenario, &chance, bootstrap)?,
         };
         let forwarders = if scenario.switches.second_forwarder { usize::MAX } else { 1 };
@@ -84,6 +93,13 @@ impl<'s> World<'s> {
             counters: BTreeMap::new(),
             seized: Vec::new(),
             violations: Vec::new(),
+            watch: Watch::new(bootstrap.nodes.len()),
+            fates: Fates::default(),
+            fullest: BTreeMap::new(),
+            known: None,
+            lies: lies(scenario, bootstrap, &chance)?,
+            ledger: Ledger::new(scenario.people.count as usize, bootstrap.nodes.len()),
+            options,
         };
         world.plant(bootstrap)?;
         world.settle_people()?;
@@ -92,13 +108,17 @@ impl<'s> World<'s> {
     }
 
     fn plant(&mut self, bootstrap: &Bootstrap) -> Result<()> {
-        let port = crypto::port(self.scenario.crypto);
+        let port = Planted::port(self.options.planted, crypto::port(self.scenario.crypto));
         for (index, seedling) in (0_u16..).zip(&bootstrap.nodes) {
             let (config, keys) = (seedling.config.clone(), seedling.keyring.clone());
             let mut node = SimNode::new(config, keys, seedling.disk.clone(), seedling.spot.clone(), port.clone());
             let group: &NodeGroup = self.scenario.nodes.get(seedling.group).context("a node has a group")?;
             node.operator = seedling.operator;
             node.on_mains = group.mains;
+            node.planted = self.options.planted;
+            if self.lies.is_liar(index) {
+                self.watch.distrust(index);
+            }
             self.by_id.insert(node.id, index);
             let entity = u64::from(index);
             let failures =
@@ -139,6 +159,7 @@ impl<'s> World<'s> {
             let gateways = self.known_gateways(entity, region);
             let place = Place { region, carrier, home: node, gateways };
             let someone = self.sign_up(person, place)?;
+            self.ledger.settle(person, someone.home);
             self.people.push(someone);
             self.by_region[usize::from(region)].push(person);
         }
@@ -188,6 +209,9 @@ impl<'s> World<'s> {
 
     fn begin(&mut self) {
         let upstream = self.system == System::Upstream;
+        if !upstream {
+            self.start_lies();
+        }
         for node in 0..u16::try_from(self.nodes.len()).expect("fewer than 65,536 nodes") {
             let until = self.failures[usize::from(node)].at(&self.chance, self.now).1;
             if upstream {
@@ -195,6 +219,9 @@ impl<'s> World<'s> {
             }
             if until < Time::MAX {
                 self.queue.push(until, Event::Flip { node });
+            }
+            if self.nodes[usize::from(node)].down > 0 {
+                continue;
             }
             self.nodes[usize::from(node)].boot(node, &self.chance, Time::ZERO);
             self.settle(node);
@@ -209,6 +236,7 @@ impl<'s> World<'s> {
         self.start_faults();
         if !upstream {
             self.start_couriers();
+            self.start_watch();
         }
         self.push(Span::DAY, Event::Day);
     }
@@ -236,13 +264,14 @@ impl<'s> World<'s> {
             let count = *count as f64;
             (format!("count.{name}"), count)
         });
-        let metrics = metrics.collect();
+        let fullest = self.fullest.iter().map(|(name, share)| (format!("fullest.{name}"), *share));
+        let metrics = metrics.chain(fullest).collect();
         let (checkpoints, kept) = self.trace.end();
         let outcome = Outcome {
             system: self.system,
             messages,
             metrics,
-            exposure: Vec::new(),
+            exposure: self.ledger.exposure(),
             seized: self.seized,
             violations: self.violations,
             events: checkpoints.events,

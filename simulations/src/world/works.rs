@@ -6,6 +6,7 @@ use relaymesh_seal::keyfile::Keyring;
 use super::World;
 use super::people::{message_of, person_of};
 use super::places::{Labels, Spot};
+use crate::invariants::{NO_INVENTED_MESSAGE, PLAINTEXT_ONLY_AT_HOME, PUBLISHED_ONCE};
 use crate::kernel::{Purpose, Span};
 
 /// Standard deviation of the logarithm of the platform's answer times.
@@ -74,7 +75,7 @@ impl World<'_> {
     /// A home begins to publish a message: it has opened it.
     fn begun(&mut self, node: u16, message: u32) {
         let Some(own) = self.messages.get_mut(message as usize) else {
-            return self.violate("no_invented_message", format!("message {message} was never sent"));
+            return self.violate(NO_INVENTED_MESSAGE, format!("message {message} was never sent"));
         };
         own.consumed = Some(node);
         let who = &mut self.people[own.person as usize];
@@ -84,7 +85,7 @@ impl World<'_> {
             own.ordinal = Some(who.begun.len() as u64);
         }
         if home != node {
-            self.violate("plaintext_only_at_home", format!("node {node} opened message {message} of node {home}"));
+            self.violate(PLAINTEXT_ONLY_AT_HOME, format!("node {node} opened message {message} of node {home}"));
         }
     }
 
@@ -97,7 +98,7 @@ impl World<'_> {
         let posts = own.posts;
         self.count("published");
         if posts > 1 {
-            self.violate("published_once", format!("message {message} stands there {posts} times"));
+            self.violate(PUBLISHED_ONCE, format!("message {message} stands there {posts} times"));
         }
     }
 }

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 
 use relaymesh_protocol::ids::{EnvelopeId, NodeId, Timestamp};
 
+use crate::watch::Gauge;
+
 /// Most bytes of envelopes held for others, all together.
 pub(super) const CUSTODY_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Most envelopes that one peer can make this node hold.
@@ -126,11 +128,23 @@ impl Copies {
         }
     }
 
-    /// Whether so many bytes more may be held for `from`.
-    pub fn has_room(&self, from: &NodeId, bytes: usize) -> bool {
+    /// Whether so many bytes more may be held for `from`. So many copies as are `pending` are on their way to the disk and
+    /// not counted here yet: each counts as if it were of `from` and as large as this one, else many at once would get past
+    /// the caps.
+    pub fn has_room(&self, from: &NodeId, bytes: usize, pending: usize) -> bool {
         let theirs = self.shares.get(from).copied().unwrap_or_default();
-        let left = CUSTODY_BYTES_MAX.saturating_sub(self.others.bytes);
-        theirs.count < PER_PEER_MAX && theirs.bytes + bytes <= left
+        let left = CUSTODY_BYTES_MAX.saturating_sub(self.others.bytes + pending * bytes);
+        theirs.count + pending < PER_PEER_MAX && theirs.bytes + (pending + 1) * bytes <= left
+    }
+
+    /// Bytes of all that is held for others, copies of whoever has most of them here, and bytes of own letters.
+    pub fn gauges(&self) -> [Gauge; 3] {
+        let most = self.shares.values().map(|share| share.count).max().unwrap_or_default();
+        [
+            Gauge { name: "custody_bytes", value: self.others.bytes, cap: CUSTODY_BYTES_MAX },
+            Gauge { name: "custody_of_one_peer", value: most, cap: PER_PEER_MAX },
+            Gauge { name: "own_letters_bytes", value: self.own_bytes, cap: OWN_BYTES_MAX },
+        ]
     }
 
     /// The letter that gives way to one more of our own: the oldest to the same recipient, or to who has most of them.
@@ -170,7 +184,7 @@ mod tests {
     fn fill(copies: &mut Copies, from: u8, bytes: usize) -> usize {
         let first = usize::from(from) * 1_000_000;
         let mut n = 0;
-        while copies.has_room(&node(from), bytes) {
+        while copies.has_room(&node(from), bytes, 0) {
             copies.store(node(200), id(first + n), copy(node(from), false, n, bytes));
             n += 1;
         }
@@ -183,7 +197,7 @@ mod tests {
         assert_eq!(fill(&mut copies, 1, LARGE), CUSTODY_BYTES_MAX / 2);
         assert_eq!(fill(&mut copies, 2, LARGE), CUSTODY_BYTES_MAX / 4);
         for newcomer in 3..20 {
-            assert!(copies.has_room(&node(newcomer), LARGE / 32), "peer {newcomer}");
+            assert!(copies.has_room(&node(newcomer), LARGE / 32, 0), "peer {newcomer}");
             fill(&mut copies, newcomer, LARGE / 32);
         }
         assert!(copies.others.bytes < CUSTODY_BYTES_MAX);
@@ -191,7 +205,7 @@ mod tests {
         for n in 0..2_048 {
             copies.remove(&node(200), &id(1_000_000 + n));
         }
-        assert!(copies.has_room(&node(2), LARGE) && copies.has_room(&node(1), LARGE));
+        assert!(copies.has_room(&node(2), LARGE, 0) && copies.has_room(&node(1), LARGE, 0));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Envelopes held for others, and own letters that found no way: persisted before the answer, dropped at hand-over or
 //! at their end, with a cap on what anybody can make this node hold.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use relaymesh_protocol::frame::{Carried, Taken};
@@ -82,7 +83,7 @@ pub(super) fn take(
         return taken(node, tx, reply, Taken::Refused, "custody_unknown_recipient");
     }
     let from = from.unwrap_or(node.id());
-    if !node.delivery.copies.has_room(&from, carried.envelope.len()) {
+    if !has_room(node, &from, carried.envelope.len()) {
         return taken(node, tx, reply, Taken::Busy { retry_after_ms: BUSY_MS }, "custody_full");
     }
     let copy_key = key::custody(&header.recipient, &print);
@@ -104,6 +105,11 @@ pub(super) fn take(
     let soon = tx.now();
     tx.wake(soon, Timer::Custody(header.recipient));
     taken(node, tx, reply, Taken::Yes, "custody_taken")
+}
+
+/// Whether so much more may be held for a peer.
+fn has_room(node: &Node, from: &NodeId, bytes: usize) -> bool {
+    node.delivery.copies.has_room(from, bytes, node.pending_rows(key::CUSTODY))
 }
 
 /// Stores a letter of our own that could not be handed over, and tries to spread it.
@@ -247,5 +253,46 @@ pub(super) fn restore(node: &mut Node, rows: &Rows) {
         if let (Ok(recipient), Ok(id)) = (NodeId::try_from(recipient), EnvelopeId::try_from(id)) {
             node.delivery.copies.store(recipient, id, row.copy());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::copies::{CUSTODY_BYTES_MAX, PER_PEER_MAX};
+    use super::*;
+    use crate::accounts::tests::world::World;
+
+    const PEER: NodeId = NodeId([5; 32]);
+    const RECIPIENT: NodeId = NodeId([6; 32]);
+
+    fn id(n: usize) -> EnvelopeId {
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&(n as u64).to_be_bytes());
+        EnvelopeId(id)
+    }
+
+    /// A node that holds `stored` copies of a peer; `pending` more are on their way to the disk.
+    fn world(stored: usize, pending: usize, bytes: usize) -> World {
+        World::prepared(|node| {
+            for n in 0..stored {
+                let (at, expires) = (Timestamp(1), Timestamp(u64::MAX));
+                let copy = Copy { from: PEER, own: false, at, bytes, budget: 0, expires };
+                node.delivery.apply(Change::Stored(RECIPIENT, id(n), copy));
+            }
+            for n in 0..pending {
+                node.make_busy(&key::custody(&RECIPIENT, &id(stored + n)));
+            }
+            node.make_busy(&key::outbox(&relaymesh_protocol::ids::MessageId([1; 32])));
+        })
+    }
+
+    #[test]
+    fn copies_on_their_way_to_the_disk_count_towards_the_caps() {
+        let over = |stored, pending, bytes| !has_room(world(stored, pending, bytes).pump.node(), &PEER, bytes);
+        assert!(!over(PER_PEER_MAX - 1, 0, 1_000));
+        assert!(over(PER_PEER_MAX - 1, 1, 1_000) && over(PER_PEER_MAX, 0, 1_000) && over(0, PER_PEER_MAX, 1_000));
+        // A peer may take no more than is left free: of three parts, two at most.
+        let third = CUSTODY_BYTES_MAX / 3;
+        assert!(!over(1, 0, third) && !over(0, 1, third) && over(1, 1, third) && over(0, 2, third));
     }
 }

@@ -38,6 +38,8 @@ pub(crate) use window::on_window;
 
 use crate::batch::Key;
 use crate::home::Word;
+use crate::node::Node;
+use crate::watch::Gauge;
 use bundle::{Importing, Turns};
 use copies::{Copies, Copy};
 use legs::Held;
@@ -130,6 +132,11 @@ pub(crate) enum Change {
 }
 
 impl State {
+    /// Whether a message waits for a home here.
+    pub(crate) fn holds(&self, message: &MessageId) -> bool {
+        self.held.get(message).is_some()
+    }
+
     /// Messages that wait for a home.
     pub(crate) fn held(&self) -> usize {
         self.held.len()
@@ -198,6 +205,18 @@ impl State {
             }
         }
     }
+}
+
+/// How full everything is that others can fill.
+pub(crate) fn gauges(node: &Node) -> Vec<Gauge> {
+    let state = &node.delivery;
+    let mut gauges = vec![
+        Gauge { name: "envelopes_seen", value: state.seen.len(), cap: SEEN_MAX },
+        room::held_gauge(state),
+        room::strangers_gauge(state),
+    ];
+    gauges.extend(state.copies.gauges());
+    gauges
 }
 
 /// Rows of one table.

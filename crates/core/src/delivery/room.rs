@@ -10,6 +10,7 @@ use crate::command::{Code, Refusal};
 use crate::node::Node;
 use crate::record::{delete_row, key};
 use crate::tx::{Run, Tx};
+use crate::watch::Gauge;
 
 /// Most messages that wait at once, some 300 bytes of memory each: a busy node's traffic of a day with the mesh cut off.
 const HELD_MAX: usize = 250_000;
@@ -45,6 +46,16 @@ impl Strangers {
             _ => {}
         }
     }
+}
+
+/// Messages that wait.
+pub(super) fn held_gauge(state: &super::State) -> Gauge {
+    Gauge { name: "held", value: state.held(), cap: HELD_MAX }
+}
+
+/// And of these, those of doors without enrolment.
+pub(super) fn strangers_gauge(state: &super::State) -> Gauge {
+    Gauge { name: "held_of_strangers", value: state.strangers.received.len(), cap: STRANGERS_MAX }
 }
 
 /// Makes room for one more message: where a cap is reached, the oldest message of a door without enrolment that no node
@@ -147,8 +158,8 @@ mod tests {
         assert!(is_accepted(&submit(&mut world, Door::Content, 1)));
         let held = &world.pump.node().delivery;
         assert_eq!(held.strangers.received.len(), STRANGERS_MAX);
-        assert!(held.held.get(&message(0)).is_some(), "the oldest has a candidate");
-        assert!(held.held.get(&message(1)).is_none());
+        assert!(world.pump.node().holds(&message(0)), "the oldest has a candidate");
+        assert!(!world.pump.node().holds(&message(1)));
         assert_eq!(held.held.len(), STRANGERS_MAX + 5, "and one in its place");
         assert_eq!(world.pump.node().egress.queued(), 0, "nobody is told");
     }
@@ -170,6 +181,9 @@ mod tests {
         assert!(is_accepted(&submit(&mut world, door, 1)), "in place of the stranger");
         assert_eq!(refused(&submit(&mut world, door, 2)).0, Code::ResourceExhausted);
         assert_eq!(world.pump.node().delivery.held(), HELD_MAX);
+        let full = |gauge: &Gauge| gauge.value == gauge.cap;
+        let gauges = world.pump.node().gauges();
+        assert!(gauges.iter().all(Gauge::is_within) && gauges.iter().any(|gauge| gauge.name == "held" && full(gauge)));
         assert!(is_accepted(&submit(&mut world, door, 1)), "a copy needs no room");
     }
 }

@@ -24,6 +24,7 @@ use crate::output::{Output, SendError, SmsPurpose, Work, WorkDone, WorkId};
 use crate::record::{Stored, delete_row, get_node, key, put_node, restore_row};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
+use crate::watch::Gauge;
 
 /// An SMS that could not leave for so long is no longer news.
 const SMS_LIFE: Duration = Duration::from_hours(24);
@@ -135,6 +136,11 @@ impl Row {
             self.later = self.later.or(Some(None));
         }
     }
+}
+
+/// How full the queue is.
+pub(crate) fn gauges(node: &Node) -> [Gauge; 1] {
+    [Gauge { name: "sms_queued", value: node.egress.queued(), cap: QUEUE_MAX }]
 }
 
 /// Tells a person something in the run's batch.

@@ -29,6 +29,7 @@ use crate::record::key;
 use crate::sets::{Open, Sets};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
+use crate::watch::Gauge;
 
 use receipts::Unheard;
 
@@ -97,10 +98,23 @@ pub(crate) enum Change {
     OthersTold([u8; 16]),
 }
 
+/// How full everything is that others can fill.
+pub(crate) fn gauges(node: &Node) -> Vec<Gauge> {
+    let state = &node.home;
+    let mut gauges = vec![Gauge { name: "entities_failing", value: state.failures.len(), cap: FAILURES_MAX }];
+    gauges.extend(receipts::gauges(&state.unheard));
+    gauges
+}
+
 /// Entities whose MAC failures are counted at once; the rest are forgotten.
 const FAILURES_MAX: usize = 10_000;
 
 impl State {
+    /// Whether this publication is owed.
+    pub(crate) fn owes(&self, message: &MessageId) -> bool {
+        self.owed.contains_key(message)
+    }
+
     /// Publications owed.
     pub(crate) fn jobs(&self) -> usize {
         self.owed.len()

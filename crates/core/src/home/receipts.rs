@@ -19,6 +19,7 @@ use crate::record::vault::{SEEN, Seen};
 use crate::record::{Stored, get_node, key, put_node, restore_row};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
+use crate::watch::Gauge;
 
 /// Receipts that are said again until they are heard, all together; what comes on top is said once, and again when the
 /// ingress asks by offering its message again.
@@ -143,6 +144,16 @@ impl Unheard {
     pub fn others_told(&mut self, block: &[u8; 16]) {
         self.others.remove(block);
     }
+}
+
+/// What ingresses may lack: all together, most of one, and blocks that several brought.
+pub(super) fn gauges(unheard: &Unheard) -> [Gauge; 3] {
+    let most = unheard.by.values().map(|one| one.lacks.len()).max().unwrap_or_default();
+    [
+        Gauge { name: "receipts_unheard", value: unheard.count, cap: LACKS_MAX },
+        Gauge { name: "receipts_unheard_of_one", value: most, cap: PER_INGRESS_MAX },
+        Gauge { name: "blocks_of_others", value: unheard.others.len(), cap: OTHERS_MAX },
+    ]
 }
 
 /// How a message ended, for its ingress.

@@ -32,6 +32,7 @@ use crate::output::Output;
 use crate::record::{key, put_node};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
+use crate::watch::Gauge;
 
 pub(crate) use apply::Change;
 pub(crate) use gossip::on_request;
@@ -238,6 +239,20 @@ impl State {
         let named =
             self.facts.instances().map(|instance| (instance.id, instance.name.as_str(), instance.id.to_string()));
         peers::find("instance", text, named)
+    }
+
+    /// Every fact, by name and version.
+    pub(crate) fn fact_heads(&self) -> Vec<FactHead> {
+        self.facts.heads_where(|_| true)
+    }
+
+    /// How full everything is that others can fill.
+    pub(crate) fn gauges(&self) -> [Gauge; 3] {
+        [
+            Gauge { name: "nodes_known", value: self.facts.members().len(), cap: entry::NODES_MAX },
+            Gauge { name: "instances_known", value: self.facts.instances().count(), cap: entry::INSTANCES_MAX },
+            Gauge { name: "questions_of_membership", value: self.asks.len(), cap: gossip::ASKS_MAX },
+        ]
     }
 
     fn entry(&self, now: Timestamp) -> Entry<'_> {

@@ -1,0 +1,57 @@
+//! What somebody who watches over many nodes may ask of one: nothing here changes it. The simulator checks its rules by
+//! these answers instead of keeping books of its own about what a node believes.
+
+use relaymesh_protocol::frame::{FactHead, FilterHead};
+use relaymesh_protocol::ids::MessageId;
+
+use crate::node::Node;
+use crate::{delivery, egress, home, locator};
+
+/// Something that others can make a node hold, and the most that it lets them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gauge {
+    /// What.
+    pub name: &'static str,
+    /// How much of it there is.
+    pub value: usize,
+    /// Its cap.
+    pub cap: usize,
+}
+
+impl Gauge {
+    /// Whether the cap is kept.
+    #[must_use]
+    pub fn is_within(&self) -> bool {
+        self.value <= self.cap
+    }
+}
+
+impl Node {
+    /// Whether this node, as ingress, keeps its copy of a message: no home has proven that it has it.
+    #[must_use]
+    pub fn holds(&self, message: &MessageId) -> bool {
+        self.delivery.holds(message)
+    }
+
+    /// Whether this node, as home, owes a message's publication.
+    #[must_use]
+    pub fn owes(&self, message: &MessageId) -> bool {
+        self.home.owes(message)
+    }
+
+    /// Every fact and every filter that this node knows, by name and version.
+    #[must_use]
+    pub fn knowledge(&self) -> (Vec<FactHead>, Vec<FilterHead>) {
+        (self.membership.fact_heads(), locator::filter_heads(self))
+    }
+
+    /// How full everything is that others can fill.
+    #[must_use]
+    pub fn gauges(&self) -> Vec<Gauge> {
+        let mut gauges = delivery::gauges(self);
+        gauges.extend(egress::gauges(self));
+        gauges.extend(home::gauges(self));
+        gauges.extend(self.membership.gauges());
+        gauges
+    }
+}

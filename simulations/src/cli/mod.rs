@@ -1,0 +1,5 @@
+//! The subcommands, one file each.
+
+pub mod fuzz;
+pub mod replay;
+pub mod shrink;

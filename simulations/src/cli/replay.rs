@@ -1,0 +1,62 @@
+//! `simulate replay`: the same world again, to the bit.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use relaymesh_simulations::outcome::Study;
+use relaymesh_simulations::repro::{Repro, VERSION};
+use relaymesh_simulations::scenario::Scenario;
+use relaymesh_simulations::world::Bootstrap;
+
+use crate::BROKEN;
+
+/// Repeat the world of a reproduction file.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The file.
+    file: PathBuf,
+    /// Print every event.
+    #[arg(long)]
+    trace: bool,
+}
+
+/// Runs it. The exit code tells whether the rule broke again, which is what the file promises; after a change of the code
+/// it may not, and that is told.
+///
+/// # Errors
+/// When the file cannot be read, or its world not built.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let repro = Repro::read(&args.file)?;
+    let again = repro.repeat(args.trace)?;
+    for line in &again.lines {
+        println!("{line}");
+    }
+    let same = (again.events, again.trace) == (repro.events, repro.trace);
+    let Some(violation) = again.violation else {
+        println!("{} does not break any more; found by version {}, this is {VERSION}", repro.invariant, repro.version);
+        return Ok(ExitCode::SUCCESS);
+    };
+    println!("{} breaks at {}: {}", violation.invariant, violation.at, violation.what);
+    println!("{} events, trace {}", again.events, again.trace);
+    if !same {
+        println!("the file has {} events, trace {}: the code has changed since", repro.events, repro.trace);
+    }
+    Ok(ExitCode::from(BROKEN))
+}
+
+/// Where `simulate run` writes reproduction files.
+const FOLDER: &str = "repro";
+
+/// Writes the file of a study's first world in which a rule broke.
+///
+/// # Errors
+/// When the world cannot be built again, or the file not written.
+pub fn write_first_broken(scenario: &Scenario, study: &Study) -> Result<Option<PathBuf>> {
+    let outcomes = study.runs.iter().flat_map(|run| run.outcomes.iter().map(move |outcome| (run.seed, outcome)));
+    let broken = outcomes.into_iter().find(|(_, outcome)| !outcome.violations.is_empty());
+    let Some((seed, outcome)) = broken else { return Ok(None) };
+    let bootstrap = Bootstrap::new(scenario)?;
+    let repro = Repro::of(scenario, &bootstrap, seed, outcome, None)?;
+    repro.map(|repro| repro.write_into(Path::new(FOLDER))).transpose()
+}

@@ -1,0 +1,64 @@
+//! After the last fault the mesh must come together again: what anybody knew some hours ago, everybody knows.
+
+use std::collections::BTreeMap;
+
+use relaymesh_core::Node;
+use relaymesh_protocol::frame::{FactHead, FilterHead, FilterLayer};
+use relaymesh_protocol::ids::NodeId;
+
+use crate::kernel::Span;
+
+/// Within this time after the last fault. Partners compare each minute, rest at most an hour, and a round of three of them
+/// reaches everybody in a few steps: hours are generous.
+pub const HEAL: Span = Span::hours(6);
+
+/// What is known of the mesh: newest versions of facts and filters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Knowledge {
+    facts: BTreeMap<Vec<u8>, u64>,
+    filters: BTreeMap<(NodeId, FilterLayer), u64>,
+}
+
+impl Knowledge {
+    /// Takes in what a node knows.
+    pub fn add(&mut self, node: &Node) {
+        let (facts, filters) = node.knowledge();
+        self.merge(facts, filters);
+    }
+
+    fn merge(&mut self, facts: Vec<FactHead>, filters: Vec<FilterHead>) {
+        for head in facts {
+            let seq = self.facts.entry(head.subject).or_default();
+            *seq = head.seq.max(*seq);
+        }
+        for head in filters {
+            let version = self.filters.entry((head.node, head.layer)).or_default();
+            *version = head.version.max(*version);
+        }
+    }
+
+    /// How many facts and filters of this are missing in `other`, or older there.
+    #[must_use]
+    pub fn missing_in(&self, other: &Self) -> usize {
+        let facts = self.facts.iter().filter(|(subject, seq)| other.facts.get(*subject).is_none_or(|o| o < *seq));
+        let filters = self.filters.iter().filter(|(of, version)| other.filters.get(of).is_none_or(|o| o < *version));
+        facts.count() + filters.count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_version_is_missing() {
+        let fact = |seq| FactHead { subject: vec![1], seq };
+        let filter = |version| FilterHead { node: NodeId([1; 32]), layer: FilterLayer::Base, version, bytes: 1 };
+        let (mut ours, mut theirs) = (Knowledge::default(), Knowledge::default());
+        ours.merge(vec![fact(2)], vec![filter(5)]);
+        theirs.merge(vec![fact(2)], vec![filter(4)]);
+        assert_eq!((ours.missing_in(&theirs), theirs.missing_in(&ours)), (1, 0));
+        theirs.merge(Vec::new(), vec![filter(5), filter(3)]);
+        assert_eq!(ours.missing_in(&theirs), 0);
+    }
+}
