@@ -86,7 +86,7 @@ fn offers(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run<Vec<Carried>>
         let at = tx.now();
         tx.then(Change::Leg(message, candidate.node, Leg::Offered { at }));
         tx.wake(at.after(SILENT_AFTER), Timer::LegSilent(message, candidate.node));
-        node.trace(tx, message, "custody", "written to a bundle");
+        node.trace(tx, message, "custody", || "written to a bundle".to_owned());
         all.push(Carried { envelope: sealed.envelope, hops: 0, copies: custody::COPY_BUDGET });
     }
     Ok(all)

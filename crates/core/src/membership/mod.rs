@@ -17,6 +17,7 @@ mod restore;
 mod set;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use relaymesh_protocol::frame::{FactHead, Response};
@@ -37,7 +38,7 @@ pub(crate) use gossip::on_request;
 pub(crate) use news::tell_filter;
 pub(crate) use operator::on_operator;
 pub(crate) use own::fingerprint;
-pub(crate) use restore::{is_sound, restore, restore_meta};
+pub(crate) use restore::{inherit, is_sound, restore, restore_meta};
 pub use set::Member;
 
 use entry::Entry;
@@ -102,6 +103,7 @@ pub struct State {
     announced: Option<u64>,
     renew_at: Timestamp,
     publics: Option<(own::Mark, crate::crypto::Publics)>,
+    digest: Mutex<Option<gossip::Remembered>>,
 }
 
 impl State {
@@ -317,6 +319,8 @@ pub(crate) fn import(node: &Node, tx: &mut Tx<'_>, facts: &[ByteBuf]) -> Run<(u6
 struct Taken {
     /// Heads of those that entered.
     new: Vec<FactHead>,
+    /// Heads of those of them that others should hear of soon.
+    urgent: Vec<FactHead>,
     missing: Vec<Held>,
     refused: usize,
 }
@@ -348,11 +352,24 @@ fn take<'b>(node: &Node, tx: &mut Tx<'_>, facts: impl Iterator<Item = &'b [u8]>)
     let (_, missing) = entry.take_all(verified);
     let entered = entry.finish();
     let new = entered.iter().map(set::head).collect();
+    let urgent = entered.iter().filter(|held| state.matters(held)).map(set::head).collect();
     put_facts(node, tx, entered)?;
-    Ok(Taken { new, missing, refused })
+    Ok(Taken { new, urgent, missing, refused })
 }
 
 impl State {
+    /// Whether a fact says more than that a member is still there with the keys of this week. Those that say no more come
+    /// by the hundred in a large mesh: nobody waits for them, and nothing here follows from them.
+    fn matters(&self, held: &Held) -> bool {
+        let fact::Fact::Node(new) = &held.fact else { return true };
+        let Some(old) = self.facts.record(&new.node).filter(|_| self.me != Some(new.node)) else { return true };
+        (old.instance, old.roles, old.relay) != (new.instance, new.roles, new.relay)
+            || old.addrs != new.addrs
+            || old.statics != new.statics
+            || old.name != new.name
+            || self.facts.members().get(&new.node).is_none()
+    }
+
     /// Spares the signature check for what is held already.
     fn has_bytes(&self, bytes: &[u8]) -> bool {
         let known =
@@ -366,12 +383,15 @@ fn put_facts(node: &Node, tx: &mut Tx<'_>, facts: Vec<Held>) -> Run {
     if facts.is_empty() {
         return Ok(());
     }
+    let matters = facts.iter().any(|held| node.membership.matters(held));
     for held in &facts {
         let row = FactRow(ByteBuf::from(held.bytes.clone()));
         put_node(node, tx, key::fact(&held.fact.subject().key()), &row)?;
     }
-    tx.then(Change::Facts(facts));
-    see_to_records(tx);
+    tx.then(Change::Facts { facts, matters });
+    if matters {
+        see_to_records(tx);
+    }
     Ok(())
 }
 
