@@ -16,6 +16,7 @@ mod places;
 mod platform;
 mod sending;
 mod setup;
+mod story;
 mod upstream;
 mod works;
 
@@ -37,6 +38,7 @@ use people::Person;
 use places::{Internet, Renewal};
 use platform::Platform;
 pub use setup::Options;
+pub use story::{Line, Story};
 
 use crate::kernel::{Chance, Checkpoints, Queue, Slab, Span, Time, Trace};
 use crate::outcome::{Outcome, System, Violation};
@@ -102,6 +104,25 @@ impl Event {
     }
 }
 
+/// What events are called in the metrics, by their kind byte.
+const KINDS: [&str; 15] = [
+    "none",
+    "load",
+    "arrive",
+    "gateway",
+    "resend",
+    "told",
+    "timer",
+    "persisted",
+    "input",
+    "frame",
+    "flip",
+    "fault",
+    "courier",
+    "day",
+    "mains",
+];
+
 /// An input that waits for its moment.
 struct Due {
     node: u16,
@@ -146,14 +167,28 @@ pub struct World<'s> {
     faults: Vec<Struck>,
     messages: Vec<Message>,
     counters: BTreeMap<&'static str, u64>,
+    kinds: [u64; KINDS.len()],
     seized: Vec<(u32, u32)>,
     violations: Vec<Violation>,
+    story: Option<Box<Story>>,
 }
 
 impl World<'_> {
     /// Runs to the end and tells what happened.
     #[must_use]
     pub fn run(mut self) -> (Outcome, Checkpoints, Vec<String>) {
+        self.run_events();
+        self.finish()
+    }
+
+    /// Runs to the end and tells the story of the message that [`Options::story`] names.
+    #[must_use]
+    pub fn run_for_story(mut self) -> Story {
+        self.run_events();
+        self.end_story().unwrap_or_default()
+    }
+
+    fn run_events(&mut self) {
         while let Some((time, event)) = self.queue.pop() {
             if time > self.end {
                 break;
@@ -161,10 +196,10 @@ impl World<'_> {
             self.now = time;
             let (kind, a, b) = event.mark();
             self.trace.event(time, kind, a, b, || format!("{event:?}"));
+            self.kinds[usize::from(kind)] += 1;
             self.happen(event);
         }
         self.now = self.end;
-        self.finish()
     }
 
     fn happen(&mut self, event: Event) {
@@ -200,7 +235,8 @@ impl World<'_> {
             return;
         }
         sim.timer_at = Time::MAX;
-        sim.tick(self.now);
+        self.close_idle(node);
+        self.nodes[usize::from(node)].tick(self.now);
         self.settle(node);
     }
 
