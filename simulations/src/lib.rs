@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod adversary;
+pub mod cli;
 pub mod crypto;
 pub mod invariants;
 pub mod kernel;

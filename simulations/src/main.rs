@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::{Parser, Subcommand};
+use relaymesh_simulations::cli;
 use relaymesh_simulations::outcome::{Study, System};
 use relaymesh_simulations::run::{Plan, check_determinism, study};
 use relaymesh_simulations::scenario::{Scenario, load};
@@ -45,6 +46,10 @@ enum Command {
         #[arg(long)]
         check_determinism: bool,
     },
+    /// Tell what became of one message.
+    Why(cli::why::Args),
+    /// Measure the speed of this binary on this machine.
+    Bench(cli::bench::Args),
     /// Read a scenario and say whether it can run.
     Check {
         /// The scenario's file.
@@ -70,9 +75,11 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode> {
     match command {
+        Command::Bench(args) => cli::bench::run(&args),
         Command::Fuzz(args) => cli::fuzz::run(args),
         Command::Shrink(args) => cli::shrink::run(args),
         Command::Replay(args) => cli::replay::run(args),
+        Command::Why(args) => cli::why::run(&args),
         Command::Check { scenario } => {
             let scenario = load(&scenario, &[])?;
             println!("{} can run", scenario.name);

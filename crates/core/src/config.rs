@@ -44,6 +44,28 @@ pub struct Config {
     pub captcha: bool,
     /// Fewer background bytes.
     pub metered: bool,
+    /// How often it compares what it knows with others.
+    pub pace: Pace,
+    /// Messages whose timeline is kept in memory for the operator ([`TIMELINES`]); 0 = none.
+    pub timelines: usize,
+}
+
+/// Messages whose timeline a node keeps.
+pub const TIMELINES: usize = 20_000;
+
+/// How often a node compares what it knows of the mesh with others; on a metered line each takes longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Between two rounds while something differs.
+    pub compare: Duration,
+    /// The longest between two rounds while nothing does. As long as [`Pace::compare`] or shorter = never less often.
+    pub quiet: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { compare: Duration::from_secs(60), quiet: Duration::from_secs(30 * 60) }
+    }
 }
 
 impl Config {

@@ -17,8 +17,6 @@ use crate::tx::{Run, Tx};
 
 /// A gateway client that brought nothing for so long may have died.
 const SILENT_AFTER: Duration = Duration::from_hours(7 * 24);
-/// Messages whose timeline is kept in memory.
-const TRACES_MAX: usize = 20_000;
 /// Lines of one timeline.
 const TRACE_LINES_MAX: usize = 64;
 /// A ping without answer is given up after this.
@@ -33,6 +31,7 @@ const PREFIX_MIN: usize = 6;
 pub(crate) struct State {
     traces: BTreeMap<MessageId, Vec<TraceEvent>>,
     order: VecDeque<MessageId>,
+    most: usize,
     pings: BTreeMap<u64, Ping>,
 }
 
@@ -52,6 +51,15 @@ pub(crate) enum Change {
 }
 
 impl State {
+    /// Keeps the timelines of so many messages.
+    pub(crate) fn keeping(most: usize) -> Self {
+        Self { most, ..Self::default() }
+    }
+
+    pub(crate) fn timeline(&self, message: &MessageId) -> &[TraceEvent] {
+        self.traces.get(message).map_or(&[], Vec::as_slice)
+    }
+
     pub(crate) fn apply(&mut self, change: Change) {
         match change {
             Change::Trace { message, at, room, what } => self.add(message, at, room, what),
@@ -67,7 +75,7 @@ impl State {
     fn add(&mut self, message: MessageId, at: Timestamp, room: &str, what: String) {
         if !self.traces.contains_key(&message) {
             self.order.push_back(message);
-            if self.order.len() > TRACES_MAX
+            if self.order.len() > self.most
                 && let Some(old) = self.order.pop_front()
             {
                 self.traces.remove(&old);

@@ -73,6 +73,12 @@ impl Pump {
         }
     }
 
+    /// The node, at its end.
+    #[must_use]
+    pub fn into_node(self) -> Node {
+        self.node
+    }
+
     /// The node.
     #[must_use]
     pub fn node(&self) -> &Node {

@@ -126,6 +126,12 @@ impl<'a> Tx<'a> {
         &mut self.rng
     }
 
+    /// A source of its own that follows from this input's chance: what draws from it may draw as much as it likes, and later
+    /// draws here stay the same.
+    pub fn fork(&mut self) -> ChaCha20Rng {
+        ChaCha20Rng::from_seed(self.random())
+    }
+
     /// Random bytes for an identifier, a nonce or a key.
     pub fn random<const N: usize>(&mut self) -> [u8; N] {
         use rand_core::Rng;

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 use relaymesh_core::batch::{Batch, Key, Outcome, Write};
 use relaymesh_core::command::{Command, OperatorCommand, OperatorReply, Reply};
-use relaymesh_core::config::{Accept, Config, Otp, Platform, Roles};
+use relaymesh_core::config::{Accept, Config, Otp, Pace, Platform, Roles};
 use relaymesh_core::crypto::RealCrypto;
 use relaymesh_core::record::key;
 use relaymesh_core::{Input, LinkError, Load, Loaded, Node, Output, Pump, ReplyTo, Unavailable, WorkDone};
@@ -462,5 +462,7 @@ pub fn config(name: &str, seed: u8) -> Config {
         otp_countries: Vec::new(),
         captcha: false,
         metered: false,
+        pace: Pace::default(),
+        timelines: relaymesh_core::config::TIMELINES,
     }
 }

@@ -51,6 +51,8 @@ impl Config {
             otp_countries: self.otp.countries.iter().map(|letters| letters.to_ascii_uppercase()).collect(),
             captcha: self.otp.captcha.is_some(),
             metered: self.net.metered,
+            pace: core::Pace::default(),
+            timelines: core::TIMELINES,
         }
     }
 

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Result;
-use relaymesh_simulations::adversary::Planted;
-use relaymesh_simulations::repro::{fuzz, shrink};
+use crate::adversary::Planted;
+use crate::repro::{fuzz, shrink};
 
 use crate::BROKEN;
 

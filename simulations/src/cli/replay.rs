@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
-use relaymesh_simulations::outcome::Study;
-use relaymesh_simulations::repro::{Repro, VERSION};
-use relaymesh_simulations::scenario::Scenario;
-use relaymesh_simulations::world::Bootstrap;
+use crate::outcome::Study;
+use crate::repro::{Repro, VERSION};
+use crate::scenario::Scenario;
+use crate::world::Bootstrap;
 
 use crate::BROKEN;
 

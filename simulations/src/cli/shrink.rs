@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use relaymesh_simulations::repro::{Repro, shrink};
+use crate::repro::{Repro, shrink};
 
 /// Make the world of a reproduction file small.
 #[derive(clap::Args)]

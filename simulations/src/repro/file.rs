@@ -103,6 +103,7 @@ impl Repro {
             faults: Some(self.faults.clone()),
             window: if keep_lines { (0, u64::MAX) } else { (0, 0) },
             planted: self.planted,
+            story: None,
             until: Some(self.invariant.clone()),
             deep: true,
         };

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use toml::{Table, Value};
 
-use super::Scenario;
+use super::{Scenario, imports};
 
 /// Files that extend each other deeper than this are a mistake.
 const DEPTH_MAX: usize = 8;
@@ -19,7 +19,9 @@ pub fn load(path: &Path, overrides: &[(String, Value)]) -> Result<Scenario> {
     for (key, value) in overrides {
         set(&mut table, key, value.clone())?;
     }
-    Table::try_into(table).with_context(|| format!("{}", path.display()))
+    let mut scenario: Scenario = Table::try_into(table).with_context(|| format!("{}", path.display()))?;
+    imports::expand(&mut scenario, path.parent().unwrap_or(Path::new("")))?;
+    Ok(scenario)
 }
 
 fn read(path: &Path, depth: usize) -> Result<Table> {

@@ -1,5 +1,7 @@
 //! Scenarios: what a world is made of, what happens to it, what is expected. Read from TOML, checked before anything runs.
 
+pub mod csv;
+pub mod imports;
 mod labels;
 mod load;
 mod types;

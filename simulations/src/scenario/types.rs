@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::imports::Import;
 use super::units::{Rate, Share, span};
 use crate::kernel::Span;
 
@@ -53,6 +54,9 @@ pub struct Scenario {
     /// Members that lie.
     #[serde(default)]
     pub byzantine: Vec<Byzantine>,
+    /// Tables that are taken in when the scenario is read: own nodes and gateway clients, a timeline of outages.
+    #[serde(default, skip_serializing_if = "Import::is_empty")]
+    pub import: Import,
     /// Parts of the design, each of which can be switched off.
     #[serde(default)]
     pub switches: Switches,
@@ -156,6 +160,9 @@ pub struct NodeGroup {
     /// Nodes of one operator; each operator is one instance.
     #[serde(default = "one")]
     pub per_operator: u32,
+    /// All nodes of the group, and of other groups with the same word here, are of one operator.
+    #[serde(default)]
+    pub operator: Option<String>,
     /// Jurisdictions in turn.
     pub jurisdictions: Vec<String>,
     /// What they do: `gateway`, `vault`, `relay`, `bridge`.

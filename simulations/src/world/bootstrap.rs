@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use relaymesh_core::batch::Key;
 use relaymesh_core::command::{Command, OperatorCommand, OperatorReply, Reply};
-use relaymesh_core::config::{Accept, Config, Otp, Platform, Roles};
+use relaymesh_core::config::{Accept, Config, Otp, Pace, Platform, Roles};
 use relaymesh_core::crypto::Crypto;
 use relaymesh_core::record::key;
 use relaymesh_core::{Input, Output, ReplyTo, WorkDone};
@@ -187,11 +187,18 @@ fn region(scenario: &Scenario, name: &str) -> Result<u16> {
 
 fn plant(scenario: &Scenario, chance: &Chance, port: &Arc<dyn Crypto>, now: Timestamp) -> Result<Vec<Alone>> {
     let mut all = Vec::new();
-    let mut operator = 0;
+    let mut named: BTreeMap<&str, u32> = BTreeMap::new();
+    let mut next = 0;
     for group in &scenario.nodes {
+        // A name that was seen before is the operator of then.
+        let known = group.operator.as_deref().and_then(|name| named.get(name).copied());
+        let mut operator = known.unwrap_or(next);
+        if let Some(name) = group.operator.as_deref() {
+            named.insert(name, operator);
+        }
         for n in 0..group.count {
             let index = u32::try_from(all.len())?;
-            if n > 0 && n % group.per_operator.max(1) == 0 {
+            if group.operator.is_none() && n > 0 && n % group.per_operator.max(1) == 0 {
                 operator += 1;
             }
             let place = region(scenario, pick(&group.regions, n).context("a group of nodes needs regions")?)?;
@@ -211,7 +218,7 @@ fn plant(scenario: &Scenario, chance: &Chance, port: &Arc<dyn Crypto>, now: Time
             node.operator = operator;
             all.push(Alone { node, now, replies: BTreeMap::new() });
         }
-        operator += 1;
+        next = next.max(operator + 1);
     }
     one_key_per_operator(&mut all);
     Ok(all)
@@ -264,6 +271,8 @@ fn config(scenario: &Scenario, group: &NodeGroup, index: u32, operator: u32) -> 
         otp_countries: Vec::new(),
         captcha: false,
         metered: !scenario.switches.mesh || !group.reachable,
+        pace: Pace::default(),
+        timelines: 0,
     }
 }
 

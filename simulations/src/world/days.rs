@@ -9,6 +9,9 @@ use crate::scenario::FaultKind;
 impl World<'_> {
     pub(super) fn on_day(&mut self) {
         self.push(Span::DAY, Event::Day);
+        for node in 0..u16::try_from(self.nodes.len()).expect("fewer than 65,536 nodes") {
+            self.listen_to(node);
+        }
         self.hunt_numbers();
         self.free_texts();
         self.check_midnight();

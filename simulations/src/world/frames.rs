@@ -100,6 +100,22 @@ impl World<'_> {
         }
     }
 
+    /// Closes links of a node that carried nothing for too long, before it looks around. A node only acts on what it is fed, so
+    /// the moment at which it hears of it need not be an event of its own.
+    pub(super) fn close_idle(&mut self, node: u16) {
+        let (now, own) = (self.now, &self.nodes[usize::from(node)]);
+        if own.links.is_empty() || now.since(own.links_from) < LINK_IDLE {
+            return;
+        }
+        let idle = own.links.iter().filter(|(_, used)| now.since(**used) >= LINK_IDLE);
+        let idle: Vec<u16> = idle.map(|(peer, _)| *peer).collect();
+        let eldest = own.links.values().filter(|used| now.since(**used) < LINK_IDLE).min();
+        self.nodes[usize::from(node)].links_from = eldest.copied().unwrap_or(now);
+        for peer in idle {
+            self.hang_up(node, peer);
+        }
+    }
+
     /// Links that are no longer possible go down, and their ends hear it.
     pub(super) fn drop_links(&mut self) {
         let count = u16::try_from(self.nodes.len()).expect("fewer than 65,536 nodes");
@@ -126,6 +142,7 @@ impl World<'_> {
     /// kill -9 of a node: peers' links close, and who waits for its answer hears so.
     pub(super) fn kill(&mut self, node: u16) {
         let id = self.nodes[usize::from(node)].id;
+        self.listen_to(node);
         self.nodes[usize::from(node)].kill(self.now);
         self.check_disk(node);
         let count = u16::try_from(self.nodes.len()).expect("fewer than 65,536 nodes");

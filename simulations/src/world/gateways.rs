@@ -89,8 +89,10 @@ impl World<'_> {
         let own = &mut self.messages[message as usize];
         own.in_flight = own.in_flight.saturating_sub(1);
         if self.gateways[usize::from(gateway)].blocked || !self.gateway_up(gateway) {
-            return;
+            let what = if self.gateways[usize::from(gateway)].blocked { "its number is blocked" } else { "it is off" };
+            return self.note(message, |world| (world.gateway_name(gateway), format!("{what}: the SMS is lost")));
         }
+        self.note(message, |world| (world.gateway_name(gateway), "the SMS arrived".to_owned()));
         self.gateways[usize::from(gateway)].first_used.get_or_insert(self.now);
         self.count("sms_at_gateway");
         for (node, _) in self.gateways[usize::from(gateway)].posts_to.clone() {
@@ -196,6 +198,12 @@ impl World<'_> {
             self.count("post_refused");
             return self.not_posted(gateway, node, message);
         };
+        if let Reply::Submitted(Submitted::Accepted { message: id, .. }) = &reply {
+            self.note_id(message, *id);
+        }
+        self.note(message, |world| {
+            (world.gateway_name(gateway), format!("{} said that it is safe", world.node_name(node)))
+        });
         self.gone(message);
         let now = self.now;
         self.note_accepted(node, message, &id);
@@ -210,8 +218,19 @@ impl World<'_> {
     pub(super) fn not_posted(&mut self, gateway: u16, node: u16, message: u32) {
         self.gone(message);
         match self.gateway_group(gateway).when_unreachable {
-            WhenUnreachable::Once => self.messages[message as usize].gateway_lost = true,
+            WhenUnreachable::Once => {
+                self.messages[message as usize].gateway_lost = true;
+                self.note(message, |world| {
+                    (world.gateway_name(gateway), format!("{} cannot be reached; it gives up", world.node_name(node)))
+                });
+            }
             WhenUnreachable::Queue => {
+                self.note(message, |world| {
+                    (
+                        world.gateway_name(gateway),
+                        format!("{} cannot be reached; it keeps the SMS", world.node_name(node)),
+                    )
+                });
                 self.keep(gateway, node, message);
                 self.try_later(gateway);
             }

@@ -18,6 +18,7 @@ mod places;
 mod platform;
 mod sending;
 mod setup;
+mod story;
 mod upstream;
 mod watched;
 mod works;
@@ -41,6 +42,7 @@ use people::Person;
 use places::{Internet, Renewal};
 use platform::Platform;
 pub use setup::Options;
+pub use story::{Line, Story};
 
 use crate::adversary::Lies;
 use crate::invariants::{Fates, Knowledge, Watch, marks_of};
@@ -115,6 +117,25 @@ impl Event {
     }
 }
 
+/// What events are called in the metrics, by their kind byte.
+const KINDS: [&str; 15] = [
+    "none",
+    "load",
+    "arrive",
+    "gateway",
+    "resend",
+    "told",
+    "timer",
+    "persisted",
+    "input",
+    "frame",
+    "flip",
+    "fault",
+    "courier",
+    "day",
+    "mains",
+];
+
 /// An input that waits for its moment.
 struct Due {
     node: u16,
@@ -159,6 +180,7 @@ pub struct World<'s> {
     faults: Vec<Struck>,
     messages: Vec<Message>,
     counters: BTreeMap<&'static str, u64>,
+    kinds: [u64; KINDS.len()],
     seized: Vec<(u32, u32)>,
     violations: Vec<Violation>,
     watch: Watch,
@@ -170,12 +192,25 @@ pub struct World<'s> {
     lies: Lies,
     ledger: Ledger,
     options: Options,
+    story: Option<Box<Story>>,
 }
 
 impl World<'_> {
     /// Runs to the end and tells what happened.
     #[must_use]
     pub fn run(mut self) -> (Outcome, Checkpoints, Vec<String>) {
+        self.run_events();
+        self.finish()
+    }
+
+    /// Runs to the end and tells the story of the message that [`Options::story`] names.
+    #[must_use]
+    pub fn run_for_story(mut self) -> Story {
+        self.run_events();
+        self.end_story().unwrap_or_default()
+    }
+
+    fn run_events(&mut self) {
         while let Some((time, event)) = self.queue.pop() {
             if time > self.end {
                 break;
@@ -183,6 +218,7 @@ impl World<'_> {
             self.now = time;
             let (kind, a, b) = event.mark();
             self.trace.event(time, kind, a, b, || format!("{event:?}"));
+            self.kinds[usize::from(kind)] += 1;
             self.happen(event);
             if self.is_enough() {
                 self.end = time;
@@ -190,7 +226,6 @@ impl World<'_> {
             }
         }
         self.now = self.end;
-        self.finish()
     }
 
     fn happen(&mut self, event: Event) {
@@ -228,7 +263,8 @@ impl World<'_> {
             return;
         }
         sim.timer_at = Time::MAX;
-        sim.tick(self.now);
+        self.close_idle(node);
+        self.nodes[usize::from(node)].tick(self.now);
         self.settle(node);
     }
 

@@ -52,6 +52,10 @@ pub struct SimNode {
     /// When it last started.
     pub up_since: Time,
     pump: Option<Pump>,
+    /// What it was when it was last killed: its facts and filters are those on the disk.
+    killed: Option<Node>,
+    /// No link is idle for too long before then.
+    pub links_from: Time,
     staged: BTreeMap<u64, Batch>,
     members: BTreeMap<NodeId, ()>,
     crypto: Arc<dyn Crypto>,
@@ -78,6 +82,8 @@ impl SimNode {
             planted: None,
             up_since: Time::ZERO,
             pump: None,
+            killed: None,
+            links_from: Time::ZERO,
             staged: BTreeMap::new(),
             members: BTreeMap::new(),
             crypto,
@@ -103,7 +109,7 @@ impl SimNode {
     }
 
     /// When its clock shows `at`.
-    fn world_time(&self, at: Timestamp) -> Time {
+    pub fn world_time(&self, at: Timestamp) -> Time {
         Time::of(Timestamp(at.0.saturating_add_signed(self.skew_ms.saturating_neg())))
     }
 
@@ -123,8 +129,15 @@ impl SimNode {
         let at = self.clock(now);
         let node = Node::new(self.config.clone(), self.keyring.clone(), Arc::clone(&self.crypto), at);
         let seed = chance.bytes(Purpose::NodeSeed, u64::from(index), u64::from(self.boots));
+        let mut node = node;
+        let killed = self.killed.take();
+        let inherits = killed.is_some();
+        if let Some(killed) = killed {
+            node.inherit(killed);
+        }
         let mut pump = Pump::new(node, seed);
-        for table in key::RESTORED {
+        let read = key::RESTORED.into_iter().filter(|table| !inherits || !matches!(*table, key::FACT | key::FILTER));
+        for table in read {
             let rows = self.disk.rows(&[table], usize::MAX).unwrap_or_default();
             let rows = rows.into_iter().map(|(key, _, value)| (key, value)).collect();
             pump.feed(Input::Restore { table, rows }, at, &mut self.disk);
@@ -137,7 +150,7 @@ impl SimNode {
     /// kill -9: memory and what was not yet durable are gone.
     pub fn kill(&mut self, now: Time) {
         Planted::at_crash(self.planted, &mut self.disk, now);
-        self.pump = None;
+        self.killed = self.pump.take().map(Pump::into_node);
         self.staged.clear();
         self.links.clear();
         self.members.clear();

@@ -101,6 +101,15 @@ impl World<'_> {
             }
         }
         let sends = self.messages[message as usize].sends;
+        let flying = self.messages[message as usize].in_flight;
+        self.note(message, |world| {
+            let off = if lost { ", and the network is off" } else { "" };
+            let to = world.gateway_name(gateway);
+            (
+                "person".to_owned(),
+                format!("sends it, time {sends}, {count} segments, to {to}{off}; {flying} copies under way"),
+            )
+        });
         if self.scenario.switches.resend && sends <= self.scenario.people.resend_times {
             self.push(self.scenario.people.resend_after, Event::Resend { message, sends });
         }
@@ -145,6 +154,7 @@ impl World<'_> {
         let Some(Notice { person, text }) = self.notices.take(slot) else { return };
         let Some(told) = meaning(&text) else { return };
         let Some(message) = self.about(person, &text) else { return };
+        self.note(message, |_| ("person".to_owned(), format!("is told by SMS: {}", told_name(told))));
         let own = &mut self.messages[message as usize];
         // What is known for certain outweighs what is not.
         if own.told == Told::Nothing || told != Told::Uncertain {
@@ -176,6 +186,15 @@ impl World<'_> {
         };
         let found = self.messages.iter().position(|message| message.person == person && near(message));
         found.and_then(|found| u32::try_from(found).ok())
+    }
+}
+
+fn told_name(told: Told) -> &'static str {
+    match told {
+        Told::Nothing => "nothing",
+        Told::Published => "it is published",
+        Told::Failed => "it is not published",
+        Told::Uncertain => "nobody can tell whether it is published",
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Context as _, Result};
 use relaymesh_core::bench;
+use relaymesh_core::config::TIMELINES;
 
 use super::bootstrap::Bootstrap;
 use super::carriers::Carriers;
@@ -13,7 +14,7 @@ use super::nodes::SimNode;
 use super::people::{self, Papers, Person, Place};
 use super::places::{Internet, Renewal};
 use super::platform::Platform;
-use super::{Event, World};
+use super::{Event, KINDS, Story, World};
 use crate::adversary::{Planted, lies};
 use crate::crypto;
 use crate::invariants::{Fates, Watch};
@@ -30,6 +31,8 @@ const VIOLATIONS_MAX: usize = 20;
 pub struct Options {
     /// The strikes, instead of what the scenario's faults and luck would make.
     pub faults: Option<Vec<Struck>>,
+    /// The number of a message whose story is wanted.
+    pub story: Option<u32>,
     /// Events of this range are kept as text.
     pub window: (u64, u64),
     /// A mistake that every node makes, to see that it is caught.
@@ -91,8 +94,10 @@ impl<'s> World<'s> {
             faults,
             messages: Vec::new(),
             counters: BTreeMap::new(),
+            kinds: [0; KINDS.len()],
             seized: Vec::new(),
             violations: Vec::new(),
+            story: options.story.map(|message| Box::new(Story::of(message))),
             watch: Watch::new(bootstrap.nodes.len()),
             fates: Fates::default(),
             fullest: BTreeMap::new(),
@@ -110,7 +115,10 @@ impl<'s> World<'s> {
     fn plant(&mut self, bootstrap: &Bootstrap) -> Result<()> {
         let port = Planted::port(self.options.planted, crypto::port(self.scenario.crypto));
         for (index, seedling) in (0_u16..).zip(&bootstrap.nodes) {
-            let (config, keys) = (seedling.config.clone(), seedling.keyring.clone());
+            let (mut config, keys) = (seedling.config.clone(), seedling.keyring.clone());
+            if self.story.is_some() {
+                config.timelines = TIMELINES;
+            }
             let mut node = SimNode::new(config, keys, seedling.disk.clone(), seedling.spot.clone(), port.clone());
             let group: &NodeGroup = self.scenario.nodes.get(seedling.group).context("a node has a group")?;
             node.operator = seedling.operator;
@@ -259,9 +267,12 @@ impl<'s> World<'s> {
             own.row(id, region, self.is_safe(own), self.scenario.warmup)
         });
         let messages = rows.collect();
-        let metrics = self.counters.iter().map(|(name, count)| {
+        let kinds = KINDS.iter().zip(&self.kinds).filter(|(_, count)| **count > 0);
+        let kinds = kinds.map(|(name, count)| (format!("event.{name}"), *count));
+        let counters = self.counters.iter().map(|(name, count)| ((*name).to_owned(), *count));
+        let metrics = counters.chain(kinds).map(|(name, count)| {
             #[allow(clippy::cast_precision_loss, reason = "counts of one run")]
-            let count = *count as f64;
+            let count = count as f64;
             (format!("count.{name}"), count)
         });
         let fullest = self.fullest.iter().map(|(name, share)| (format!("fullest.{name}"), *share));

@@ -97,6 +97,7 @@ impl World<'_> {
         own.published.get_or_insert(now);
         let posts = own.posts;
         self.count("published");
+        self.note(message, |_| ("platform".to_owned(), "it stands there".to_owned()));
         if posts > 1 {
             self.violate(PUBLISHED_ONCE, format!("message {message} stands there {posts} times"));
         }

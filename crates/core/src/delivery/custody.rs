@@ -1,7 +1,6 @@
 //! Envelopes held for others, and own letters that found no way: persisted before the answer, dropped at hand-over or
 //! at their end, with a cap on what anybody can make this node hold.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use relaymesh_protocol::frame::{Carried, Taken};

@@ -62,7 +62,7 @@ pub(super) fn seal_until(node: &Node, tx: &mut Tx<'_>, to: NodeId, body: &Body, 
     let id = EnvelopeId(tx.random());
     let encoded = body.encode();
     let letter = Letter { to, sealing, id, created, expiry: expires, body: &encoded };
-    match node.crypto().seal_letter(node.keys(), letter, tx.rng()) {
+    match node.crypto().seal_letter(node.keys(), letter, &mut tx.fork()) {
         Ok(envelope) => Some(Sealed { id: print_of(&envelope), envelope, expires }),
         Err(_) => {
             node.count(tx, "seal_failed");

@@ -136,7 +136,7 @@ fn judge(node: &Node, tx: &mut Tx<'_>, from: NodeId, receipt: &Receipt) -> Run {
             if node.delivery.held.get(message).is_some_and(|held| held.legs.contains_key(&from)) {
                 tx.then(Change::Leg(*message, from, Leg::Declined));
                 window::moved_by(node, tx, *message);
-                node.trace(tx, *message, "receipt", format!("declined by {}", node.membership.display(&from)));
+                node.trace(tx, *message, "receipt", || format!("declined by {}", node.membership.display(&from)));
             }
             Ok(())
         }
@@ -162,7 +162,7 @@ fn accepted(node: &Node, tx: &mut Tx<'_>, from: NodeId, message: MessageId, auth
         window::moved(node, tx, held);
         tx.change(Change::Failed(from));
         node.count(tx, "acceptance_unproven");
-        node.trace(tx, message, "receipt", format!("unproven acceptance by {}", node.membership.display(&from)));
+        node.trace(tx, message, "receipt", || format!("unproven acceptance by {}", node.membership.display(&from)));
         return Ok(());
     }
     let at = tx.now();
@@ -175,7 +175,7 @@ fn accepted(node: &Node, tx: &mut Tx<'_>, from: NodeId, message: MessageId, auth
     tx.wake(at.after(OUTCOME_LIFE), Timer::Outcome(message));
     ingress::proven(node, tx, &outbox);
     node.count(tx, "message_accepted");
-    node.trace(tx, message, "receipt", format!("accepted by {}", node.membership.display(&from)));
+    node.trace(tx, message, "receipt", || format!("accepted by {}", node.membership.display(&from)));
     Ok(())
 }
 
@@ -210,7 +210,7 @@ fn done(
     }
     put_node(node, tx, key::outbox(&message), &outbox)?;
     ingress::settle(node, tx, message, outcome);
-    node.trace(tx, message, "receipt", format!("done: {outcome:?}").to_lowercase());
+    node.trace(tx, message, "receipt", || format!("done: {outcome:?}").to_lowercase());
     Ok(())
 }
 

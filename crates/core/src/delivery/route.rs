@@ -145,7 +145,7 @@ fn offer(node: &Node, tx: &mut Tx<'_>, message: MessageId, outbox: &Outbox, cand
         tx.then(Change::Leg(message, candidate.node, Leg::Declined));
         return window::moved_by(node, tx, message);
     };
-    node.trace(tx, message, "leg", format!("offered to {}", node.membership.display(&candidate.node)));
+    node.trace(tx, message, "leg", || format!("offered to {}", node.membership.display(&candidate.node)));
     tx.then(Change::Leg(message, candidate.node, leg));
     tx.wake(at.after(SILENT_AFTER), Timer::LegSilent(message, candidate.node));
     carry(tx, candidate.node, sealed.id, sealed.envelope, 0, 0, Offer::Leg(message));
@@ -172,7 +172,7 @@ pub(super) fn detour(node: &Node, tx: &mut Tx<'_>, message: MessageId, candidate
     let body = Body::Submission(Box::new(submission));
     let Some(sealed) = seal_until(node, tx, candidate, &body, outbox.end()) else { return Ok(()) };
     for to in targets {
-        node.trace(tx, message, "custody", format!("copy to {}", node.membership.display(&to)));
+        node.trace(tx, message, "custody", || format!("copy to {}", node.membership.display(&to)));
         carry(tx, to, sealed.id, sealed.envelope.clone(), 1, COPY_BUDGET, Offer::Spray(message, candidate));
     }
     Ok(())
@@ -185,7 +185,7 @@ fn expire(node: &Node, tx: &mut Tx<'_>, message: MessageId, mut outbox: Outbox) 
         egress::notice(node, tx, &sender, outbox.language(), &Notice::Expired { sent: outbox.received })?;
     }
     node.count(tx, "message_expired");
-    node.trace(tx, message, "ingress", "expired: no home accepted it");
+    node.trace(tx, message, "ingress", || "expired: no home accepted it".to_owned());
     end(node, tx, message, outbox)
 }
 

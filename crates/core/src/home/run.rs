@@ -108,7 +108,9 @@ fn begin(node: &Node, tx: &mut Tx<'_>, entity: &Entity, message: &MessageId, job
     tx.then(Change::Working(id, *message));
     let part = u16::try_from(index).unwrap_or(u16::MAX);
     tx.output(Output::Work { id, work: Work::Publish { message: *message, part, request: Box::new(request) } });
-    node.trace(tx, *message, "publish", format!("part {} of {} sent to {}", index + 1, job.parts.len(), job.platform));
+    node.trace(tx, *message, "publish", || {
+        format!("part {} of {} sent to {}", index + 1, job.parts.len(), job.platform)
+    });
     Ok(true)
 }
 
@@ -253,7 +255,7 @@ fn again(
     job.attempts = job.attempts.saturating_add(1);
     job::put(node, tx, entity, message, job)?;
     tx.wake(tx.now().after(wait), Timer::Job(*message));
-    node.trace(tx, *message, "publish", format!("will be tried again in {} s", wait.as_secs()));
+    node.trace(tx, *message, "publish", || format!("will be tried again in {} s", wait.as_secs()));
     Ok(())
 }
 
@@ -367,7 +369,7 @@ fn end(
         None => Some(notice.text(job.language)),
     };
     node.count(tx, "job_finished");
-    node.trace(tx, *message, "publish", describe(outcome));
+    node.trace(tx, *message, "publish", || describe(outcome));
     if !job.asked.is_empty() {
         // The ingress heard how it ended when it became uncertain; what was asked for since is between home and person.
         return Ok(());

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use crate::WorkId;
 use crate::batch::Key;
 use crate::input::ReplyTo;
+use crate::locator;
 use crate::membership;
 use crate::node::Node;
 use crate::output::{Output, WorkDone};
@@ -158,6 +159,7 @@ pub(crate) fn on_worked(node: &Node, tx: &mut Tx<'_>, id: WorkId, done: &WorkDon
     tx.then(Change::Saved);
     bridge::saved(node, tx, saving.reply, &saving.ring);
     membership::see_to_records(tx);
+    locator::look_soon(tx);
     epoch::resume(tx);
     Ok(())
 }

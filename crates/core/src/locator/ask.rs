@@ -9,7 +9,7 @@ use super::audit::random_number;
 use super::oblivious::{self, BlindState, Point};
 use super::search::{Wanted, flush_soon};
 use super::shares::Class;
-use super::{Asked, Change, NumberKind, audit, cache, fetch, holds, letters};
+use super::{Asked, Change, NumberKind, audit, cache, fetch, holds, letters, look_soon};
 use crate::input::LinkError;
 use crate::node::Node;
 use crate::output::Output;
@@ -135,6 +135,7 @@ fn on_numbers(node: &Node, tx: &mut Tx<'_>, batch: &Batch, response: &Result<Res
 fn quiet(tx: &mut Tx<'_>, of: NodeId, wait: Duration) {
     let until = tx.now().after(wait);
     tx.then(Change::Quiet(of, until));
+    look_soon(tx);
 }
 
 /// Verified answers become tags, and tags that a filter knows wake the messages that wait for them.

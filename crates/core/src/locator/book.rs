@@ -44,6 +44,9 @@ impl Shelf {
 pub(super) struct Book {
     shelves: Vec<Shelf>,
     bytes: usize,
+    filters: usize,
+    /// Changes so far.
+    generation: u64,
 }
 
 impl Book {
@@ -67,9 +70,11 @@ impl Book {
         if slot.as_ref().is_some_and(|old| old.filter.version > filter.version) {
             return;
         }
+        self.generation += 1;
         self.bytes += filter.len();
-        if let Some(old) = slot.replace(Kept { filter, at }) {
-            self.bytes = self.bytes.saturating_sub(old.filter.len());
+        match slot.replace(Kept { filter, at }) {
+            Some(old) => self.bytes = self.bytes.saturating_sub(old.filter.len()),
+            None => self.filters += 1,
         }
     }
 
@@ -79,6 +84,8 @@ impl Book {
         let Some(shelf) = self.shelves.get_mut(place) else { return };
         if let Some(old) = shelf.slot(layer).take() {
             self.bytes = self.bytes.saturating_sub(old.filter.len());
+            self.filters -= 1;
+            self.generation += 1;
         }
         if shelf.base.is_none() && shelf.recent.is_none() {
             self.shelves.remove(place);
@@ -117,6 +124,16 @@ impl Book {
     /// All filters, in order of node and layer.
     pub fn iter(&self) -> impl Iterator<Item = &Filter> {
         self.shelves.iter().flat_map(Shelf::kept).map(|kept| &kept.filter)
+    }
+
+    /// How many filters.
+    pub fn len(&self) -> usize {
+        self.filters
+    }
+
+    /// Changes so far: whoever remembers something of these filters sees by it whether that still holds.
+    pub fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// What names them to others.

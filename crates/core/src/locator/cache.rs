@@ -111,13 +111,15 @@ pub(super) fn store(
     Ok(())
 }
 
-/// Forgets what is too old or too much; runs each minute, so that one run stays small.
-pub(super) fn sweep(node: &Node, tx: &mut Tx<'_>) -> Run {
-    for place in node.locator.cache.outdated(tx.now(), ENTRIES_MAX) {
+/// Forgets what is too old or too much, so many at a time that one run stays small; tells how many.
+pub(super) fn sweep(node: &Node, tx: &mut Tx<'_>) -> Run<usize> {
+    let outdated = node.locator.cache.outdated(tx.now(), ENTRIES_MAX);
+    let count = outdated.len();
+    for place in outdated {
         tx.delete(key::tag_cache(&place))?;
         tx.then(Change::Uncached(place));
     }
-    Ok(())
+    Ok(count)
 }
 
 pub(super) fn restore(node: &mut Node, row_key: &Key, row: &[u8]) {

@@ -248,6 +248,16 @@ pub(crate) fn filter_heads(node: &Node) -> Vec<FilterHead> {
     node.locator.book.heads()
 }
 
+/// How many filters there are.
+pub(crate) fn filter_count(node: &Node) -> usize {
+    node.locator.book.len()
+}
+
+/// Changes of the filters so far.
+pub(crate) fn filter_generation(node: &Node) -> u64 {
+    node.locator.book.generation()
+}
+
 /// Takes in the filters of a bundle; tells how many were new.
 pub(crate) fn import(node: &Node, tx: &mut Tx<'_>, filters: &[ByteBuf]) -> Run<u64> {
     let mut newest: BTreeMap<(NodeId, FilterLayer), Filter> = BTreeMap::new();

@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use ask::on_answer;
 pub(crate) use evaluate::on_request;
-pub(crate) use fetch::{filter_bytes, filter_heads, import, on_heads};
+pub(crate) use fetch::{filter_bytes, filter_count, filter_generation, filter_heads, import, on_heads};
 pub(crate) use letters::{on_answer_letter, on_question, questions};
 pub use locate::{Candidate, Lookup};
 pub(crate) use locate::{is_tag_of, locate, own_tag};
@@ -62,8 +62,10 @@ use ration::{DayTotals, Grant, Rations};
 use search::{FLUSH, Searches, Touch, Wanted};
 use shares::{Class, Shares};
 
-/// How often the recent filter is built, if somebody is new.
+/// How often the recent filter is built, if somebody is new, and memory is swept, if something is in it.
 const RECENT_EVERY: Duration = Duration::from_secs(60);
+/// How often the node looks whether there is something to do, if nothing is known of.
+const LOOK_EVERY: Duration = Duration::from_secs(6 * 3_600);
 /// How often spare ration is spent on audits, and how often on a metered line.
 const AUDIT_EVERY: Duration = Duration::from_secs(600);
 const AUDIT_EVERY_METERED: Duration = Duration::from_hours(6);
@@ -240,10 +242,7 @@ impl State {
 pub(crate) fn start(node: &Node, tx: &mut Tx<'_>) -> Run {
     evaluate::start(node, tx)?;
     letters::start(node, tx)?;
-    let now = tx.now();
-    tx.wake(now, Timer::FilterRecent);
-    let pause = audit_pause(node, tx);
-    tx.wake(now.after(pause), Timer::Audit);
+    tx.wake(tx.now(), Timer::FilterRecent);
     Ok(())
 }
 
@@ -265,6 +264,14 @@ pub(crate) fn restore(node: &mut Node, table: u8, rows: &[(Key, Vec<u8>)], _now:
     }
 }
 
+/// Has the filters from a killed node's memory instead of from the disk.
+pub(crate) fn inherit(node: &mut Node, killed: State) {
+    node.locator.book = killed.book;
+    if node.locator.book.get(&node.id(), FilterLayer::Base).is_some() {
+        node.locator.own.mesh = Some(node.membership.mesh());
+    }
+}
+
 /// A timer of this conversation.
 pub(crate) fn on_timer(node: &Node, tx: &mut Tx<'_>, timer: &Timer) -> Run {
     match timer {
@@ -282,25 +289,45 @@ pub(crate) fn on_timer(node: &Node, tx: &mut Tx<'_>, timer: &Timer) -> Run {
 
 fn every_minute(node: &Node, tx: &mut Tx<'_>) -> Run {
     let now = tx.now();
-    own::renew(node, tx)?;
+    let renewed = own::renew(node, tx)?;
     own::publish(node, tx)?;
-    cache::sweep(node, tx)?;
+    let swept = cache::sweep(node, tx)?;
     letters::sweep(node, tx)?;
     tx.change(Change::Swept(now));
-    tx.wake(now.after(RECENT_EVERY), Timer::FilterRecent);
+    let State { searches, quiet, .. } = &node.locator;
+    let idle = renewed + swept == 0 && searches.is_empty() && quiet.is_empty() && own::is_published(node);
+    let pause = if idle { LOOK_EVERY } else { RECENT_EVERY };
+    tx.wake(now.after(pause), Timer::FilterRecent);
     Ok(())
+}
+
+/// Something is in memory that must be swept or published: the minute's work goes on.
+pub(crate) fn look_soon(tx: &mut Tx<'_>) {
+    let at = tx.now().after(RECENT_EVERY);
+    tx.wake_by(at, Timer::FilterRecent);
+}
+
+/// A link came up: somebody may be there to be audited.
+pub(crate) fn on_connected(node: &Node, tx: &mut Tx<'_>, peer: NodeId) {
+    if search::evaluates(node, &peer) {
+        let pause = audit_pause(node, tx);
+        tx.wake_by(tx.now().after(pause), Timer::Audit);
+    }
 }
 
 /// Spends spare ration on the partner that was audited least.
 fn audit(node: &Node, tx: &mut Tx<'_>) -> Run {
     let now = tx.now();
+    let connected: Vec<_> = search::connected_evaluators(node).collect();
+    if connected.is_empty() {
+        // The next link to one sets the timer again.
+        return Ok(());
+    }
     let pause = audit_pause(node, tx);
     tx.wake(now.after(pause), Timer::Audit);
-    let spare = search::evaluators(node).filter(|(member, relation)| {
+    let spare = connected.into_iter().filter(|(member, relation)| {
         let per_day = search::per_day(*relation);
-        node.membership.connected().contains(&member.id)
-            && !node.locator.is_quiet(&member.id, now)
-            && node.locator.shares.allows(&member.id, Class::Audit, per_day, 0, now)
+        !node.locator.is_quiet(&member.id, now) && node.locator.shares.allows(&member.id, Class::Audit, per_day, 0, now)
     });
     let least = spare.min_by_key(|(member, _)| (node.locator.audits.samples(&member.id), member.id));
     let Some((member, _)) = least else { return Ok(()) };
@@ -309,7 +336,7 @@ fn audit(node: &Node, tx: &mut Tx<'_>) -> Run {
     Ok(())
 }
 
-/// Once a day: the base filter, and filters of nodes that are no members any more.
+/// Once a day: the base filter if somebody came or went, and filters of nodes that are no members any more.
 pub(crate) fn daily(node: &Node, tx: &mut Tx<'_>) -> Run {
     own::publish_base(node, tx)?;
     let strangers = node.locator.book.iter().map(|filter| (filter.node, filter.layer));

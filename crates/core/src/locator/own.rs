@@ -10,7 +10,7 @@ use relaymesh_seal::tags::{device_tag, filter_key};
 use serde::{Deserialize, Serialize};
 
 use super::filter::{Filter, padded};
-use super::{Change, NumberKind, fetch, oblivious};
+use super::{Change, NumberKind, fetch, look_soon, oblivious};
 use crate::batch::Key;
 use crate::membership;
 use crate::node::Node;
@@ -22,6 +22,8 @@ use crate::tx::{Run, Tx};
 
 /// Retired device IDs and numbers stay findable, to answer late copies.
 const RETIRED_LIFE: Duration = Duration::from_hours(150 * 24);
+/// A base filter is built anew after this long even if it would hold the same people.
+const BASE_LIFE: Duration = Duration::from_hours(7 * 24);
 /// Fewest keys in a base filter: fewer people than this cannot be told from none.
 const BASE_KEYS_MIN: usize = 256;
 /// Fewest keys in a recent filter.
@@ -103,6 +105,8 @@ pub(super) struct Own {
     /// Entities changed so far, and when the recent filter was built.
     changes: u64,
     built: u64,
+    /// Keys that the base filter has and nobody here any more.
+    gone: u64,
     /// Highest version that anybody has of this node's filters.
     seen: u64,
     /// The mesh that the base filter is signed for.
@@ -142,8 +146,8 @@ impl Own {
         }
         for mine in old {
             count_down(self.counts(mine.what), mine.key);
-            if !self.has(mine.key) {
-                self.fresh.remove(&mine.key);
+            if !self.has(mine.key) && !self.fresh.remove(&mine.key) {
+                self.gone += 1;
             }
         }
         if !tags.is_empty() {
@@ -158,7 +162,13 @@ impl Own {
             for key in keys {
                 self.fresh.remove(key);
             }
+            self.gone = keys.iter().filter(|key| !self.has(**key)).count() as u64;
         }
+    }
+
+    /// Whether the published filters say all there is to say, in this mesh.
+    pub fn is_published(&self, mesh: MeshId) -> bool {
+        self.mesh == Some(mesh) && (self.changes <= self.built || self.fresh.is_empty())
     }
 
     /// Somebody has this version of one of the own filters.
@@ -215,6 +225,7 @@ pub(crate) fn add_entity(node: &Node, tx: &mut Tx<'_>, entity: EntityId, routing
     if !node.config().metered {
         tx.wake(now.after(PUBLISH_SOON), Timer::FilterSoon);
     }
+    look_soon(tx);
     write(node, tx, place, row)
 }
 
@@ -262,7 +273,8 @@ fn unindex(node: &Node, tx: &mut Tx<'_>, entity: EntityId, tags: &[OwnTag]) -> R
 }
 
 /// Gives some entities their tags under a new oblivious key, and takes away those of keys and identifiers long retired.
-pub(super) fn renew(node: &Node, tx: &mut Tx<'_>) -> Run {
+/// Tells of how many.
+pub(super) fn renew(node: &Node, tx: &mut Tx<'_>) -> Run<usize> {
     let ids = oblivious::key_ids(node);
     let now = tx.now();
     let stale = |mine: &Mine| {
@@ -283,10 +295,11 @@ pub(super) fn renew(node: &Node, tx: &mut Tx<'_>) -> Run {
         let bridge = key::entity(entity, BRIDGE_IDENTITY, b"");
         [place(node, *entity), key::head(entity), account, bridge]
     }))?;
+    let count = due.len();
     for entity in due {
         renew_one(node, tx, entity, &ids)?;
     }
-    Ok(())
+    Ok(count)
 }
 
 /// Whether a live number has no tag under one of the keys.
@@ -355,6 +368,11 @@ fn publishes(node: &Node) -> bool {
     roles.vault || roles.bridge
 }
 
+/// Whether the filters out there say all there is to say of this node's people.
+pub(super) fn is_published(node: &Node) -> bool {
+    !publishes(node) || node.locator.own.is_published(node.membership.mesh())
+}
+
 /// Builds the base filter when there is none for this mesh, else the recent one when somebody is new.
 pub(super) fn publish(node: &Node, tx: &mut Tx<'_>) -> Run {
     if !publishes(node) {
@@ -373,9 +391,14 @@ pub(super) fn publish(node: &Node, tx: &mut Tx<'_>) -> Run {
     Ok(())
 }
 
-/// Builds the base filter: everybody. Nobody is new in it, so it gets around by comparing.
+/// Builds the base filter: everybody. Nobody is new in it, so it gets around by comparing. One in which nobody would come or
+/// go is left as it is for a while: to build it anew would tell nobody anything, and cost every node its bytes.
 pub(super) fn publish_base(node: &Node, tx: &mut Tx<'_>) -> Run {
-    if publishes(node) { build(node, tx, FilterLayer::Base, Haste::InTime) } else { Ok(()) }
+    let own = &node.locator.own;
+    let kept = node.locator.book.get(&node.id(), FilterLayer::Base);
+    let young = kept.is_some_and(|kept| tx.now().since(kept.at) < BASE_LIFE);
+    let same = own.fresh.is_empty() && own.gone == 0 && own.mesh == Some(node.membership.mesh());
+    if !publishes(node) || (young && same) { Ok(()) } else { build(node, tx, FilterLayer::Base, Haste::InTime) }
 }
 
 /// How soon others shall have a filter.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ask::{BATCH_MAX, Item};
 use super::shares::{Class, OWN_PER_DAY};
-use super::{Change, NumberKind, ask, cache, ration};
+use super::{Change, NumberKind, ask, cache, look_soon, ration};
 use crate::delivery::Outbox;
 use crate::membership::{Member, Relation};
 use crate::node::Node;
@@ -151,6 +151,11 @@ impl Searches {
         self.by.get(wanted).into_iter().flat_map(|search| &search.messages)
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.by.is_empty()
+    }
+
     /// All numbers that messages wait for.
     pub fn all(&self) -> impl Iterator<Item = &Wanted> {
         self.by.keys()
@@ -181,6 +186,7 @@ pub(super) fn want(node: &Node, tx: &mut Tx<'_>, message: MessageId, wanted: Wan
     };
     let client = outbox.and_then(|outbox| outbox.gateway).map(|gateway| name(node, gateway.reveal()));
     tx.then(Change::Touch(Touch { wanted, class, client, message, at, due }));
+    look_soon(tx);
     if due {
         flush_soon(node, tx);
     }
@@ -217,13 +223,26 @@ pub(super) fn askable<'a>(node: &'a Node, wanted: &Wanted) -> Vec<(&'a Member, R
 
 /// Members of the own instance and of partners that evaluate.
 pub(super) fn evaluators(node: &Node) -> impl Iterator<Item = (&Member, Relation)> {
-    node.membership.members().map(|member| (member, node.membership.relation_of(member.instance))).filter(
-        |(member, relation)| {
-            matches!(relation, Relation::Own | Relation::Partner)
-                && !member.oblivious.is_empty()
-                && (member.roles.vault || member.roles.bridge)
-        },
-    )
+    node.membership.members().filter_map(|member| as_evaluator(node, member))
+}
+
+/// Those of them that are connected.
+pub(super) fn connected_evaluators(node: &Node) -> impl Iterator<Item = (&Member, Relation)> {
+    let connected = node.membership.connected().iter().filter_map(|id| node.membership.node(id));
+    connected.filter_map(|member| as_evaluator(node, member))
+}
+
+/// Whether a node is one of them.
+pub(super) fn evaluates(node: &Node, id: &NodeId) -> bool {
+    node.membership.node(id).and_then(|member| as_evaluator(node, member)).is_some()
+}
+
+fn as_evaluator<'a>(node: &Node, member: &'a Member) -> Option<(&'a Member, Relation)> {
+    if member.oblivious.is_empty() || !(member.roles.vault || member.roles.bridge) {
+        return None;
+    }
+    let relation = node.membership.relation_of(member.instance);
+    matches!(relation, Relation::Own | Relation::Partner).then_some((member, relation))
 }
 
 /// What a node of this relation gives us in a day.

@@ -1,5 +1,7 @@
 //! How this conversation's memory changes.
 
+use std::sync::PoisonError;
+
 use relaymesh_protocol::ids::{InstanceId, MeshId, NodeId, Timestamp};
 
 use super::State;
@@ -8,7 +10,7 @@ use super::gossip::{self, Ask};
 use super::invite::Invite;
 use super::join::Joining;
 use super::own::Mark;
-use super::partners::Round;
+use super::partners::{Pace, Round};
 use super::set::FactSet;
 use super::ways::Ways;
 use crate::command::Target;
@@ -21,16 +23,31 @@ const LIMITS_MAX: usize = 8_192;
 /// One change.
 #[derive(Debug)]
 pub(crate) enum Change {
-    Self_ { me: NodeId, mesh: MeshId, instance: InstanceId },
+    Self_ {
+        me: NodeId,
+        mesh: MeshId,
+        instance: InstanceId,
+    },
     MeshStored,
-    Adopt { mesh: MeshId, instance: InstanceId },
-    Facts(Vec<Held>),
+    Adopt {
+        mesh: MeshId,
+        instance: InstanceId,
+    },
+    /// Whether somebody who was not there before may connect now, or is elsewhere, or the other way round.
+    Facts {
+        facts: Vec<Held>,
+        matters: bool,
+    },
     Forget(Vec<Subject>),
     Connected(NodeId),
     Disconnected(NodeId),
     Asked(u64, Ask),
     Answered(u64),
-    Spent { peer: NodeId, at: Timestamp, join: bool },
+    Spent {
+        peer: NodeId,
+        at: Timestamp,
+        join: bool,
+    },
     Invite([u8; 8], Invite),
     InviteGone([u8; 8]),
     Block(Target),
@@ -39,9 +56,18 @@ pub(crate) enum Change {
     Announced(u64),
     RenewAt(Timestamp),
     Round(Round),
-    Compared { peer: NodeId, same: bool, rest_s: u16, at: Timestamp },
+    Compared {
+        peer: NodeId,
+        same: bool,
+        rest_s: u16,
+        at: Timestamp,
+    },
     Unsettled,
-    Lost(NodeId),
+    Lost {
+        peer: NodeId,
+        at: Timestamp,
+        pace: Pace,
+    },
     Publics(Mark, Publics),
     WaysTaken(Timestamp),
 }
@@ -57,11 +83,12 @@ impl State {
             Change::Adopt { mesh, instance } => {
                 (self.mesh, self.instance) = (Some(mesh), Some(instance));
                 self.facts = FactSet::default();
+                *self.digest.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
                 self.version += 1;
             }
-            Change::Facts(facts) => {
+            Change::Facts { facts, matters } => {
                 self.learn(facts);
-                self.version += 1;
+                self.version += u64::from(matters);
             }
             Change::Forget(subjects) => {
                 self.facts.remove(&subjects);
@@ -96,7 +123,7 @@ impl State {
             Change::Round(round) => self.partners.began(round),
             Change::Compared { peer, same, rest_s, at } => self.partners.compared(peer, same, rest_s, at),
             Change::Unsettled => self.partners.unsettle(),
-            Change::Lost(peer) => self.partners.lost(peer),
+            Change::Lost { peer, at, pace } => self.partners.lost(peer, at, &pace),
             Change::Publics(mark, publics) => self.publics = Some((mark, publics)),
             Change::WaysTaken(at) => self.ways = Ways::taken(at),
         }

@@ -4,6 +4,7 @@
 //! endorsement. Without that, one hostile member could fill every node of the mesh with inventions. Where a cap is
 //! reached newcomers are refused, and room comes back when old records are forgotten.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use relaymesh_protocol::ids::{InstanceId, NodeId, Timestamp};
@@ -40,7 +41,8 @@ pub enum Verdict {
 pub struct Entry<'a> {
     base: &'a FactSet,
     new: BTreeMap<Subject, Held>,
-    counts: Counts,
+    /// Of `base` and `new`; counted once somebody new asks for room.
+    counts: OnceCell<Counts>,
     me: NodeId,
     own: InstanceId,
     now: Timestamp,
@@ -81,11 +83,16 @@ impl<'a> Entry<'a> {
     /// Nothing new yet. What is about `me` and `own` always finds room.
     #[must_use]
     pub fn new(base: &'a FactSet, me: NodeId, own: InstanceId, now: Timestamp) -> Self {
-        let mut counts = Counts::default();
-        for held in base.iter() {
-            counts.add(&held.fact);
-        }
-        Self { base, new: BTreeMap::new(), counts, me, own, now }
+        Self { base, new: BTreeMap::new(), counts: OnceCell::new(), me, own, now }
+    }
+
+    fn counts(&self) -> &Counts {
+        self.counts.get_or_init(|| {
+            let mut counts = Counts::default();
+            let newcomers = self.new.values().filter(|held| self.base.get(&held.fact.subject()).is_none());
+            self.base.iter().chain(newcomers).for_each(|held| counts.add(&held.fact));
+            counts
+        })
     }
 
     /// What entered.
@@ -139,8 +146,10 @@ impl<'a> Entry<'a> {
     /// Takes a fact without asking whether it may enter.
     pub fn enter(&mut self, held: Held) {
         let subject = held.fact.subject();
-        if !self.has(&subject) {
-            self.counts.add(&held.fact);
+        if !self.has(&subject)
+            && let Some(counts) = self.counts.get_mut()
+        {
+            counts.add(&held.fact);
         }
         self.new.insert(subject, held);
     }
@@ -156,21 +165,21 @@ impl<'a> Entry<'a> {
         match &held.fact {
             Fact::Instance(f) => self.offer_instance(f, fresh),
             Fact::Sponsorship(f) => {
-                self.rests_on(f.sponsor, !fresh || Counts::room(&self.counts.brought, &f.sponsor, PER_INSTANCE_MAX))
+                self.rests_on(f.sponsor, !fresh || Counts::room(&self.counts().brought, &f.sponsor, PER_INSTANCE_MAX))
             }
             Fact::Revocation(f) => {
-                let room = Counts::room(&self.counts.revoked, &f.by, 2 * PER_INSTANCE_MAX);
+                let room = !fresh || Counts::room(&self.counts().revoked, &f.by, 2 * PER_INSTANCE_MAX);
                 let known = self.knows(f.by);
-                if !known { Verdict::Missing } else { new_if(!fresh || room || f.node.is_none()) }
+                if !known { Verdict::Missing } else { new_if(room || f.node.is_none()) }
             }
             Fact::Endorsement(f) => {
                 let sound = f.expires > self.now && !self.is_revoked(f.instance, Some(f.node));
-                let room = !fresh || Counts::room(&self.counts.endorsed, &f.instance, PER_INSTANCE_MAX);
+                let room = !fresh || Counts::room(&self.counts().endorsed, &f.instance, PER_INSTANCE_MAX);
                 self.rests_on(f.instance, sound && room)
             }
             Fact::Node(f) => self.offer_node(f, fresh),
             Fact::Federation(f) => {
-                let room = !fresh || Counts::room(&self.counts.named, &f.from, FEDERATIONS_MAX);
+                let room = !fresh || Counts::room(&self.counts().named, &f.from, FEDERATIONS_MAX);
                 if self.knows(f.to) { self.rests_on(f.from, room) } else { Verdict::Missing }
             }
         }
@@ -180,9 +189,9 @@ impl<'a> Entry<'a> {
         if f.id == self.own {
             return Verdict::New;
         }
-        let room = !fresh || self.counts.instances < INSTANCES_MAX;
+        let room = !fresh || self.counts().instances < INSTANCES_MAX;
         match f.sponsor {
-            None => new_if(room && (!fresh || self.counts.roots < ROOTS_MAX)),
+            None => new_if(room && (!fresh || self.counts().roots < ROOTS_MAX)),
             Some(sponsor) if !self.has(&Subject::Sponsorship { instance: f.id, sponsor }) => Verdict::Missing,
             Some(sponsor) => self.rests_on(sponsor, room && !self.is_revoked(f.id, None)),
         }
@@ -196,7 +205,7 @@ impl<'a> Entry<'a> {
             return Verdict::Missing;
         }
         let sound = !forgotten(f, self.now) && !self.is_revoked(f.instance, Some(f.node));
-        self.rests_on(f.instance, sound && (!fresh || self.counts.nodes < NODES_MAX))
+        self.rests_on(f.instance, sound && (!fresh || self.counts().nodes < NODES_MAX))
     }
 
     fn rests_on(&self, instance: InstanceId, sound: bool) -> Verdict {

@@ -3,18 +3,19 @@
 //!
 //! Comparing is what makes everything arrive in the end; that news arrive at once is the business of [`super::news`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use relaymesh_protocol::frame::{
     DIGEST_LEN, FactHead, FilterHead, Holdings, PARTS_PER_REQUEST_MAX, Request, Response, SUM_LEN,
 };
-use relaymesh_protocol::ids::{NodeId, Timestamp};
+use relaymesh_protocol::ids::{MeshId, NodeId, Timestamp};
 use serde_bytes::ByteBuf;
 use sha2::{Digest, Sha256};
 
 use super::fact::Held;
-use super::partners::{PACE, PACE_METERED, Pace};
+use super::partners::Pace;
 use super::{Change, Member, TOKEN_BIT, join, news, parts, take};
 use crate::input::{Input, LinkError, ReplyTo};
 use crate::keys;
@@ -97,8 +98,23 @@ pub(super) fn compare(node: &Node, tx: &mut Tx<'_>, peer: NodeId) {
     ask(tx, peer, What::Digest, Request::Digest(digest(node)));
 }
 
-/// Hash over the mesh and the heads of all facts and all filters.
+/// A digest, and of what: mesh, changes of the facts, changes of the filters.
+pub(super) type Remembered = (MeshId, u64, u64, [u8; DIGEST_LEN]);
+
+/// Hash over the mesh and the heads of all facts and all filters; computed once for each change.
 fn digest(node: &Node) -> [u8; DIGEST_LEN] {
+    let state = &node.membership;
+    let (mesh, facts, filters) = (state.mesh(), state.facts.generation(), locator::filter_generation(node));
+    let mut remembered = state.digest.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((.., digest)) = remembered.filter(|(of, f, g, _)| (*of, *f, *g) == (mesh, facts, filters)) {
+        return digest;
+    }
+    let digest = compute_digest(node);
+    *remembered = Some((mesh, facts, filters, digest));
+    digest
+}
+
+fn compute_digest(node: &Node) -> [u8; DIGEST_LEN] {
     let mut hash = Sha256::new();
     hash.update(node.membership.mesh().as_bytes());
     hash.update(node.membership.facts.digest());
@@ -110,15 +126,10 @@ fn digest(node: &Node) -> [u8; DIGEST_LEN] {
     digest
 }
 
-/// How much this node spends.
-fn pace(node: &Node) -> &'static Pace {
-    if node.config().metered { &PACE_METERED } else { &PACE }
-}
-
 /// A round of comparing with partners, and a look at what is due. Writes nothing itself, so that a store that fails cannot
 /// stop the heart.
 pub(super) fn on_heartbeat(node: &Node, tx: &mut Tx<'_>) -> Run {
-    let (state, pace) = (&node.membership, pace(node));
+    let (state, pace) = (&node.membership, Pace::of(node.config()));
     let waits = join::on_heartbeat(node, tx);
     if state.renew_at <= tx.now() {
         super::see_to_records(tx);
@@ -127,22 +138,29 @@ pub(super) fn on_heartbeat(node: &Node, tx: &mut Tx<'_>) -> Run {
         tx.output(Output::Follow(Input::Timer(Timer::Daily)));
     }
     if !waits {
-        let round = state.partners.round(&reachable(node), tx.now(), pace, || u64::from_be_bytes(tx.random()));
+        let reachable = |member: &Member| is_reachable(node, member);
+        let one = |id: &NodeId| state.node(id).is_some_and(reachable);
+        let all = || state.members().filter(|member| reachable(member)).map(|member| member.id).collect();
+        let round = state.partners.round(one, all, tx.now(), &pace, || u64::from_be_bytes(tx.random()));
         for peer in &round.ask {
             compare(node, tx, *peer);
         }
         tx.change(Change::Round(round));
     }
-    tx.wake(tx.now().after(if waits { JOIN_TICK } else { pace.every }), Timer::Gossip);
+    let pause = if waits { JOIN_TICK } else { state.partners.pause(&pace) };
+    tx.wake(tx.now().after(pause), Timer::Gossip);
     Ok(())
 }
 
-/// Members that are connected or can be dialled.
-fn reachable(node: &Node) -> BTreeSet<NodeId> {
-    let state = &node.membership;
-    let dialled = |member: &Member| !member.addrs.is_empty() || member.relay.is_some();
-    let members = state.members().filter(|member| state.connected.contains(&member.id) || dialled(member));
-    members.map(|member| member.id).collect()
+/// Whether a member is connected or can be dialled.
+fn is_reachable(node: &Node, member: &Member) -> bool {
+    !member.addrs.is_empty() || member.relay.is_some() || node.membership.connected.contains(&member.id)
+}
+
+/// Something differs, or a partner is gone: the next round comes at full pace.
+pub(super) fn hurry(node: &Node, tx: &mut Tx<'_>) {
+    tx.change(Change::Unsettled);
+    tx.wake_by(tx.now().after(Pace::of(node.config()).every), Timer::Gossip);
 }
 
 /// A peer asks.
@@ -181,7 +199,7 @@ fn answer(node: &Node, tx: &mut Tx<'_>, from: NodeId, request: &Request) -> Run<
         Request::Facts(facts) if too_much(facts) => Response::Refused,
         Request::Facts(facts) => {
             let taken = take(node, tx, facts.iter().map(|bytes| bytes.as_slice()))?;
-            news::pass_on(node, tx, &taken.new, from);
+            news::pass_on(node, tx, &taken.urgent, from);
             Response::Noted
         }
         _ => Response::Refused,
@@ -190,8 +208,8 @@ fn answer(node: &Node, tx: &mut Tx<'_>, from: NodeId, request: &Request) -> Run<
 
 /// Whether two nodes know the same, and if not, where to look.
 fn compared(node: &Node, theirs: &[u8; DIGEST_LEN]) -> Response {
-    let rest_s =
-        if node.config().metered { u16::try_from(PACE_METERED.every.as_secs()).unwrap_or(u16::MAX) } else { 0 };
+    let every = Pace::of(node.config()).every;
+    let rest_s = if node.config().metered { u16::try_from(every.as_secs()).unwrap_or(u16::MAX) } else { 0 };
     if *theirs == digest(node) {
         return Response::Same { rest_s };
     }
@@ -210,14 +228,16 @@ fn are_few(facts: &[FactHead], filters: &[FilterHead]) -> bool {
 /// What a peer lacks, or has in an older version, in the parts that it names.
 fn newer(node: &Node, theirs: &Holdings) -> Response {
     let Holdings { of, parts, .. } = theirs;
+    if parts.is_empty() {
+        return Response::Heads { facts: Vec::new(), filters: Vec::new() };
+    }
     let known: BTreeMap<_, u64> = theirs.filters.iter().map(|head| ((head.node, head.layer), head.version)).collect();
     let mut filters = parts::sorted_filters(node);
     filters.retain(|head| {
         let known = known.get(&(head.node, head.layer)).is_some_and(|version| *version >= head.version);
         parts.contains(&parts::of_filter(head, *of)) && !known
     });
-    let within = |head: &FactHead| parts.contains(&parts::of_fact(head, *of));
-    Response::Heads { facts: node.membership.facts.surplus(&theirs.facts, within), filters }
+    Response::Heads { facts: node.membership.facts.surplus(&theirs.facts, *of, parts), filters }
 }
 
 fn too_much(facts: &[ByteBuf]) -> bool {
@@ -250,6 +270,8 @@ pub(super) fn on_answer(
         }
         (What::Digest, Ok(Response::Differs { rest_s, sums })) => {
             tx.change(Change::Compared { peer: from, same: false, rest_s: *rest_s, at: tx.now() });
+            let pause = node.membership.partners.pause(&Pace::of(node.config())) / 2;
+            tx.wake_by(tx.now().after(pause), Timer::Gossip);
             on_differs(node, tx, from, sums)
         }
         (What::Digest, Ok(Response::Busy { .. })) => Ok(()),
@@ -257,7 +279,10 @@ pub(super) fn on_answer(
             if matches!(answer, Ok(Response::NotMember)) {
                 node.count(tx, "peer_knows_us_not");
             }
-            tx.change(Change::Lost(from));
+            if node.membership.partners.has(&from) {
+                hurry(node, tx);
+            }
+            tx.change(Change::Lost { peer: from, at: tx.now(), pace: Pace::of(node.config()) });
             Ok(())
         }
         (What::Heads { of, rest }, Ok(Response::Heads { facts, filters })) => {
@@ -292,7 +317,7 @@ fn ask_parts(node: &Node, tx: &mut Tx<'_>, peer: NodeId, of: u16, mut parts: Vec
         return;
     }
     let rest = parts.split_off(parts.len().min(PARTS_PER_REQUEST_MAX));
-    let facts = node.membership.facts.heads_where(|head| parts.contains(&parts::of_fact(head, of)));
+    let facts = node.membership.facts.heads_in(of, &parts);
     let mut filters = parts::sorted_filters(node);
     filters.retain(|head| parts.contains(&parts::of_filter(head, of)));
     let mesh = node.membership.mesh();
@@ -322,7 +347,7 @@ fn on_facts(node: &Node, tx: &mut Tx<'_>, from: NodeId, rest: &[FactHead], frame
         return Ok(());
     }
     let taken = take(node, tx, facts.iter().map(|bytes| bytes.as_slice()))?;
-    news::pass_on(node, tx, &taken.new, from);
+    news::pass_on(node, tx, &taken.urgent, from);
     let mut heads = rest.to_vec();
     if !taken.new.is_empty() && !rest.is_empty() {
         // What these rest on may be in a later frame.

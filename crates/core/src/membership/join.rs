@@ -22,6 +22,7 @@ use super::{Change, State, done, no, put_facts, see_to_records};
 use crate::command::{Code, Refusal, Reply};
 use crate::config::Accept;
 use crate::input::{LinkError, ReplyTo};
+use crate::locator;
 use crate::node::Node;
 use crate::output::Output;
 use crate::record::{key, put_node};
@@ -257,6 +258,7 @@ fn adopt(node: &Node, tx: &mut Tx<'_>, joining: &Joining, facts: &[ByteBuf]) -> 
     }
     if !again {
         leave(state, tx, &entered)?;
+        locator::look_soon(tx);
         tx.then(Change::Adopt { mesh: joining.mesh, instance: joining.instance });
     }
     own::store_mesh(node, tx, joining.mesh, joining.instance)?;

@@ -18,6 +18,7 @@ mod set;
 mod ways;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use relaymesh_protocol::frame::{FactHead, Response};
@@ -39,7 +40,7 @@ pub(crate) use gossip::on_request;
 pub(crate) use news::tell_filter;
 pub(crate) use operator::on_operator;
 pub(crate) use own::{fingerprint, static_keys};
-pub(crate) use restore::{is_sound, restore, restore_meta};
+pub(crate) use restore::{inherit, is_sound, restore, restore_meta};
 pub use set::Member;
 pub(crate) use ways::on_ways;
 
@@ -107,6 +108,7 @@ pub struct State {
     renew_at: Timestamp,
     publics: Option<(own::Mark, crate::crypto::Publics)>,
     ways: Ways,
+    digest: Mutex<Option<gossip::Remembered>>,
 }
 
 impl State {
@@ -243,7 +245,7 @@ impl State {
 
     /// Every fact, by name and version.
     pub(crate) fn fact_heads(&self) -> Vec<FactHead> {
-        self.facts.heads_where(|_| true)
+        self.facts.iter().map(set::head).collect()
     }
 
     /// How full everything is that others can fill.
@@ -336,6 +338,8 @@ pub(crate) fn import(node: &Node, tx: &mut Tx<'_>, facts: &[ByteBuf]) -> Run<(u6
 struct Taken {
     /// Heads of those that entered.
     new: Vec<FactHead>,
+    /// Heads of those of them that others should hear of soon.
+    urgent: Vec<FactHead>,
     missing: Vec<Held>,
     refused: usize,
 }
@@ -367,11 +371,24 @@ fn take<'b>(node: &Node, tx: &mut Tx<'_>, facts: impl Iterator<Item = &'b [u8]>)
     let (_, missing) = entry.take_all(verified);
     let entered = entry.finish();
     let new = entered.iter().map(set::head).collect();
+    let urgent = entered.iter().filter(|held| state.matters(held)).map(set::head).collect();
     put_facts(node, tx, entered)?;
-    Ok(Taken { new, missing, refused })
+    Ok(Taken { new, urgent, missing, refused })
 }
 
 impl State {
+    /// Whether a fact says more than that a member is still there with the keys of this week. Those that say no more come
+    /// by the hundred in a large mesh: nobody waits for them, and nothing here follows from them.
+    fn matters(&self, held: &Held) -> bool {
+        let fact::Fact::Node(new) = &held.fact else { return true };
+        let Some(old) = self.facts.record(&new.node).filter(|_| self.me != Some(new.node)) else { return true };
+        (old.instance, old.roles, old.relay) != (new.instance, new.roles, new.relay)
+            || old.addrs != new.addrs
+            || old.statics != new.statics
+            || old.name != new.name
+            || self.facts.members().get(&new.node).is_none()
+    }
+
     /// Spares the signature check for what is held already.
     fn has_bytes(&self, bytes: &[u8]) -> bool {
         let known =
@@ -385,13 +402,16 @@ fn put_facts(node: &Node, tx: &mut Tx<'_>, facts: Vec<Held>) -> Run {
     if facts.is_empty() {
         return Ok(());
     }
+    let matters = facts.iter().any(|held| node.membership.matters(held));
     for held in &facts {
         let row = FactRow(ByteBuf::from(held.bytes.clone()));
         put_node(node, tx, key::fact(&held.fact.subject().key()), &row)?;
     }
-    tx.then(Change::Facts(facts));
+    tx.then(Change::Facts { facts, matters });
     ways::look_soon(tx);
-    see_to_records(tx);
+    if matters {
+        see_to_records(tx);
+    }
     Ok(())
 }
 

@@ -7,9 +7,9 @@ use relaymesh_protocol::frame::{FactHead, FilterHead, Holdings, Request};
 use relaymesh_protocol::ids::{NodeId, Timestamp};
 use serde_bytes::ByteBuf;
 
+use super::State;
 use super::fact::Held;
-use super::gossip::{What, ask};
-use super::{Change, State};
+use super::gossip::{self, What, ask};
 use crate::node::Node;
 use crate::timer::Timer;
 use crate::tx::Tx;
@@ -26,27 +26,31 @@ const FRESH: Duration = Duration::from_secs(600);
 /// When a newcomer's filter is looked for, in case it was told of before the newcomer itself.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
-/// Sends own facts to every connected member; who is not connected hears of them from others.
+/// Sends own facts to every connected member and to partners, connected or not; the rest hears of them from others.
 pub(super) fn push(node: &Node, tx: &mut Tx<'_>, facts: &[Held], not: Option<NodeId>) {
     if facts.is_empty() {
         return;
     }
     let state = &node.membership;
-    let connected = state.connected.iter().filter(|peer| state.is_member(peer) && Some(**peer) != not);
-    for peer in connected.copied().take(PUSH_PEERS_MAX).collect::<Vec<_>>() {
+    let partners = state.partners.ids().filter(|peer| !state.connected.contains(peer));
+    let all = partners.chain(state.connected.iter().copied());
+    let all = all.filter(|peer| state.is_member(peer) && Some(*peer) != not);
+    for peer in all.take(PUSH_PEERS_MAX).collect::<Vec<_>>() {
         let facts = facts.iter().map(|held| ByteBuf::from(held.bytes.clone())).collect();
         ask(tx, peer, What::Told, Request::Facts(facts));
     }
 }
 
-/// Tells others of facts that are new here and were said just now.
+/// Sees to it that others hear of facts that are new here: by the next rounds, and at once of what was said just now.
 pub(super) fn pass_on(node: &Node, tx: &mut Tx<'_>, new: &[FactHead], from: NodeId) {
     let facts: Vec<FactHead> = new.iter().filter(|head| is_fresh(head.seq, tx.now())).cloned().collect();
+    if !new.is_empty() {
+        gossip::hurry(node, tx);
+    }
     if facts.is_empty() {
         return;
     }
     tell(node, tx, &facts, &[], Some(from));
-    tx.change(Change::Unsettled);
     tx.wake(tx.now().after(LOOK_AGAIN), Timer::Gossip);
 }
 

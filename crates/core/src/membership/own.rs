@@ -19,7 +19,7 @@ use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 
 /// How often the node looks after its records.
-const LOOK_EVERY: Duration = Duration::from_secs(3_600);
+const LOOK_EVERY: Duration = Duration::from_secs(6 * 3_600);
 /// A record is made anew when it is valid for less than this.
 const RENEW_BEFORE: Duration = Duration::from_secs(7 * 86_400);
 /// An endorsement is given anew when it is older than this, in milliseconds.

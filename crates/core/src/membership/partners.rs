@@ -4,24 +4,38 @@
 //! new ones all the time; by chance, so that nobody can choose an id that makes it a partner; and replaced one after
 //! another, so that no part of the mesh stays among itself. A member that did not answer is replaced at once and tried
 //! again now and then, since a cut region comes back that way.
+//!
+//! While nothing differs a node compares less and less often, down to the pace that its settings call quiet; a
+//! difference brings it one step back, and news or a lost partner the whole way. What must be known at once does not
+//! wait for a comparison anyway ([`super::news`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use relaymesh_protocol::ids::{NodeId, Timestamp};
 
+use crate::config::{self, Config};
+
 /// Members without an answer that are remembered.
 const LOST_MAX: usize = 64;
-/// In one of so many rounds one of them is tried.
-const LOST_EVERY: u64 = 4;
+/// After so many rounds at full pace some of them are tried.
+const LOST_EVERY: u32 = 4;
+/// So many at once.
+const LOST_AT_ONCE: usize = 3;
+/// While none of them answers, the pause until the next are tried doubles, so often at most.
+const MISSES_MAX: u32 = 4;
+/// No pace is so quiet that more doublings would be needed.
+const CALM_MAX: u32 = 20;
 /// The longest that a partner may ask to be left alone.
 const REST_MAX: Duration = Duration::from_secs(3_600);
 
 /// How much this node spends on comparing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Pace {
-    /// Between two rounds.
+pub(crate) struct Pace {
+    /// Between two rounds while something differs.
     pub every: Duration,
+    /// The longest between two rounds while nothing does.
+    pub quiet: Duration,
     /// Partners, and how many are asked in a round in which something differs. While nothing does it is one of them.
     pub partners: usize,
     /// Members asked in the first round: whoever holds something for a node that comes back offers it when they meet.
@@ -30,12 +44,23 @@ pub(super) struct Pace {
     pub rotate: Duration,
 }
 
-/// Where a byte costs nothing.
-pub(super) const PACE: Pace =
-    Pace { every: Duration::from_secs(60), partners: 3, first: 16, rotate: Duration::from_secs(2 * 3_600) };
-/// Where bytes are dear.
-pub(super) const PACE_METERED: Pace =
-    Pace { every: Duration::from_secs(600), partners: 2, first: 4, rotate: Duration::from_secs(12 * 3_600) };
+/// Where bytes are dear, everything is so much slower.
+const METERED: u32 = 10;
+
+impl Pace {
+    /// The pace that a node's settings ask for.
+    pub fn of(config: &Config) -> Self {
+        let config::Pace { compare: every, quiet } = config.pace;
+        let quiet = quiet.max(every);
+        if config.metered {
+            let every = every * METERED;
+            return Self { every, quiet: quiet.max(every), partners: 2, first: 4, rotate: 12 * HOUR };
+        }
+        Self { every, quiet, partners: 3, first: 16, rotate: 2 * HOUR }
+    }
+}
+
+const HOUR: Duration = Duration::from_secs(3_600);
 
 /// One partner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +75,13 @@ pub(crate) struct Partner {
 pub(super) struct Partners {
     kept: BTreeMap<NodeId, Partner>,
     lost: BTreeSet<NodeId>,
-    settled: bool,
+    /// Comparisons in a row that found nothing, a difference counted against one of them.
+    calm: u32,
     rounds: u64,
+    /// When some of the lost are tried next.
+    seek_at: Timestamp,
+    /// How often in a row none of them answered.
+    misses: u32,
 }
 
 /// What a round does: whom to ask, and who are partners from now on.
@@ -59,6 +89,7 @@ pub(super) struct Partners {
 pub(crate) struct Round {
     pub ask: Vec<NodeId>,
     kept: BTreeMap<NodeId, Partner>,
+    seeks: Option<Timestamp>,
 }
 
 impl Partners {
@@ -67,23 +98,35 @@ impl Partners {
         self.kept.keys().copied()
     }
 
-    /// The next round among `members`, those that are connected or can be dialled.
+    /// How long until the next round.
+    pub fn pause(&self, pace: &Pace) -> Duration {
+        let doubled = pace.every.saturating_mul(1 << self.calm.min(CALM_MAX));
+        let pause = doubled.min(pace.quiet);
+        if self.lost.is_empty() { pause } else { pause.min(self.seek_pause(pace)) }
+    }
+
+    fn seek_pause(&self, pace: &Pace) -> Duration {
+        pace.every.saturating_mul(LOST_EVERY << self.misses.min(MISSES_MAX))
+    }
+
+    /// The next round among members that are connected or can be dialled: `reachable` tells of one, `all` names them.
     pub fn round(
         &self,
-        members: &BTreeSet<NodeId>,
+        reachable: impl Fn(&NodeId) -> bool,
+        all: impl Fn() -> Vec<NodeId>,
         now: Timestamp,
         pace: &Pace,
         mut chance: impl FnMut() -> u64,
     ) -> Round {
         let mut kept = self.kept.clone();
-        kept.retain(|id, _| members.contains(id));
+        kept.retain(|id, _| reachable(id));
         let newest = kept.values().map(|partner| partner.since).max();
         if kept.len() >= pace.partners && newest.is_some_and(|since| now.since(since) >= pace.rotate) {
             let oldest = kept.iter().min_by_key(|(id, partner)| (partner.since, **id)).map(|(id, _)| *id);
             oldest.map(|id| kept.remove(&id));
         }
-        let unknown = |id: &&NodeId| !kept.contains_key(id) && !self.kept.contains_key(id);
-        let mut pool: Vec<NodeId> = members.iter().filter(unknown).copied().collect();
+        let mut pool = if kept.len() < pace.partners || self.rounds == 0 { all() } else { Vec::new() };
+        pool.retain(|id| !kept.contains_key(id) && !self.kept.contains_key(id));
         // Those without an answer come last, and the one that was just replaced not at all.
         pool.sort_by_key(|id| self.lost.contains(id));
         let mut fresh = pool.iter().filter(|id| !self.lost.contains(id)).count();
@@ -101,7 +144,7 @@ impl Partners {
         let rests = |partner: &Partner| partner.rest_until > now && partner.rest_until <= now.after(REST_MAX);
         let mut ask: Vec<NodeId> = kept.iter().filter(|(_, partner)| !rests(partner)).map(|(id, _)| *id).collect();
         ask.sort_by_key(|id| (kept.get(id).map(|partner| partner.asked), *id));
-        ask.truncate(if self.settled { 1 } else { pace.partners });
+        ask.truncate(if self.calm > 0 { 1 } else { pace.partners });
         for id in &ask {
             kept.entry(*id).and_modify(|partner| partner.asked = now);
         }
@@ -111,37 +154,55 @@ impl Partners {
         {
             ask.push(id);
         }
-        if self.rounds % LOST_EVERY == LOST_EVERY - 1 {
-            let lost: Vec<NodeId> = self.lost.iter().filter(|id| members.contains(id)).copied().collect();
-            let at = chance().checked_rem(lost.len() as u64).and_then(|at| usize::try_from(at).ok());
-            ask.extend(at.and_then(|at| lost.get(at)).filter(|id| !ask.contains(id)).copied().as_slice());
+        let mut seeks = None;
+        if !self.lost.is_empty() && self.seek_at <= now {
+            let mut lost: Vec<NodeId> =
+                self.lost.iter().filter(|id| reachable(id) && !ask.contains(id)).copied().collect();
+            for _ in 0..LOST_AT_ONCE.min(lost.len()) {
+                let at = usize::try_from(chance() % lost.len() as u64).unwrap_or_default();
+                ask.push(lost.swap_remove(at));
+            }
+            seeks = Some(now.after(pace.every.saturating_mul(LOST_EVERY << (self.misses + 1).min(MISSES_MAX))));
         }
-        Round { ask, kept }
+        Round { ask, kept, seeks }
     }
 
     /// A round was begun.
     pub fn began(&mut self, round: Round) {
         self.kept = round.kept;
         self.rounds += 1;
+        if let Some(next) = round.seeks {
+            self.seek_at = next;
+            self.misses = (self.misses + 1).min(MISSES_MAX);
+        }
     }
 
     /// A member answered a digest: whether nothing differed, and how long it wants to be left alone.
     pub fn compared(&mut self, peer: NodeId, same: bool, rest_s: u16, now: Timestamp) {
-        self.settled = same;
+        self.calm = if same { (self.calm + 1).min(CALM_MAX) } else { self.calm.saturating_sub(1) };
         let rest = Duration::from_secs(rest_s.into()).min(REST_MAX);
         self.kept.entry(peer).and_modify(|partner| partner.rest_until = now.after(rest));
     }
 
     /// Something is known to differ.
     pub fn unsettle(&mut self) {
-        self.settled = false;
+        self.calm = 0;
     }
 
-    /// A member gave no answer.
-    pub fn lost(&mut self, peer: NodeId) {
+    /// Whether it is one of the partners.
+    pub fn has(&self, peer: &NodeId) -> bool {
+        self.kept.contains_key(peer)
+    }
+
+    /// A member gave no answer at `now`.
+    pub fn lost(&mut self, peer: NodeId, now: Timestamp, pace: &Pace) {
         // That somebody who is known to be gone is still gone is no news.
         if self.kept.remove(&peer).is_some() {
-            self.settled = false;
+            self.calm = 0;
+        }
+        if !self.lost.contains(&peer) {
+            self.misses = 0;
+            self.seek_at = now.after(self.seek_pause(pace));
         }
         if self.lost.len() >= LOST_MAX {
             self.lost.pop_first();
@@ -151,7 +212,9 @@ impl Partners {
 
     /// A link to it came up.
     pub fn found(&mut self, peer: &NodeId) {
-        self.lost.remove(peer);
+        if self.lost.remove(peer) {
+            self.misses = 0;
+        }
     }
 }
 
@@ -163,6 +226,14 @@ mod tests {
         NodeId([n; 32])
     }
 
+    const PACE: Pace = Pace {
+        every: Duration::from_secs(60),
+        quiet: Duration::from_secs(60),
+        partners: 3,
+        first: 16,
+        rotate: Duration::from_secs(2 * 3_600),
+    };
+
     fn members(count: u8) -> BTreeSet<NodeId> {
         (1..=count).map(node).collect()
     }
@@ -172,10 +243,17 @@ mod tests {
         let mut dice = from;
         let each = |n| {
             let now = Timestamp(PACE.every.as_millis() as u64 * (from + n));
-            let round = partners.round(members, now, &PACE, || {
-                dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                dice >> 33
-            });
+            let all = || members.iter().copied().collect();
+            let round = partners.round(
+                |id| members.contains(id),
+                all,
+                now,
+                &PACE,
+                || {
+                    dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    dice >> 33
+                },
+            );
             partners.began(round.clone());
             for peer in &round.ask {
                 partners.compared(*peer, true, 0, now);
@@ -224,20 +302,44 @@ mod tests {
         let mut partners = Partners::default();
         rounds(&mut partners, &members(8), 1, 1);
         let dead = partners.ids().next().unwrap();
-        partners.lost(dead);
+        partners.lost(dead, Timestamp(60_000), &PACE);
         let asked = rounds(&mut partners, &members(8), 2, 40);
         assert!(!asked[0].contains(&dead) && asked[0].len() == PACE.partners);
-        let tried = asked.iter().filter(|ask| ask.contains(&dead)).count();
-        assert!((9..=11).contains(&tried), "{tried}");
+        let tried: Vec<usize> = (2..).zip(&asked).filter(|(_, ask)| ask.contains(&dead)).map(|(n, _)| n).collect();
+        assert_eq!(tried, [5, 13, 29], "the pause doubles while it stays silent");
         partners.found(&dead);
         assert!(!rounds(&mut partners, &members(8), 42, 40).concat().contains(&dead));
+    }
+
+    #[test]
+    fn a_node_that_finds_nothing_compares_ever_more_seldom() {
+        let pace = Pace { quiet: Duration::from_secs(1_000), ..PACE };
+        let mut partners = Partners::default();
+        let pause = |partners: &Partners| partners.pause(&pace).as_secs();
+        let mut pauses = Vec::new();
+        for _ in 0..6 {
+            partners.compared(node(1), true, 0, Timestamp(0));
+            pauses.push(pause(&partners));
+        }
+        assert_eq!(pauses, [120, 240, 480, 960, 1_000, 1_000]);
+        partners.compared(node(1), false, 0, Timestamp(0));
+        partners.compared(node(1), false, 0, Timestamp(0));
+        assert_eq!(pause(&partners), 960, "a difference is one step back");
+        partners.unsettle();
+        assert_eq!(pause(&partners), 60);
+        for _ in 0..100 {
+            partners.compared(node(1), true, 0, Timestamp(0));
+        }
+        assert_eq!(pause(&partners), 1_000);
+        partners.lost(node(2), Timestamp(0), &pace);
+        assert_eq!(pause(&partners), 240, "somebody is looked for");
     }
 
     #[test]
     fn even_the_lost_are_asked_where_there_is_nobody_else() {
         let mut partners = Partners::default();
         for n in 1..=2 {
-            partners.lost(node(n));
+            partners.lost(node(n), Timestamp(0), &PACE);
         }
         assert_eq!(rounds(&mut partners, &members(2), 1, 1)[0].len(), 2);
     }

@@ -3,7 +3,6 @@
 use relaymesh_protocol::frame::{FactHead, FilterHead, PARTS_MAX, SUM_LEN};
 use sha2::{Digest, Sha256};
 
-use super::State;
 use crate::locator;
 use crate::node::Node;
 
@@ -12,7 +11,7 @@ const HEADS_PER_PART: usize = 8;
 
 /// How many parts what this node knows is divided into; a power of two.
 pub(super) fn count(node: &Node) -> u16 {
-    let heads = node.membership.facts.len() + locator::filter_heads(node).len();
+    let heads = node.membership.facts.len() + locator::filter_count(node);
     let parts = (heads / HEADS_PER_PART).next_power_of_two().min(PARTS_MAX);
     u16::try_from(parts).unwrap_or(1)
 }
@@ -39,13 +38,7 @@ fn of_bytes(bytes: &[u8], of: u16) -> u16 {
 
 /// A digest of each part, [`SUM_LEN`] bytes each.
 pub(super) fn sums(node: &Node, of: u16) -> Vec<u8> {
-    let State { facts, .. } = &node.membership;
-    let mut hashes = vec![Sha256::new(); usize::from(of)];
-    for (head, hash) in facts.marks() {
-        if let Some(part) = hashes.get_mut(usize::from(of_fact(&head, of))) {
-            part.update(hash);
-        }
-    }
+    let mut hashes = node.membership.facts.part_hashes(of);
     for head in sorted_filters(node) {
         if let Some(part) = hashes.get_mut(usize::from(of_filter(&head, of))) {
             add_filter(part, &head);
@@ -60,10 +53,10 @@ pub(super) fn differing(ours: &[u8], theirs: &[u8]) -> Vec<u16> {
     (0..).zip(pairs).filter(|(_, (ours, theirs))| ours != theirs).map(|(part, _)| part).collect()
 }
 
-/// The heads of all filters, in an order that all nodes share.
+/// The heads of all filters, in an order that all nodes share: by node, the base before the recent one.
 pub(super) fn sorted_filters(node: &Node) -> Vec<FilterHead> {
-    let mut filters = locator::filter_heads(node);
-    filters.sort();
+    let filters = locator::filter_heads(node);
+    debug_assert!(filters.is_sorted());
     filters
 }
 

@@ -60,7 +60,7 @@ impl State {
         }
         let me = node.id();
         let mut relays: Vec<&Member> = self.members().filter(|m| m.roles.relay && !m.addrs.is_empty()).collect();
-        relays.sort_by_key(|relay| {
+        relays.sort_by_cached_key(|relay| {
             let rank = match self.relation_of(relay.instance) {
                 Relation::Own => 0,
                 Relation::Partner => 1,

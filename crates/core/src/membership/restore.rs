@@ -4,6 +4,7 @@ use relaymesh_protocol::ids::{InstanceId, MeshId, NodeId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+use super::State;
 use super::fact::Held;
 use super::invite::Invite;
 use crate::batch::Key;
@@ -89,6 +90,11 @@ pub(crate) fn restore(node: &mut Node, table: u8, rows: &[(Key, Vec<u8>)], _: Ti
     for (key, row) in rows {
         restore_policy(node, key, row);
     }
+}
+
+/// Has the facts from a killed node's memory instead.
+pub(crate) fn inherit(node: &mut Node, killed: State) {
+    node.membership.facts = killed.facts;
 }
 
 fn restore_policy(node: &mut Node, key: &[u8], row: &[u8]) {

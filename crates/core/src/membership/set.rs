@@ -1,12 +1,14 @@
 //! The set of facts that this node holds, and the members that follow from it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use relaymesh_protocol::frame::FactHead;
 use relaymesh_protocol::ids::{InstanceId, NodeId, Timestamp};
 use sha2::{Digest, Sha256};
 
 use super::fact::{Endorsement, Fact, Held, Instance, NodeRecord, Subject};
+use super::parts;
 use crate::config::Roles;
 
 /// A record that expired so long ago (in milliseconds) is forgotten: later than any envelope could still open.
@@ -58,13 +60,45 @@ impl Member {
     }
 }
 
+/// A fact with what names it, computed once.
+#[derive(Debug)]
+struct Kept {
+    held: Held,
+    head: FactHead,
+}
+
 /// The facts by subject, and what follows from them.
 #[derive(Debug, Default)]
 pub struct FactSet {
-    facts: BTreeMap<Subject, Held>,
+    facts: BTreeMap<Subject, Kept>,
     names: BTreeMap<Vec<u8>, Subject>,
     members: BTreeMap<NodeId, Member>,
-    digest: [u8; 32],
+    /// Changes so far: whoever remembers something of this set sees by it whether that still holds.
+    generation: u64,
+    digest: OnceLock<[u8; 32]>,
+    sums: Mutex<Sums>,
+}
+
+/// What comparisons ask of parts, kept between two of them; a fact that changes spoils only its own part.
+#[derive(Debug, Default)]
+struct Sums {
+    of: u16,
+    parts: Vec<Option<Part>>,
+}
+
+/// The facts of a part in order of their subjects: a hash over them, and their heads.
+#[derive(Clone, Debug, Default)]
+struct Part {
+    hash: Sha256,
+    heads: Vec<FactHead>,
+}
+
+impl Sums {
+    fn spoil(&mut self, head: &FactHead) {
+        if let Some(part) = self.parts.get_mut(usize::from(parts::of_fact(head, self.of))) {
+            *part = None;
+        }
+    }
 }
 
 /// Kind byte and hash of a subject: short enough that the heads of the largest mesh fit one answer.
@@ -85,12 +119,12 @@ impl FactSet {
     /// The fact about a subject.
     #[must_use]
     pub fn get(&self, subject: &Subject) -> Option<&Held> {
-        self.facts.get(subject)
+        self.facts.get(subject).map(|kept| &kept.held)
     }
 
     /// All facts; what others rest on comes first.
     pub fn iter(&self) -> impl Iterator<Item = &Held> {
-        self.facts.values()
+        self.facts.values().map(|kept| &kept.held)
     }
 
     /// An instance's record.
@@ -161,23 +195,63 @@ impl FactSet {
     /// The heads of all facts.
     #[cfg(test)]
     pub fn heads(&self) -> Vec<FactHead> {
-        self.facts.values().map(head).collect()
+        self.facts.values().map(|kept| kept.head.clone()).collect()
     }
 
-    /// The heads of all facts with the hash of each.
-    pub fn marks(&self) -> impl Iterator<Item = (FactHead, [u8; 32])> {
-        self.facts.values().map(|held| (head(held), held.hash))
+    /// For each of so many parts, a hash over the facts in it, in order of their subjects.
+    pub fn part_hashes(&self, of: u16) -> Vec<Sha256> {
+        self.with_parts(of, |parts| parts.iter().map(|part| part.hash.clone()).collect())
     }
 
-    /// The heads of those facts that `which` takes.
-    pub fn heads_where(&self, which: impl Fn(&FactHead) -> bool) -> Vec<FactHead> {
-        self.facts.values().map(head).filter(|head| which(head)).collect()
+    /// The heads of all facts in some of so many parts.
+    pub fn heads_in(&self, of: u16, parts: &[u16]) -> Vec<FactHead> {
+        if parts.is_empty() {
+            return Vec::new();
+        }
+        // A peer may name a part twice.
+        let parts: BTreeSet<u16> = parts.iter().copied().collect();
+        self.with_parts(of, |all| {
+            let named = parts.iter().filter_map(|part| all.get(usize::from(*part)));
+            named.flat_map(|part| part.heads.iter().cloned()).collect()
+        })
+    }
+
+    fn with_parts<T>(&self, of: u16, look: impl FnOnce(&[&Part]) -> T) -> T {
+        let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
+        if sums.of != of {
+            *sums = Sums { of, parts: vec![None; usize::from(of)] };
+        }
+        if sums.parts.iter().any(Option::is_none) {
+            let spoilt: Vec<bool> = sums.parts.iter().map(Option::is_none).collect();
+            for Kept { held, head } in self.facts.values() {
+                let part = usize::from(parts::of_fact(head, of));
+                if spoilt.get(part) == Some(&true)
+                    && let Some(part) = sums.parts.get_mut(part)
+                {
+                    let Part { hash, heads } = part.get_or_insert_default();
+                    hash.update(held.hash);
+                    heads.push(head.clone());
+                }
+            }
+        }
+        let parts: Vec<&Part> = sums.parts.iter_mut().map(|part| &*part.get_or_insert_default()).collect();
+        look(&parts)
+    }
+
+    /// Changes so far.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// Hash over the heads of all facts.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
-        self.digest
+        *self.digest.get_or_init(|| {
+            let mut hash = Sha256::new();
+            self.iter().for_each(|held| hash.update(held.hash));
+            hash.finalize().into()
+        })
     }
 
     /// The fact that a head names, whatever version of it.
@@ -201,16 +275,18 @@ impl FactSet {
         lacking
     }
 
-    /// Of the facts that `which` takes, the heads of those that another node's heads show it to lack.
+    /// Of the facts in some of so many parts, the heads of those that another node's heads show it to lack.
     #[must_use]
-    pub fn surplus(&self, theirs: &[FactHead], which: impl Fn(&FactHead) -> bool) -> Vec<FactHead> {
+    pub fn surplus(&self, theirs: &[FactHead], of: u16, parts: &[u16]) -> Vec<FactHead> {
         let known: BTreeMap<&[u8], &FactHead> =
             theirs.iter().filter_map(|head| Some((head.subject.get(..=NAME_LEN)?, head))).collect();
         let news = |ours: &FactHead| {
             let Some(theirs) = ours.subject.get(..=NAME_LEN).and_then(|name| known.get(name)) else { return true };
             (std::cmp::Reverse(ours.seq), &ours.subject) < (std::cmp::Reverse(theirs.seq), &theirs.subject)
         };
-        self.heads_where(|head| which(head) && news(head))
+        let mut heads = self.heads_in(of, parts);
+        heads.retain(news);
+        heads
     }
 
     /// Puts facts in, newest wins, without asking whether they may enter. Returns the nodes that can be written to now and could
@@ -221,8 +297,10 @@ impl FactSet {
             let subject = held.fact.subject();
             if self.get(&subject).is_none_or(|known| held.beats(known)) {
                 touched.push(subject);
-                self.names.insert(name(&subject), subject);
-                self.facts.insert(subject, held);
+                let head = head(&held);
+                self.names.insert(head.subject.get(..=NAME_LEN).unwrap_or_default().to_vec(), subject);
+                self.sums().spoil(&head);
+                self.facts.insert(subject, Kept { held, head });
             }
         }
         self.follow(&touched)
@@ -232,20 +310,23 @@ impl FactSet {
     pub fn remove(&mut self, subjects: &[Subject]) {
         for subject in subjects {
             self.names.remove(&name(subject));
-            self.facts.remove(subject);
+            if let Some(gone) = self.facts.remove(subject) {
+                self.sums().spoil(&gone.head);
+            }
         }
         self.follow(subjects);
+    }
+
+    fn sums(&mut self) -> &mut Sums {
+        self.sums.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn follow(&mut self, touched: &[Subject]) -> Vec<NodeId> {
         if touched.is_empty() {
             return Vec::new();
         }
-        let mut hash = Sha256::new();
-        for held in self.facts.values() {
-            hash.update(held.hash);
-        }
-        self.digest = hash.finalize().into();
+        self.generation += 1;
+        self.digest = OnceLock::new();
         let mut writable = Vec::new();
         for node in self.affected(touched) {
             let Some(member) = self.derive(&node) else {
@@ -320,7 +401,7 @@ impl FactSet {
             Fact::Endorsement(f) => f.expires <= now || self.revoked(f.instance, Some(f.node)),
             _ => false,
         };
-        self.facts.values().filter(stale).map(|held| held.fact.subject()).collect()
+        self.iter().filter(stale).map(|held| held.fact.subject()).collect()
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use relaymesh_core::batch::{BATCH_BYTES_MAX, Batch, Key, Outcome, RECORD_BYTES_MAX, Write};
-use relaymesh_core::config::{Accept, Config, Otp, Platform, Roles};
+use relaymesh_core::config::{Accept, Config, Otp, Pace, Platform, Roles};
 use relaymesh_core::crypto::RealCrypto;
 use relaymesh_core::record::key;
 use relaymesh_core::{Input, Load, Loaded, Node, Output, Pump, Unavailable};
@@ -235,5 +235,7 @@ fn config(name: &str, seed: u8) -> Config {
         otp_countries: Vec::new(),
         captcha: false,
         metered: false,
+        pace: Pace::default(),
+        timelines: relaymesh_core::config::TIMELINES,
     }
 }

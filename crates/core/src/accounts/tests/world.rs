@@ -12,7 +12,7 @@ use relaymesh_seal::keyfile::Keyring;
 
 use crate::batch::{ABSENT, Batch, Key, Outcome, Write};
 use crate::command::{AccountCommand, AccountReply, ClientKeys, Code, Command, Identity, Reply};
-use crate::config::{Accept, Config, Otp, Platform, Roles};
+use crate::config::{Accept, Config, Otp, Pace, Platform, Roles};
 use crate::crypto::RealCrypto;
 use crate::input::{Input, ReplyTo};
 use crate::node::Node;
@@ -111,6 +111,8 @@ pub(crate) fn config() -> Config {
         otp_countries: Vec::new(),
         captcha: false,
         metered: false,
+        pace: Pace::default(),
+        timelines: crate::config::TIMELINES,
     }
 }
 

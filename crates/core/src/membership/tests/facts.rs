@@ -3,9 +3,10 @@
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
-use relaymesh_protocol::frame::FactHead;
+
 use relaymesh_protocol::ids::{InstanceId, MeshId, NodeId, Timestamp};
 use relaymesh_seal::keyfile::Keyring;
+use sha2::Digest as _;
 
 use super::super::entry::{Entry, PER_INSTANCE_MAX, ROOTS_MAX, Verdict};
 use super::super::fact::{
@@ -249,12 +250,15 @@ fn heads_show_what_each_side_lacks() {
     let wanted = ours.lacks(&theirs.heads());
     assert_eq!(wanted.len(), 1);
     assert_eq!(theirs.by_head(&wanted[0]), Some(&new));
-    let all = |_: &FactHead| true;
-    assert_eq!(theirs.surplus(&ours.heads(), all), wanted);
-    assert!(theirs.surplus(&ours.heads(), |_| false).is_empty());
-    assert!(theirs.lacks(&ours.heads()).is_empty() && ours.surplus(&theirs.heads(), all).is_empty());
+    assert_eq!(theirs.surplus(&ours.heads(), 1, &[0, 0]), wanted);
+    assert!(theirs.surplus(&ours.heads(), 1, &[]).is_empty());
+    assert!(theirs.lacks(&ours.heads()).is_empty() && ours.surplus(&theirs.heads(), 1, &[0]).is_empty());
+    let hashes =
+        |set: &FactSet| set.part_hashes(2).into_iter().map(|hash| hash.finalize().to_vec()).collect::<Vec<_>>();
+    assert_ne!(hashes(&ours), hashes(&theirs));
     ours.put(vec![new]);
     assert_eq!((ours.digest(), ours.heads()), (theirs.digest(), theirs.heads()));
+    assert_eq!(hashes(&ours), hashes(&theirs), "what was remembered follows");
 }
 
 #[test]

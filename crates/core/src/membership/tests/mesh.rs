@@ -193,8 +193,8 @@ fn a_quiet_mesh_says_little() {
     let before: u64 = net.peers.iter().map(|peer| peer.heard).sum();
     net.pass(Duration::from_secs(3_600));
     let frames: u64 = net.peers.iter().map(|peer| peer.heard).sum::<u64>() - before;
-    // Three nodes, one other each, once a minute.
-    assert!((170..=190).contains(&frames), "{frames}");
+    // Three nodes, one other each, every half hour once they found nothing a few times.
+    assert!((6..=15).contains(&frames), "{frames}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use relaymesh_seal::keyfile::Keyring;
 
 use crate::batch::{ABSENT, Batch, Key, Outcome, Write};
 use crate::command::{Command, NodeRow, OperatorCommand, OperatorReply, Refusal, Reply};
-use crate::config::{Accept, Config, Otp, Roles};
+use crate::config::{Accept, Config, Otp, Pace, Roles};
 use crate::crypto::RealCrypto;
 use crate::input::{Input, LinkError, ReplyTo};
 use crate::node::Node;
@@ -126,6 +126,8 @@ pub(crate) fn config(name: &str) -> Config {
         otp_countries: Vec::new(),
         captcha: false,
         metered: false,
+        pace: Pace::default(),
+        timelines: crate::config::TIMELINES,
     }
 }
 
