@@ -9,8 +9,10 @@ fn main() {
     let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let folder = here.join("scenarios");
     println!("cargo::rerun-if-changed={}", folder.display());
-    let mut names: Vec<PathBuf> =
-        fs::read_dir(&folder).expect("scenarios/ is there").map(|entry| entry.expect("a readable entry").path()).collect();
+    let mut names: Vec<PathBuf> = fs::read_dir(&folder)
+        .expect("scenarios/ is there")
+        .map(|entry| entry.expect("a readable entry").path())
+        .collect();
     names.retain(|path| path.extension().is_some_and(|ending| ending == "toml"));
     names.sort();
     let mut code = String::from("/// Name and text of each scenario.\npub(super) const TEXTS: &[(&str, &str)] = &[\n");

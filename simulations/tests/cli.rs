@@ -48,7 +48,8 @@ fn shards_merge_into_what_one_run_gives() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let run = |name: &str, more: &[&str]| {
-        let arguments = [&["--seeds", "4", "--out", at(name).to_str().unwrap()][..], more].concat();
+        let path = at(name);
+        let arguments = [&["--seeds", "4", "--out", path.to_str().unwrap()][..], more].concat();
         let output = tiny("run", &arguments);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         output
@@ -86,7 +87,8 @@ fn shards_merge_into_what_one_run_gives() {
 
     // One line for each message of each system, whose shares are those of the figures.
     let rows = messages(&at("whole"));
-    let of = |seed: &str, system: &str| rows.lines().filter(|row| row.starts_with(&format!("{seed},{system},"))).count();
+    let of =
+        |seed: &str, system: &str| rows.lines().filter(|row| row.starts_with(&format!("{seed},{system},"))).count();
     let sent = summary["seeds"][0]["metrics"]["messages"].as_f64().unwrap();
     assert_eq!(of("1", "mesh") as f64, sent);
     assert_eq!(of("1", "mesh"), of("1", "upstream"), "the same people write the same messages");
@@ -139,7 +141,8 @@ fn sweeps_and_comparisons_share_their_luck() {
         tiny("sweep", &[&["--grid", "sms.loss=5%,60%", "--tornado", "people.resend_times=0"][..], &out_to].concat());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let sweep: Value = serde_json::from_str(&read(&path, "sweep.json")).unwrap();
-    let share = |point: usize| sweep["points"][point]["samples"][0]["systems"]["mesh"]["delivered.1h"].as_f64().unwrap();
+    let share =
+        |point: usize| sweep["points"][point]["samples"][0]["systems"]["mesh"]["delivered.1h"].as_f64().unwrap();
     assert!(share(0) > share(1), "more loss, less delivery: {} and {}", share(0), share(1));
     // A point that changes nothing is the scenario itself.
     let base: Value = serde_json::from_str(&read(&path, "summary.json")).unwrap();
@@ -152,9 +155,8 @@ fn sweeps_and_comparisons_share_their_luck() {
     let sets = ["duration=5h", "warmup=1h", "drain=1h", "people.count=6"].map(|set| ["--set", set]).concat();
     let compare = [&["compare", small, small, "--seeds", "2", "--json", "--set-b", "sms.loss=60%"][..], &sets].concat();
     let found: Value = serde_json::from_str(&out(&simulate(&compare))).unwrap();
-    let figure = |name: &str| {
-        found["differences"].as_array().unwrap().iter().find(|one| one["figure"] == name).unwrap().clone()
-    };
+    let figure =
+        |name: &str| found["differences"].as_array().unwrap().iter().find(|one| one["figure"] == name).unwrap().clone();
     assert_eq!(figure("messages")["judgement"], "equal", "the same people write the same messages");
     assert!(figure("delivered.1h")["difference"]["estimate"].as_f64().unwrap() < 0.0);
     assert_ne!(figure("delivered.1h")["judgement"], "better");

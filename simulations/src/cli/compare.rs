@@ -52,22 +52,27 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode> {
     let system = System::ALL.into_iter().find(|system| system_name(*system) == args.system).unwrap_or(System::Mesh);
     let (a, b) = (samples(&args, &args.a, &args.set_a, system)?, samples(&args, &args.b, &args.set_b, system)?);
-    let (sides, names) = ((side(&a, system), side(&b, system)), (label(&args.a, &args.set_a), label(&args.b, &args.set_b)));
+    let (sides, names) =
+        ((side(&a, system), side(&b, system)), (label(&args.a, &args.set_a), label(&args.b, &args.set_b)));
     let common: Vec<u64> = sides.0.keys().filter(|seed| sides.1.contains_key(seed)).copied().collect();
     ensure!(common.len() >= 2, "the two have {} seeds in common; at least 2 are needed", common.len());
     let found = differences(&sides.0, &sides.1);
     if args.json {
-        let document = json!({ "a": names.0, "b": names.1, "system": args.system, "seeds": common, "differences": found });
+        let document =
+            json!({ "a": names.0, "b": names.1, "system": args.system, "seeds": common, "differences": found });
         println!("{}", serde_json::to_string_pretty(&document)?);
     } else {
         println!("A = {}\nB = {}\n{} worlds, paired\n", names.0, names.1, common.len());
         println!("{}\n", text::aligned(&forest(args.lang, &found, "A", "B")));
         let count = |wanted| found.iter().filter(|one| one.judgement == wanted).count();
         let (better, worse, open) = (count(Judgement::Better), count(Judgement::Worse), count(Judgement::Undecided));
-        println!("{}", args.lang.pick(
-            format!("B is better in {better} figures, worse in {worse}, undecided in {open}."),
-            format!("B est meilleur pour {better} grandeurs, pire pour {worse}, indécis pour {open}."),
-        ));
+        println!(
+            "{}",
+            args.lang.pick(
+                format!("B is better in {better} figures, worse in {worse}, undecided in {open}."),
+                format!("B est meilleur pour {better} grandeurs, pire pour {worse}, indécis pour {open}."),
+            )
+        );
     }
     Ok(exit_code(a.iter().chain(&b).any(Sample::is_broken), false))
 }

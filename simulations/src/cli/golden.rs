@@ -132,7 +132,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let differences: String = golden.case.iter().zip(&now.case).map(|(old, new)| old.differences(new)).collect();
     print!("{differences}");
     if args.bless {
-        let head = "# Trace hashes of small worlds, frozen for a release. `simulate golden --bless` writes them anew.\n";
+        let head =
+            "# Trace hashes of small worlds, frozen for a release. `simulate golden --bless` writes them anew.\n";
         std::fs::write(&args.file, format!("{head}{}", toml::to_string(&now)?))
             .with_context(|| format!("cannot write {}", args.file.display()))?;
         println!("{} cases are frozen", now.case.len());

@@ -27,7 +27,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let scenarios = names().map(|name| load_from(&Place::BuiltIn(name.to_owned()), &[], false));
     let scenarios = scenarios.collect::<Result<Vec<_>, _>>()?;
     if args.json {
-        let list = scenarios.iter().map(|one| json!({ "name": one.name, "summary": one.summary, "summary_fr": one.summary_fr }));
+        let list = scenarios
+            .iter()
+            .map(|one| json!({ "name": one.name, "summary": one.summary, "summary_fr": one.summary_fr }));
         println!("{}", serde_json::to_string_pretty(&list.collect::<Vec<_>>())?);
         return Ok(ExitCode::SUCCESS);
     }

@@ -66,7 +66,11 @@ impl FromStr for Shard {
         let problem = || format!("`{text}` is no shard; write for example 0/4, the first of four");
         let (part, parts) = text.split_once('/').ok_or_else(problem)?;
         let (part, parts) = (part.parse().map_err(|_| problem())?, parts.parse().map_err(|_| problem())?);
-        if part < parts { Ok(Self(part, parts)) } else { Err(format!("{}: the parts of {parts} are 0 to {}", problem(), parts.saturating_sub(1))) }
+        if part < parts {
+            Ok(Self(part, parts))
+        } else {
+            Err(format!("{}: the parts of {parts} are 0 to {}", problem(), parts.saturating_sub(1)))
+        }
     }
 }
 

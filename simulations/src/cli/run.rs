@@ -7,8 +7,8 @@ use std::time::{Instant, SystemTime};
 use anyhow::{Result, anyhow};
 
 use super::{Quantity, ScenarioArgs, Shard, Wanted, Worlds, exit_code, text};
-use crate::output::{FORMAT, Folder, Manifest, Program, ScenarioNote, Spool, Sweep, document, model_errors, utc};
 use crate::outcome::System;
+use crate::output::{FORMAT, Folder, Manifest, Program, ScenarioNote, Spool, Sweep, document, model_errors, utc};
 use crate::report::{Lang, Report};
 use crate::run::check_determinism;
 use crate::scenario::Scenario;

@@ -60,7 +60,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Some(given) if given.is_empty() => USUAL.iter().map(|text| axis(text)).collect::<Result<Vec<_>>>()?,
         Some(given) => given.iter().map(|text| axis(text)).collect::<Result<Vec<_>>>()?,
     };
-    let alone = alone.into_iter().flat_map(|(key, values)| values.into_iter().map(move |value| vec![(key.clone(), value)]));
+    let alone =
+        alone.into_iter().flat_map(|(key, values)| values.into_iter().map(move |value| vec![(key.clone(), value)]));
     let alone: Vec<_> = alone.collect();
     ensure!(points.len() + alone.len() <= POINTS_MAX, "more than {POINTS_MAX} points");
     // All are read before the first is run.

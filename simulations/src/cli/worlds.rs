@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::output::{Frame, Spool};
 use crate::outcome::System;
+use crate::output::{Frame, Spool};
 use crate::report::Lang;
 use crate::run::{Plan, each};
 use crate::scenario::Scenario;
@@ -139,4 +139,3 @@ impl Worlds {
         self.samples.iter().any(Sample::is_broken)
     }
 }
-

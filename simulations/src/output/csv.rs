@@ -12,8 +12,7 @@ use crate::stats::{Sample, Stage, fate_name, grid};
 /// Columns of `metrics.csv`: `t` is a day for `day.*` and `region.*`, seconds for `arrived`, else empty.
 pub const METRIC_COLUMNS: &str = "scenario,tier,seed,system,metric,t,value\n";
 /// Columns of `messages.csv.zst`. Times are seconds since the end of the warm-up; empty = never.
-pub const MESSAGE_COLUMNS: &str =
-    "seed,system,id,region,sent,accepted,published,posts,sends,segments,fate,told\n";
+pub const MESSAGE_COLUMNS: &str = "seed,system,id,region,sent,accepted,published,posts,sends,segments,fate,told\n";
 /// Level of compression: rows are made once and read seldom.
 const LEVEL: i32 = 9;
 
@@ -76,7 +75,8 @@ pub(super) fn metrics(scenario: &Scenario, tier: &str, samples: &[Sample]) -> St
         for digest in &sample.systems {
             let mut put = |metric: &str, t: &str, value: f64| {
                 let (seed, system) = (sample.seed, system_name(digest.system));
-                writeln!(text, "{name},{tier},{seed},{system},{},{t},{value}", field(metric)).expect("a string takes all");
+                writeln!(text, "{name},{tier},{seed},{system},{},{t},{value}", field(metric))
+                    .expect("a string takes all");
             };
             for (metric, value) in &digest.figures {
                 put(metric, "", *value);

@@ -151,7 +151,8 @@ impl Folder {
         let report = Report::new(&self.manifest, &scenario, self.sweep.as_ref());
         for (n, lang) in langs.iter().enumerate() {
             // The first language has the plain name.
-            let name = |ending| if n == 0 { format!("report.{ending}") } else { format!("report.{}.{ending}", lang.code()) };
+            let name =
+                |ending| if n == 0 { format!("report.{ending}") } else { format!("report.{}.{ending}", lang.code()) };
             write(&name("md"), report.markdown(*lang))?;
             write(&name("html"), report.html(*lang))?;
         }
@@ -171,10 +172,16 @@ pub fn merge(folders: Vec<Folder>) -> Result<Folder> {
         if a.scenario.sha256 != b.scenario.sha256 || a.tier != b.tier {
             bail!("{} and {} are not of one scenario with the same overrides", a.scenario.name, b.scenario.name);
         }
-        ensure!(a.program.version == b.program.version, "the parts are of versions {} and {}", a.program.version, b.program.version);
+        ensure!(
+            a.program.version == b.program.version,
+            "the parts are of versions {} and {}",
+            a.program.version,
+            b.program.version
+        );
         merge_sweep(&mut merged.sweep, next.sweep)?;
         let known: BTreeSet<u64> = merged.manifest.samples.iter().map(|sample| sample.seed).collect();
-        let (same, new): (Vec<_>, Vec<_>) = next.manifest.samples.iter().partition(|sample| known.contains(&sample.seed));
+        let (same, new): (Vec<_>, Vec<_>) =
+            next.manifest.samples.iter().partition(|sample| known.contains(&sample.seed));
         // A sweep runs the scenario itself as well: those worlds may be in a run too, and must then be equal.
         ensure!(same.is_empty() || merged.sweep.is_some(), "{} seeds are in two of the parts", same.len());
         ensure!(same.iter().all(|sample| merged.manifest.samples.contains(sample)), "one seed gave two worlds");
@@ -212,7 +219,11 @@ fn merge_sweep(into: &mut Option<Sweep>, next: Option<Sweep>) -> Result<()> {
                 None => list.push(point),
                 Some(other) => {
                     let twice = |seed| other.samples.iter().any(|sample| sample.seed == seed);
-                    ensure!(!point.samples.iter().any(|sample| twice(sample.seed)), "`{}` has a seed twice", point.label());
+                    ensure!(
+                        !point.samples.iter().any(|sample| twice(sample.seed)),
+                        "`{}` has a seed twice",
+                        point.label()
+                    );
                     other.samples.extend(point.samples);
                     other.samples.sort_by_key(|sample| sample.seed);
                 }

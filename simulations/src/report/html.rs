@@ -7,14 +7,26 @@ use crate::outcome::System;
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("map.js");
 
+/// A sentence, `code` in it set as code.
+fn prose(lang: Lang, text: &str) -> String {
+    let mut html = String::new();
+    for (n, part) in escape(&lang.typeset(text)).split('`').enumerate() {
+        html += &if n % 2 == 1 { format!("<code>{part}</code>") } else { part.to_owned() };
+    }
+    html
+}
+
 /// The whole page.
 pub fn page(report: &Report<'_>, lang: Lang) -> String {
-    let title = format!("{}: {}", report.scenario.name, lang.pick("what happens to messages", "que deviennent les messages"));
+    let title =
+        format!("{}: {}", report.scenario.name, lang.pick("what happens to messages", "que deviennent les messages"));
     let title = escape(&title);
     let sections = report.sections(lang);
-    let links: String =
-        sections.iter().map(|section| format!(r##"<a href="#{}">{}</a>"##, section.id, escape(&section.title))).collect();
-    let mut main = format!("<h1>{title}</h1><p>{}</p>", escape(&words::background(report, lang)));
+    let links: String = sections
+        .iter()
+        .map(|section| format!(r##"<a href="#{}">{}</a>"##, section.id, escape(&section.title)))
+        .collect();
+    let mut main = format!("<h1>{title}</h1><p>{}</p>", prose(lang, &words::background(report, lang)));
     main += &answer(report, lang);
     main += &alarms(report, lang);
     main += &format!("<nav aria-label=\"{}\">{links}</nav>", lang.pick("Contents", "Sommaire"));
@@ -33,12 +45,12 @@ pub fn page(report: &Report<'_>, lang: Lang) -> String {
 
 fn answer(report: &Report<'_>, lang: Lang) -> String {
     let paragraphs: String =
-        report.answer(lang).iter().map(|sentence| format!("<p>{}</p>", escape(sentence))).collect();
+        report.answer(lang).iter().map(|sentence| format!("<p>{}</p>", prose(lang, sentence))).collect();
     format!(
         "<section class=\"answer\" aria-label=\"{}\">{paragraphs}</section><p class=\"soft\">{} {}</p>",
         lang.pick("The answer", "La réponse"),
-        escape(words::brackets(lang)),
-        escape(&words::model_error(report, lang))
+        prose(lang, words::brackets(lang)),
+        prose(lang, &words::model_error(report, lang))
     )
 }
 
@@ -48,7 +60,8 @@ fn alarms(report: &Report<'_>, lang: Lang) -> String {
     let broken = super::markdown::violations(report);
     if !broken.is_empty() {
         let items: String = broken.iter().map(|line| format!("<li>{}</li>", escape(line))).collect();
-        text += &format!("<div class=\"alarm\" role=\"alert\"><p>{}</p><ul>{items}</ul></div>", escape(broken_words(lang)));
+        text +=
+            &format!("<div class=\"alarm\" role=\"alert\"><p>{}</p><ul>{items}</ul></div>", escape(broken_words(lang)));
     }
     let missed = report.expectations.iter().filter(|one| !one.holds).count();
     if missed > 0 {
@@ -73,26 +86,31 @@ fn comparison(report: &Report<'_>, lang: Lang) -> String {
     if report.gains.is_empty() {
         return String::new();
     }
-    let mut text = format!("<h2 id=\"gains\">{}</h2>", lang.pick("Is the mesh better?", "Le maillage est-il meilleur ?"));
+    let mut text =
+        format!("<h2 id=\"gains\">{}</h2>", lang.pick("Is the mesh better?", "Le maillage est-il meilleur ?"));
     for sentence in words::no_gains(report, lang) {
-        text += &format!("<p>{}</p>", escape(&sentence));
+        text += &format!("<p>{}</p>", prose(lang, &sentence));
     }
     for (baseline, differences) in &report.gains {
         let (other, mesh) = (words::short(lang, *baseline), words::short(lang, System::Mesh));
         let table = words::forest(lang, differences, other, mesh);
-        text += &details(&format!("{mesh} − {other}"), &table);
+        let summary = lang.pick(
+            format!("Every difference: {mesh} minus {other}"),
+            format!("Chaque différence : {mesh} moins {other}"),
+        );
+        text += &details(&summary, &table);
     }
     text
 }
 
 fn html_section(section: &Section, lang: Lang) -> String {
     let Section { id, title, lead, picture, controls, table, note } = section;
-    let mut text = format!("<h2 id=\"{id}\">{}</h2><p>{}</p>", escape(title), escape(lead));
+    let mut text = format!("<h2 id=\"{id}\">{}</h2><p>{}</p>", escape(title), prose(lang, lead));
     if !picture.is_empty() {
         text += &format!("<figure>{picture}</figure>{controls}");
     }
     if !note.is_empty() {
-        text += &format!("<p class=\"note\">{}</p>", escape(note));
+        text += &format!("<p class=\"note\">{}</p>", prose(lang, note));
     }
     if !table.rows.is_empty() {
         text += &details(lang.pick("The same as a table", "La même chose en tableau"), table);
@@ -101,7 +119,11 @@ fn html_section(section: &Section, lang: Lang) -> String {
 }
 
 fn details(summary: &str, table: &Table) -> String {
-    format!("<details><summary>{}</summary><div class=\"scroll\" tabindex=\"0\">{}</div></details>", escape(summary), html_table(table))
+    format!(
+        "<details><summary>{}</summary><div class=\"scroll\" tabindex=\"0\">{}</div></details>",
+        escape(summary),
+        html_table(table)
+    )
 }
 
 fn html_table(table: &Table) -> String {
@@ -128,13 +150,22 @@ fn expectations(report: &Report<'_>, lang: Lang) -> String {
 
 /// How it was made, and what to read before quoting it.
 fn trust(report: &Report<'_>, lang: Lang) -> String {
-    let mut text = format!("<h2 id=\"trust\">{}</h2>", lang.pick("How far to trust this", "Quelle confiance y accorder"));
+    let mut text =
+        format!("<h2 id=\"trust\">{}</h2>", lang.pick("How far to trust this", "Quelle confiance y accorder"));
     for line in super::markdown::trust(report, lang) {
-        text += &format!("<p>{}</p>", escape(&line));
+        text += &format!("<p>{}</p>", prose(lang, &line));
     }
-    text += &details(lang.pick("Where the numbers of the scenario are from", "D’où viennent les nombres du scénario"), &super::markdown::sources(report, lang));
-    text += &details(lang.pick("Seeds and trace hashes", "Graines et empreintes des traces"), &super::markdown::hashes(report, lang));
+    text += &details(
+        lang.pick("Where the numbers of the scenario are from", "D’où viennent les nombres du scénario"),
+        &super::markdown::sources(report, lang),
+    );
+    text += &details(
+        lang.pick("Seeds and trace hashes", "Graines et empreintes des traces"),
+        &super::markdown::hashes(report, lang),
+    );
     let toml = escape(&report.manifest.scenario.toml);
     let summary = lang.pick("The whole scenario", "Le scénario entier");
-    text + &format!("<details><summary>{summary}</summary><div class=\"scroll\" tabindex=\"0\"><pre><code>{toml}</code></pre></div></details>")
+    text + &format!(
+        "<details><summary>{summary}</summary><div class=\"scroll\" tabindex=\"0\"><pre><code>{toml}</code></pre></div></details>"
+    )
 }

@@ -32,6 +32,16 @@ impl Lang {
         }
     }
 
+    /// Keeps signs on the line of the word before them.
+    #[must_use]
+    pub fn typeset(self, text: &str) -> String {
+        let text = text.replace(" %", "\u{a0}%");
+        self.pick(
+            text.clone(),
+            text.replace(" :", "\u{a0}:").replace(" ;", "\u{a0};").replace("« ", "«\u{a0}").replace(" »", "\u{a0}»"),
+        )
+    }
+
     /// A number with so many decimals.
     #[must_use]
     pub fn number(self, value: f64, decimals: usize) -> String {
@@ -110,7 +120,10 @@ mod tests {
         assert_eq!(Lang::En.percent(0.9612), "96.1\u{a0}%");
         assert_eq!(Lang::Fr.percent(0.9612), "96,1\u{a0}%");
         assert_eq!(Lang::En.percent(0.99998), "99.998\u{a0}%", "not 100");
-        assert_eq!((Lang::En.percent_number(1.0), Lang::En.percent_number(0.0)), ("100.0".to_owned(), "0.0".to_owned()));
+        assert_eq!(
+            (Lang::En.percent_number(1.0), Lang::En.percent_number(0.0)),
+            ("100.0".to_owned(), "0.0".to_owned())
+        );
         assert_eq!(Lang::En.points(-0.012), "−1.2\u{a0}pp");
         assert_eq!(Lang::Fr.points(0.2), "+20,0\u{a0}pts");
         assert_eq!(Lang::En.number(-0.001, 1), "0.0");

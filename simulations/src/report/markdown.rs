@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::{Lang, Report, Table, words};
-use crate::output::system_name;
 use crate::outcome::System;
+use crate::output::system_name;
 
 /// Longer tables are in the page and in the CSV.
 const ROWS_MAX: usize = 40;
@@ -66,7 +66,9 @@ pub fn page(report: &Report<'_>, lang: Lang) -> String {
 
 /// A table as Markdown.
 pub fn markdown_table(table: &Table) -> String {
-    let line = |cells: &[String]| format!("| {} |", cells.iter().map(|cell| cell.replace('|', "\\|")).collect::<Vec<_>>().join(" | "));
+    let line = |cells: &[String]| {
+        format!("| {} |", cells.iter().map(|cell| cell.replace('|', "\\|")).collect::<Vec<_>>().join(" | "))
+    };
     let mut lines = vec![line(&table.columns), format!("|{}", "---|".repeat(table.columns.len()))];
     lines.extend(table.rows.iter().map(|row| line(row)));
     lines.join("\n")
@@ -94,16 +96,22 @@ pub fn expectation_table(report: &Report<'_>, lang: Lang) -> Table {
         lang.pick("verdict", "verdict"),
     ];
     let rows = report.expectations.iter().map(|one| {
-        let show = |value: Option<f64>| value.map_or_else(|| "?".to_owned(), |value| words::value(lang, plain(&one.metric), value));
+        let show = |value: Option<f64>| {
+            value.map_or_else(|| "?".to_owned(), |value| words::value(lang, plain(&one.metric), value))
+        };
         let found = match one.estimate {
             None => lang.pick("not reached in every world", "pas atteint dans chaque monde").to_owned(),
             Some(_) => format!("{} ({} … {})", show(one.estimate), show(one.low), show(one.high)),
         };
         let verdict = match (one.holds, one.sure) {
             (true, true) => lang.pick("holds", "rempli"),
-            (true, false) => lang.pick("holds, more worlds could change it", "rempli, plus de mondes pourraient le changer"),
+            (true, false) => {
+                lang.pick("holds, more worlds could change it", "rempli, plus de mondes pourraient le changer")
+            }
             (false, true) => lang.pick("FAILS", "NON REMPLI"),
-            (false, false) => lang.pick("FAILS, more worlds could change it", "NON REMPLI, plus de mondes pourraient le changer"),
+            (false, false) => {
+                lang.pick("FAILS, more worlds could change it", "NON REMPLI, plus de mondes pourraient le changer")
+            }
         };
         vec![one.metric.clone(), one.expected.clone(), found, verdict.to_owned()]
     });

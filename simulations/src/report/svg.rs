@@ -149,10 +149,15 @@ impl Plot {
     /// Ticks with labels below.
     pub fn x_axis(&mut self, ticks: &[(f64, String)], title: &str) {
         let (left, _, right, bottom) = self.area;
-        self.raw(&format!(r##"<line x1="{left:.1}" y1="{bottom:.1}" x2="{right:.1}" y2="{bottom:.1}" stroke="#333"/>"##));
+        self.raw(&format!(
+            r##"<line x1="{left:.1}" y1="{bottom:.1}" x2="{right:.1}" y2="{bottom:.1}" stroke="#333"/>"##
+        ));
         for (value, label) in ticks {
             let x = self.px(*value);
-            self.raw(&format!(r##"<line x1="{x:.1}" y1="{bottom:.1}" x2="{x:.1}" y2="{:.1}" stroke="#333"/>"##, bottom + 5.0));
+            self.raw(&format!(
+                r##"<line x1="{x:.1}" y1="{bottom:.1}" x2="{x:.1}" y2="{:.1}" stroke="#333"/>"##,
+                bottom + 5.0
+            ));
             self.text(x, bottom + 19.0, "middle", label);
         }
         let middle = (left + right) / 2.0;
@@ -209,7 +214,7 @@ impl Plot {
         let (top, bottom) = (self.py(y1).min(self.py(y2)), self.py(y1).max(self.py(y2)));
         let (width, height) = ((right - left + 0.3).max(0.5), bottom - top);
         self.raw(&format!(
-            r#"<rect x="{left:.1}" y="{top:.1}" width="{width:.1}" height="{height:.1}" fill="{fill}"><title>{}</title></rect>"#,
+            r#"<rect x="{left:.1}" y="{top:.1}" width="{width:.1}" height="{height:.1}" fill="{fill}" shape-rendering="crispEdges"><title>{}</title></rect>"#,
             escape(title)
         ));
     }
@@ -222,7 +227,8 @@ impl Plot {
             if x + width > self.size.0 && x > self.area.0 {
                 (x, y) = (self.area.0, y + 18.0);
             }
-            let dash = if style.dash.is_empty() { String::new() } else { format!(r#" stroke-dasharray="{}""#, style.dash) };
+            let dash =
+                if style.dash.is_empty() { String::new() } else { format!(r#" stroke-dasharray="{}""#, style.dash) };
             self.raw(&format!(
                 r#"<line x1="{x:.1}" y1="{y}" x2="{:.1}" y2="{y}" stroke="{}" stroke-width="2.2"{dash}/>{}"#,
                 x + 28.0,
@@ -265,7 +271,11 @@ pub fn mark(style: Style, x: f64, y: f64) -> String {
         Marker::None => String::new(),
         Marker::Circle => format!(r##"<circle cx="{x:.1}" cy="{y:.1}" r="4" fill="{color}" stroke="#fff"/>"##),
         Marker::Square => {
-            format!(r##"<rect x="{:.1}" y="{:.1}" width="8" height="8" fill="{color}" stroke="#fff"/>"##, x - 4.0, y - 4.0)
+            format!(
+                r##"<rect x="{:.1}" y="{:.1}" width="8" height="8" fill="{color}" stroke="#fff"/>"##,
+                x - 4.0,
+                y - 4.0
+            )
         }
         Marker::Triangle => format!(
             r##"<path d="M{x:.1} {:.1}L{:.1} {:.1}H{:.1}Z" fill="{color}" stroke="#fff"/>"##,

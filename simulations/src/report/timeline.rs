@@ -37,7 +37,10 @@ fn days(span: Span) -> f64 {
 
 /// Whether a fault is a stretch of time, or a moment (a seizure lasts, but its moment is what one looks for).
 fn lasts(kind: FaultKind) -> bool {
-    !matches!(kind, FaultKind::Seize | FaultKind::Coerce | FaultKind::NumberHunt | FaultKind::ClockSkew | FaultKind::Crash)
+    !matches!(
+        kind,
+        FaultKind::Seize | FaultKind::Coerce | FaultKind::NumberHunt | FaultKind::ClockSkew | FaultKind::Crash
+    )
 }
 
 fn rounds<'f>(scenario: &'f Scenario, fault: &'f Fault) -> impl Iterator<Item = (f64, f64)> + 'f {
@@ -52,15 +55,17 @@ fn rounds<'f>(scenario: &'f Scenario, fault: &'f Fault) -> impl Iterator<Item = 
 /// All stretches of a scenario.
 pub fn stretches(scenario: &Scenario) -> Vec<Stretch> {
     let lasting = scenario.fault.iter().filter(|fault| lasts(fault.kind));
-    let all = lasting.flat_map(|fault| rounds(scenario, fault).map(|(from, to)| Stretch { from, to, kind: fault.kind }));
+    let all =
+        lasting.flat_map(|fault| rounds(scenario, fault).map(|(from, to)| Stretch { from, to, kind: fault.kind }));
     all.filter(|stretch| stretch.to > stretch.from).take(STRETCHES_MAX).collect()
 }
 
 /// Moments: seizures, crashes, coercion.
 pub fn moments(scenario: &Scenario) -> Vec<(f64, FaultKind)> {
-    let sudden = scenario.fault.iter().filter(|fault| {
-        matches!(fault.kind, FaultKind::Seize | FaultKind::Coerce | FaultKind::Crash)
-    });
+    let sudden = scenario
+        .fault
+        .iter()
+        .filter(|fault| matches!(fault.kind, FaultKind::Seize | FaultKind::Coerce | FaultKind::Crash));
     let all = sudden.flat_map(|fault| rounds(scenario, fault).map(|(from, _)| (from, fault.kind)));
     all.take(STRETCHES_MAX).collect()
 }
@@ -68,9 +73,10 @@ pub fn moments(scenario: &Scenario) -> Vec<(f64, FaultKind)> {
 /// Share of a day on which the people of a region have no Internet; chance (`pick`) is left out.
 pub fn cut(scenario: &Scenario, region: &str, day: usize) -> f64 {
     let (from, to) = (day as f64, day as f64 + 1.0);
-    let cuts = scenario.fault.iter().filter(|fault| {
-        fault.kind == FaultKind::InternetCut && fault.pick.is_none() && concerns(fault, region)
-    });
+    let cuts = scenario
+        .fault
+        .iter()
+        .filter(|fault| fault.kind == FaultKind::InternetCut && fault.pick.is_none() && concerns(fault, region));
     let longest = cuts.flat_map(|fault| rounds(scenario, fault).map(move |(a, b)| (b.min(to) - a.max(from)).max(0.0)));
     longest.sum::<f64>().min(1.0)
 }

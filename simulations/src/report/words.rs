@@ -7,7 +7,11 @@ use crate::stats::{Difference, Estimate, Judgement};
 /// A share with its interval: `96.1 % (95.4–96.8)`.
 pub fn with_interval(lang: Lang, value: Estimate, worlds: usize) -> String {
     if worlds < 2 {
-        return format!("{} ({})", lang.percent(value.estimate), lang.pick("one world: no interval", "un seul monde : pas d’intervalle"));
+        return format!(
+            "{} ({})",
+            lang.percent(value.estimate),
+            lang.pick("one world: no interval", "un seul monde : pas d’intervalle")
+        );
     }
     format!("{} ({}–{})", lang.percent(value.estimate), lang.percent_number(value.low), lang.percent_number(value.high))
 }
@@ -36,11 +40,11 @@ pub fn background(report: &Report<'_>, lang: Lang) -> String {
     let text = lang.pick(
         "People whose Internet has been cut off write to the outside by SMS: volunteers’ phones (“gateway clients”) take the SMS, \
          and computers that independent people run publish the message where it was meant to go. When these computers pass \
-         messages on among each other, they are a “mesh”. The question here:",
+         messages on among each other, they are a “mesh”. The case here:",
         "Des personnes dont l’accès à Internet est coupé écrivent au monde par SMS : des téléphones de bénévoles (« clients \
          passerelles ») reçoivent les SMS, et des ordinateurs tenus par des personnes indépendantes publient le message là où il \
-         devait aller. Quand ces ordinateurs se transmettent les messages entre eux, ils forment un « maillage ». La question \
-         posée ici :",
+         devait aller. Quand ces ordinateurs se transmettent les messages entre eux, ils forment un « maillage ». Le cas \
+         étudié :",
     );
     format!("{text} {summary}")
 }
@@ -53,7 +57,7 @@ pub fn answer(report: &Report<'_>, lang: Lang) -> Vec<String> {
     sentences.extend(pace(report, lang));
     sentences.extend(kept_promises(report, lang, worlds));
     sentences.extend(exposure(report, lang, worlds));
-    sentences
+    sentences.iter().map(|sentence| lang.typeset(sentence)).collect()
 }
 
 fn headline(report: &Report<'_>, lang: Lang, worlds: usize) -> String {
@@ -112,13 +116,15 @@ fn pace(report: &Report<'_>, lang: Lang) -> Option<String> {
     Some(match (lang, most) {
         (Lang::En, Some(most)) => format!("Half of all messages arrived within {half}, nine in ten within {most}."),
         (Lang::En, None) => {
-            format!("Half of all messages arrived within {half}; nine in ten were not reached in every world.")
+            format!("Half of all messages arrived within {half}; in some worlds nine in ten never did.")
         }
         (Lang::Fr, Some(most)) => {
             format!("La moitié de tous les messages est arrivée en {half}, neuf sur dix en {most}.")
         }
         (Lang::Fr, None) => {
-            format!("La moitié de tous les messages est arrivée en {half} ; neuf sur dix n’ont pas été atteints partout.")
+            format!(
+                "La moitié de tous les messages est arrivée en {half} ; dans certains mondes, neuf sur dix ne l’ont jamais été."
+            )
         }
     })
 }
@@ -140,8 +146,8 @@ fn exposure(report: &Report<'_>, lang: Lang, worlds: usize) -> Option<String> {
     if !known {
         return (seized > 0).then(|| {
             lang.pick(
-                "Computers were seized; what that exposed was not recorded in this run.",
-                "Des ordinateurs ont été saisis ; ce que cela a exposé n’a pas été relevé dans cette simulation.",
+                "Computers were seized; this run shows nobody exposed: every disk stayed locked, or no ledger was kept.",
+                "Des ordinateurs ont été saisis ; cette simulation ne montre personne d’exposé : chaque disque est resté fermé, ou aucun registre n’a été tenu.",
             )
             .to_owned()
         });
@@ -254,7 +260,13 @@ fn step(lang: Lang, name: &str, value: f64) -> String {
     } else if crate::stats::is_share(name) {
         lang.points(value)
     } else if name.starts_with("delay.") {
-        let sign = if value > 0.0 { "+" } else if value < 0.0 { "−" } else { "" };
+        let sign = if value > 0.0 {
+            "+"
+        } else if value < 0.0 {
+            "−"
+        } else {
+            ""
+        };
         format!("{sign}{}", lang.duration(value.abs()))
     } else {
         lang.signed(value, 2)
@@ -288,7 +300,10 @@ pub fn forest(lang: Lang, differences: &[Difference], a: &str, b: &str) -> Table
         let name = &one.figure;
         let lacking = (one.lacking > 0).then(|| {
             let (worlds, all) = (one.worlds, one.worlds + one.lacking);
-            lang.pick(format!(" (reached by both in {worlds} of {all} worlds)"), format!(" (atteint des deux côtés dans {worlds} mondes sur {all})"))
+            lang.pick(
+                format!(" (reached by both in {worlds} of {all} worlds)"),
+                format!(" (atteint des deux côtés dans {worlds} mondes sur {all})"),
+            )
         });
         vec![
             figure(lang, name),

@@ -79,11 +79,10 @@ pub fn load_from(place: &Place, overrides: &[(String, Value)], ci: bool) -> Resu
         set(&mut root, &key, value).map_err(|message| texts.error(Some(span), &format!("`{key}`: {message}")))?;
     }
     let DeValue::Table(table) = root else { unreachable!("it was made as a table") };
-    let scenario =
-        Scenario::deserialize(Deserializer::from(Spanned::new(0..0, table.clone()))).map_err(|error| {
-            let message = with_suggestion(error.message());
-            texts.error(error.span().filter(|span| *span != (0..0)), &message)
-        })?;
+    let scenario = Scenario::deserialize(Deserializer::from(Spanned::new(0..0, table.clone()))).map_err(|error| {
+        let message = with_suggestion(error.message());
+        texts.error(error.span().filter(|span| *span != (0..0)), &message)
+    })?;
     validate(&scenario).map_err(|Problem { key, message }| texts.error(locate(&table, &key), &message))?;
     Ok(scenario)
 }
@@ -173,7 +172,10 @@ fn descend<'r, 't>(mut place: &'r mut DeValue<'t>, parts: &[&str]) -> Result<&'r
         place = match place {
             DeValue::Table(inner) => {
                 if !inner.contains_key(*part) {
-                    inner.insert(Spanned::new(0..0, (*part).to_owned().into()), Spanned::new(0..0, DeValue::Table(Table::new())));
+                    inner.insert(
+                        Spanned::new(0..0, (*part).to_owned().into()),
+                        Spanned::new(0..0, DeValue::Table(Table::new())),
+                    );
                 }
                 inner.get_mut(*part).map(Spanned::get_mut).ok_or("it was there a moment ago")?
             }
@@ -279,7 +281,8 @@ mod tests {
         std::fs::write(folder.path().join("small.toml"), BASE).unwrap();
         let path = folder.path().join("mine.toml");
         std::fs::write(&path, text).unwrap();
-        let sets: Vec<_> = sets.iter().map(|(key, value)| ((*key).to_owned(), Value::String((*value).to_owned()))).collect();
+        let sets: Vec<_> =
+            sets.iter().map(|(key, value)| ((*key).to_owned(), Value::String((*value).to_owned()))).collect();
         let mut error = load_from(&Place::File(path), &sets, false).unwrap_err();
         error.file = error.file.rsplit('/').next().unwrap_or_default().to_owned();
         error

@@ -9,9 +9,9 @@ mod types;
 mod units;
 mod validate;
 
-pub use labels::{Filter, FilterError, LABELS, Labelled};
 pub use catalog::{Place, find, names};
 pub use expect::{Comparison, Expectation, parse_quantity};
+pub use labels::{Filter, FilterError, LABELS, Labelled};
 pub use load::{ScenarioError, load, load_from};
 pub use schema::schema;
 pub use types::*;

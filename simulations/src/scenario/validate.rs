@@ -41,7 +41,11 @@ fn each_known(list: &[String], known: &BTreeSet<&str>, key: &str, what: &str) ->
 /// The first value that cannot be.
 pub fn validate(scenario: &Scenario) -> Checked {
     let left_out = scenario.warmup.0.saturating_add(scenario.drain.0);
-    must(left_out < scenario.duration.0, "duration", "longer than `warmup` and `drain` together, or nothing is counted")?;
+    must(
+        left_out < scenario.duration.0,
+        "duration",
+        "longer than `warmup` and `drain` together, or nothing is counted",
+    )?;
     people(scenario)?;
     places(scenario)?;
     nodes(scenario)?;

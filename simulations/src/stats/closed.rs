@@ -66,9 +66,8 @@ fn at_least(nodes: u32, seized: u32, holders: u32, least: u32) -> f64 {
     let seized = seized.min(nodes);
     let all = ln_choose(nodes, holders);
     let ways = (least..=holders.min(seized)).filter(|hit| holders - hit <= nodes - seized);
-    let sum: f64 = ways
-        .map(|hit| libm::exp(ln_choose(seized, hit) + ln_choose(nodes - seized, holders - hit) - all))
-        .sum();
+    let sum: f64 =
+        ways.map(|hit| libm::exp(ln_choose(seized, hit) + ln_choose(nodes - seized, holders - hit) - all)).sum();
     sum.clamp(0.0, 1.0)
 }
 

@@ -31,7 +31,8 @@ pub fn better(figure: &str) -> Option<Better> {
     ];
     if figure.starts_with("delivered.") || figure == "fate.published" || figure == "told" {
         Some(Better::More)
-    } else if ["delay.", "exposed.", "fate.lost"].iter().any(|prefix| figure.starts_with(prefix)) || LESS.contains(&figure)
+    } else if ["delay.", "exposed.", "fate.lost"].iter().any(|prefix| figure.starts_with(prefix))
+        || LESS.contains(&figure)
     {
         Some(Better::Less)
     } else {
@@ -105,9 +106,8 @@ pub fn differences(a: &Side<'_>, b: &Side<'_>) -> Vec<Difference> {
 }
 
 fn difference(pairs: &[(&BTreeMap<String, f64>, &BTreeMap<String, f64>)], name: &str) -> Option<Difference> {
-    let value = |side: &BTreeMap<String, f64>| {
-        side.get(name).copied().or_else(|| name.starts_with("count.").then_some(0.0))
-    };
+    let value =
+        |side: &BTreeMap<String, f64>| side.get(name).copied().or_else(|| name.starts_with("count.").then_some(0.0));
     let both: Vec<(f64, f64)> = pairs.iter().filter_map(|(a, b)| Some((value(a)?, value(b)?))).collect();
     let mean = |of: fn(&(f64, f64)) -> f64| both.iter().map(of).sum::<f64>() / both.len() as f64;
     let differences: Vec<f64> = both.iter().map(|(a, b)| b - a).collect();
@@ -139,7 +139,10 @@ mod tests {
 
     fn compare(a: &[(u64, &[(&str, f64)])], b: &[(u64, &[(&str, f64)])]) -> Vec<Difference> {
         let (a, b) = (side_of(a), side_of(b));
-        differences(&a.iter().map(|(seed, own)| (*seed, own)).collect(), &b.iter().map(|(seed, own)| (*seed, own)).collect())
+        differences(
+            &a.iter().map(|(seed, own)| (*seed, own)).collect(),
+            &b.iter().map(|(seed, own)| (*seed, own)).collect(),
+        )
     }
 
     #[test]

@@ -35,11 +35,18 @@ pub fn section(report: &Report<'_>, lang: Lang) -> Section {
     let size = (760.0, 400.0);
     let watched = report.scenario.duration.as_secs_f64() - report.scenario.warmup.as_secs_f64();
     let end = watched.clamp(3_600.0, 7e6);
-    let mut plot = Plot::new("arrival", size, (70.0, 40.0, 24.0, 58.0), Scale::log((1.0, end)), Scale::linear((0.0, 1.0)));
+    let mut plot =
+        Plot::new("arrival", size, (70.0, 40.0, 24.0, 58.0), Scale::log((1.0, end)), Scale::linear((0.0, 1.0)));
     plot.y_axis(&percent_ticks(lang, (0.0, 1.0)), lang.pick("had arrived", "étaient arrivés"));
     let axis = NAMED.iter().filter(|(seconds, ..)| *seconds <= end);
     let axis: Vec<_> = axis.map(|(seconds, en, fr)| (*seconds, lang.pick(*en, *fr).to_owned())).collect();
-    plot.x_axis(&axis, lang.pick("time since the message was first sent (logarithmic)", "temps depuis le premier envoi (logarithmique)"));
+    plot.x_axis(
+        &axis,
+        lang.pick(
+            "time since the message was first sent (logarithmic)",
+            "temps depuis le premier envoi (logarithmique)",
+        ),
+    );
     let systems = report.systems();
     let curves: Vec<_> = systems.iter().map(|system| (*system, curve(report, *system))).collect();
     for (system, curve) in &curves {

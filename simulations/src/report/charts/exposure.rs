@@ -29,7 +29,9 @@ fn name(lang: Lang, scheme: Scheme) -> String {
         Scheme::OneHome => lang.pick("one home, closed form", "un foyer, forme close").to_owned(),
         Scheme::Copies(2) => format!("{}{not}", lang.pick("home and 1 standby", "foyer et 1 remplaçant")),
         Scheme::Copies(n) => format!("{n} {}{not}", lang.pick("full copies", "copies complètes")),
-        Scheme::Shares { k, n } => format!("{k} {} {n} {}{not}", lang.pick("of", "sur"), lang.pick("guardians", "gardiens")),
+        Scheme::Shares { k, n } => {
+            format!("{k} {} {n} {}{not}", lang.pick("of", "sur"), lang.pick("guardians", "gardiens"))
+        }
     }
 }
 
@@ -38,9 +40,11 @@ fn simulated(report: &Report<'_>, least: Exposure) -> Vec<(u32, f64, Option<(f64
     let people = f64::from(report.scenario.people.count.max(1));
     let mut by_count: std::collections::BTreeMap<u32, Vec<f64>> = std::collections::BTreeMap::new();
     for digest in report.samples.iter().filter_map(|sample| sample.get(System::Mesh)) {
-        let last_of_day = digest.seized.iter().enumerate().filter(|(n, (day, _))| {
-            digest.seized.get(n + 1).is_none_or(|(next, _)| next != day)
-        });
+        let last_of_day = digest
+            .seized
+            .iter()
+            .enumerate()
+            .filter(|(n, (day, _))| digest.seized.get(n + 1).is_none_or(|(next, _)| next != day));
         for (_, (day, count)) in last_of_day {
             let known = digest.exposure.iter().filter(|(what, since, _)| *what >= least && since <= day);
             let exposed: u32 = known.map(|(.., persons)| *persons).sum();
@@ -57,21 +61,17 @@ fn simulated(report: &Report<'_>, least: Exposure) -> Vec<(u32, f64, Option<(f64
 
 pub fn section(report: &Report<'_>, lang: Lang) -> Section {
     let (all, homes) = counts(report);
-    let recorded = report
-        .samples
-        .iter()
-        .filter_map(|sample| sample.get(System::Mesh))
-        .any(|digest| !digest.exposure.is_empty());
+    let recorded =
+        report.samples.iter().filter_map(|sample| sample.get(System::Mesh)).any(|digest| !digest.exposure.is_empty());
     let margins = (70.0, 96.0, 24.0, 58.0);
-    let mut plot =
-        Plot::new("exposure", (760.0, 460.0), margins, Scale::linear((0.0, 1.0)), Scale::linear((0.0, 1.0)));
+    let mut plot = Plot::new("exposure", (760.0, 460.0), margins, Scale::linear((0.0, 1.0)), Scale::linear((0.0, 1.0)));
     plot.y_axis(&percent_ticks(lang, (0.0, 1.0)), lang.pick("people exposed", "personnes exposées"));
-    plot.x_axis(&percent_ticks(lang, (0.0, 1.0)), lang.pick("nodes seized, each opened with its key", "nœuds saisis, tous ouverts avec leur clé"));
+    plot.x_axis(&percent_ticks(lang, (0.0, 1.0)), lang.pick("nodes seized", "nœuds saisis"));
     let mut legend = Vec::new();
     for (scheme, style) in Scheme::DRAWN.into_iter().zip(OTHERS) {
         let line = (0..=50).map(|n| {
-            let share = f64::from(n) / 50.0;
-            (share, scheme.exposed(homes, (share * f64::from(homes)).round() as u32))
+            let seized = (f64::from(n) / 50.0 * f64::from(homes)).round() as u32;
+            (f64::from(seized) / f64::from(homes.max(1)), scheme.exposed(homes, seized))
         });
         plot.line(&line.collect::<Vec<_>>(), style, 0, false);
         legend.push((name(lang, scheme), style));
@@ -97,7 +97,12 @@ pub fn section(report: &Report<'_>, lang: Lang) -> Section {
         legend.push((format!("{}: {}", lang.pick("simulated", "simulé"), exposed(lang, least)), style));
     }
     plot.legend(&legend);
-    let columns = [lang.pick("what", "quoi"), lang.pick("seized", "saisis"), lang.pick("exposed", "exposés"), lang.pick("lost for good / worlds", "perdus / mondes")];
+    let columns = [
+        lang.pick("what", "quoi"),
+        lang.pick("seized", "saisis"),
+        lang.pick("exposed", "exposés"),
+        lang.pick("lost for good / worlds", "perdus / mondes"),
+    ];
     Section {
         id: "exposure",
         title: lang.pick("What seizures expose", "Ce que les saisies exposent").to_owned(),

@@ -92,8 +92,7 @@ fn picture(report: &Report<'_>, lang: Lang, system: System, id: &'static str) ->
     let shares = shares(report, system);
     let days = shares.len();
     let margins = (70.0, 46.0, 24.0, 58.0);
-    let mut plot =
-        Plot::new(id, (760.0, 300.0), margins, Scale::linear((0.0, days as f64)), Scale::linear((0.0, 1.0)));
+    let mut plot = Plot::new(id, (760.0, 300.0), margins, Scale::linear((0.0, days as f64)), Scale::linear((0.0, 1.0)));
     plot.raw(&patterns(id));
     plot.y_axis(&percent_ticks(lang, (0.0, 1.0)), short(lang, system));
     for (day, shares) in shares.iter().enumerate() {
@@ -103,7 +102,8 @@ fn picture(report: &Report<'_>, lang: Lang, system: System, id: &'static str) ->
             if *share <= 0.0 {
                 continue;
             }
-            let title = format!("{} {day}: {} {}", lang.pick("day", "jour"), stage_name(lang, *stage), lang.percent(*share));
+            let title =
+                format!("{} {day}: {} {}", lang.pick("day", "jour"), stage_name(lang, *stage), lang.percent(*share));
             let (x, y) = ((day as f64, day as f64 + 1.0), (below, below + share));
             plot.cell(x, y, color, &title);
             if pattern != Pattern::Plain {
@@ -116,7 +116,10 @@ fn picture(report: &Report<'_>, lang: Lang, system: System, id: &'static str) ->
     plot.x_axis(&day_ticks(lang, days), lang.pick("day after the warm-up", "jour après la mise en train"));
     plot.finish(
         &format!("{}: {}", lang.pick("Fate of messages by day", "Sort des messages par jour"), short(lang, system)),
-        lang.pick("Stacked shares for each day; the table below has the same numbers.", "Parts empilées pour chaque jour ; le tableau ci-dessous donne les mêmes nombres."),
+        lang.pick(
+            "Stacked shares for each day; the table below has the same numbers.",
+            "Parts empilées pour chaque jour ; le tableau ci-dessous donne les mêmes nombres.",
+        ),
     )
 }
 
@@ -152,7 +155,10 @@ fn legend(lang: Lang) -> String {
         }
         let fills = [color.to_owned(), format!("url(#fates-legend-{})", pattern_name(pattern))];
         for fill in fills.iter().take(1 + usize::from(pattern != Pattern::Plain)) {
-            body += &format!(r##"<rect x="{x:.1}" y="{:.1}" width="20" height="14" fill="{fill}" stroke="#333" stroke-width="0.5"/>"##, y - 11.0);
+            body += &format!(
+                r##"<rect x="{x:.1}" y="{:.1}" width="20" height="14" fill="{fill}" stroke="#333" stroke-width="0.5"/>"##,
+                y - 11.0
+            );
         }
         body += &format!(r#"<text x="{:.1}" y="{y:.1}">{}</text>"#, x + 26.0, escape(name));
         x += width + 10.0;

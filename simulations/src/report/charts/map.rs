@@ -82,9 +82,9 @@ pub fn section(report: &Report<'_>, lang: Lang) -> Section {
     for spot in spots.iter().filter(|spot| !spot.abroad) {
         body += &links(&spots, spot, day);
     }
-    for spot in &spots {
-        body += &draw(lang, spot, day);
-    }
+    body += &spots.iter().map(|spot| draw(lang, spot, day)).collect::<String>();
+    // Names lie over all circles.
+    body += &spots.iter().map(names).collect::<String>();
     body += &key(lang, 620.0, 60.0);
     body += &format!(r#"<text x="620" y="48">{}</text>"#, lang.pick("within 72 h", "en 72 h"));
     body += &legend(lang);
@@ -127,33 +127,36 @@ fn fill(cell: Option<&Cell>) -> String {
 
 fn draw(lang: Lang, spot: &Spot<'_>, day: usize) -> String {
     let ((x, y), index, radius) = (spot.at, spot.index, spot.radius);
-    let name = escape(spot.name);
-    let counts = format!("{}▢ {}△", spot.nodes, spot.gateways);
     if spot.abroad {
+        let (left, top) = (x - 26.0, y - 14.0);
         return format!(
-            r##"<rect x="{:.1}" y="{:.1}" width="44" height="28" rx="4" fill="#eee" stroke="#333"/><text x="{x:.1}" y="{:.1}" text-anchor="middle" font-size="11">{name}</text><text x="{x:.1}" y="{:.1}" text-anchor="middle" font-size="11" fill="#333">{counts}</text>"##,
-            x - 22.0,
-            y - 14.0,
-            y + 4.0,
-            y + 28.0
+            r##"<rect x="{left:.1}" y="{top:.1}" width="52" height="28" rx="4" fill="#eee" stroke="#333"/>"##
         );
     }
+    let name = escape(spot.name);
     let ring = if spot.cut.get(day).copied().unwrap_or(false) { "visible" } else { "hidden" };
     let share = spot.days.get(day).copied().and_then(share).map_or_else(|| "–".to_owned(), |share| lang.percent(share));
     format!(
-        r##"<circle id="spot-{index}" cx="{x:.1}" cy="{y:.1}" r="{radius:.1}" fill="{}" stroke="#333"><title>{name}: {share}</title></circle><circle id="ring-{index}" cx="{x:.1}" cy="{y:.1}" r="{:.1}" fill="none" stroke="#D55E00" stroke-width="3" stroke-dasharray="5 4" visibility="{ring}"/><text x="{x:.1}" y="{:.1}" text-anchor="middle" font-weight="600" paint-order="stroke" stroke="#fff" stroke-width="3">{name}</text><text x="{x:.1}" y="{:.1}" text-anchor="middle" font-size="10.5" fill="#333" paint-order="stroke" stroke="#fff" stroke-width="3">{counts}</text>"##,
+        r##"<circle id="spot-{index}" cx="{x:.1}" cy="{y:.1}" r="{radius:.1}" fill="{}" stroke="#333"><title>{name}: {share}</title></circle><circle id="ring-{index}" cx="{x:.1}" cy="{y:.1}" r="{:.1}" fill="none" stroke="#D55E00" stroke-width="3" stroke-dasharray="5 4" visibility="{ring}"/>"##,
         fill(spot.days.get(day)),
         radius + 4.0,
+    )
+}
+
+/// A region's name, and how many computers and gateway clients stand there.
+fn names(spot: &Spot<'_>) -> String {
+    let ((x, y), name) = (spot.at, escape(spot.name));
+    let below = if spot.abroad { y + 28.0 } else { y + spot.radius + 15.0 };
+    let counts = format!("{}▢ {}△", spot.nodes, spot.gateways);
+    let halo = r##"paint-order="stroke" stroke="#fff" stroke-width="3""##;
+    format!(
+        r##"<text x="{x:.1}" y="{:.1}" text-anchor="middle" font-weight="600" {halo}>{name}</text><text x="{x:.1}" y="{below:.1}" text-anchor="middle" font-size="10.5" {halo}>{counts}</text>"##,
         y + 4.0,
-        y + radius + 15.0
     )
 }
 
 fn legend(lang: Lang) -> String {
-    let words = [
-        lang.pick("Internet is cut", "Internet coupé"),
-        lang.pick("link to abroad", "lien vers l’étranger"),
-    ];
+    let words = [lang.pick("Internet is cut", "Internet coupé"), lang.pick("link to abroad", "lien vers l’étranger")];
     format!(
         r##"<circle cx="628" cy="216" r="9" fill="none" stroke="#D55E00" stroke-width="3" stroke-dasharray="5 4"/><text x="644" y="220" font-size="11">{}</text><line x1="616" y1="244" x2="640" y2="244" stroke="#888" stroke-width="1.5"/><text x="644" y="248" font-size="11">{}</text>"##,
         words[0], words[1]

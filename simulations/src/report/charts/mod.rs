@@ -20,6 +20,9 @@ use super::svg::{Plot, SYSTEMS, Style, escape, text_width, ticks};
 use super::{Lang, Report, timeline};
 use crate::outcome::System;
 
+/// Stretches whose edges are drawn as well.
+const EDGES_MAX: usize = 12;
+
 /// How a system's line looks.
 pub(super) fn style(system: System) -> Style {
     SYSTEMS[system as usize]
@@ -46,14 +49,20 @@ pub(super) fn mark_faults(plot: &mut Plot, report: &Report<'_>, lang: Lang, days
         }
     };
     let end = days as f64;
-    for stretch in timeline::stretches(report.scenario).into_iter().filter(|stretch| stretch.from < end) {
+    let stretches: Vec<_> = timeline::stretches(report.scenario).into_iter().filter(|one| one.from < end).collect();
+    // The edges of a daily curfew would hide what they mark.
+    let edges = veil && stretches.len() <= EDGES_MAX;
+    for stretch in stretches {
         let (a, b) = (plot.px(stretch.from), plot.px(stretch.to.min(end)));
         let (width, height) = ((b - a).max(1.0), bottom - top);
-        let over = if veil { 0.13 } else { 0.0 };
+        let over = if veil { 0.22 } else { 0.0 };
         plot.raw(&format!(
             r##"<rect x="{a:.1}" y="{top:.1}" width="{width:.1}" height="{height:.1}" fill="#555" fill-opacity="{over}"/><rect x="{a:.1}" y="{:.1}" width="{width:.1}" height="5" fill="#555"/>"##,
             top - 6.0
         ));
+        for x in [a, b].into_iter().filter(|_| edges) {
+            plot.raw(&format!(r##"<line x1="{x:.1}" y1="{top:.1}" x2="{x:.1}" y2="{bottom:.1}" stroke="#fff" stroke-width="3"/><line x1="{x:.1}" y1="{top:.1}" x2="{x:.1}" y2="{bottom:.1}" stroke="#555" stroke-width="1.2"/>"##));
+        }
         note(stretch.from, stretch.kind);
     }
     for (at, kind) in timeline::moments(report.scenario).into_iter().filter(|(at, _)| *at < end) {
@@ -69,6 +78,9 @@ pub(super) fn mark_faults(plot: &mut Plot, report: &Report<'_>, lang: Lang, days
         let x = plot.px(at);
         let (x, anchor) = if x + text_width(name) > right { (right, "end") } else { (x, "start") };
         let y = top - 10.0 - 14.0 * (n % 2) as f64;
-        plot.raw(&format!(r#"<text x="{x:.1}" y="{y:.1}" text-anchor="{anchor}" font-style="italic">{}</text>"#, escape(name)));
+        plot.raw(&format!(
+            r#"<text x="{x:.1}" y="{y:.1}" text-anchor="{anchor}" font-style="italic">{}</text>"#,
+            escape(name)
+        ));
     }
 }

@@ -33,9 +33,20 @@ pub fn section(report: &Report<'_>, lang: Lang) -> Section {
     let note = if more == 0 {
         String::new()
     } else {
-        lang.pick(format!("{more} further combinations are in the table."), format!("{more} autres combinaisons sont dans le tableau."))
+        lang.pick(
+            format!("{more} further combinations are in the table."),
+            format!("{more} autres combinaisons sont dans le tableau."),
+        )
     };
-    Section { id: "severity", title, lead, picture: pictures.concat(), table: table(report, lang, sweep), note, ..Section::default() }
+    Section {
+        id: "severity",
+        title,
+        lead,
+        picture: pictures.concat(),
+        table: table(report, lang, sweep),
+        note,
+        ..Section::default()
+    }
 }
 
 /// Points that differ in the first key only.
@@ -47,8 +58,7 @@ struct Panel<'s> {
 fn panels(sweep: &Sweep) -> Vec<Panel<'_>> {
     let mut panels: Vec<Panel<'_>> = Vec::new();
     for point in &sweep.points {
-        let rest: Vec<String> =
-            point.settings.iter().skip(1).map(|(key, value)| format!("{key}={value}")).collect();
+        let rest: Vec<String> = point.settings.iter().skip(1).map(|(key, value)| format!("{key}={value}")).collect();
         let rest = rest.join(", ");
         match panels.iter_mut().find(|panel| panel.rest == rest) {
             Some(panel) => panel.points.push(point),
@@ -75,7 +85,8 @@ fn picture(report: &Report<'_>, lang: Lang, sweep: &Sweep, panel: &Panel<'_>, n:
     let mut plot = Plot::new(IDS[n], size, (70.0, 40.0, 24.0, 58.0), Scale::linear(range), Scale::linear((0.0, 1.0)));
     plot.y_axis(&percent_ticks(lang, (0.0, 1.0)), lang.pick("arrived within 72 h", "arrivés en moins de 72 h"));
     let axis: Vec<(f64, String)> = places.iter().zip(&panel.points).map(|(x, point)| (*x, text(point))).collect();
-    let name = if panel.rest.is_empty() { sweep.keys[0].clone() } else { format!("{} ({})", sweep.keys[0], panel.rest) };
+    let name =
+        if panel.rest.is_empty() { sweep.keys[0].clone() } else { format!("{} ({})", sweep.keys[0], panel.rest) };
     plot.x_axis(&axis, &name);
     let systems = report.systems();
     for system in &systems {
@@ -92,7 +103,10 @@ fn picture(report: &Report<'_>, lang: Lang, sweep: &Sweep, panel: &Panel<'_>, n:
     plot.legend(&legend);
     plot.finish(
         lang.pick("Delivery against severity", "Livraison selon la gravité"),
-        lang.pick("Lines with bands; the table below has the same numbers.", "Courbes avec bandes ; le tableau ci-dessous donne les mêmes nombres."),
+        lang.pick(
+            "Lines with bands; the table below has the same numbers.",
+            "Courbes avec bandes ; le tableau ci-dessous donne les mêmes nombres.",
+        ),
     )
 }
 
@@ -104,7 +118,9 @@ fn table(report: &Report<'_>, lang: Lang, sweep: &Sweep) -> Table {
         let mut row: Vec<String> = point.settings.iter().map(|(_, value)| value.clone()).collect();
         let worlds = point.samples.len();
         let share = |system: &System| {
-            point.estimate(*system, "delivered.72h").map_or_else(|| "–".to_owned(), |value| with_interval(lang, value, worlds))
+            point
+                .estimate(*system, "delivered.72h")
+                .map_or_else(|| "–".to_owned(), |value| with_interval(lang, value, worlds))
         };
         row.extend(systems.iter().map(share));
         row

@@ -18,9 +18,10 @@ struct Bar<'s> {
 
 fn bars<'s>(report: &Report<'s>) -> Vec<Bar<'s>> {
     let Some(sweep) = report.sweep else { return Vec::new() };
-    let base = report.samples.iter().filter_map(|sample| {
-        Some((sample.seed, *sample.get(System::Mesh)?.figures.get("delivered.72h")?))
-    });
+    let base = report
+        .samples
+        .iter()
+        .filter_map(|sample| Some((sample.seed, *sample.get(System::Mesh)?.figures.get("delivered.72h")?)));
     let base: BTreeMap<u64, f64> = base.collect();
     let mut bars: Vec<Bar<'s>> = Vec::new();
     for point in &sweep.alone {
@@ -63,7 +64,13 @@ pub fn section(report: &Report<'_>, lang: Lang) -> Section {
     let (x, y) = (Scale::linear((-edge, edge)), Scale::linear((0.0, bars.len() as f64)));
     let mut plot = Plot::new("tornado", (760.0, height), margins, x, y);
     let axis = ticks((-edge, edge), 6).into_iter().map(|value| (value, lang.signed(value * 100.0, 1)));
-    plot.x_axis(&axis.collect::<Vec<_>>(), lang.pick("change of delivery within 72 h, percentage points", "changement de la livraison en 72 h, points de pourcentage"));
+    plot.x_axis(
+        &axis.collect::<Vec<_>>(),
+        lang.pick(
+            "change of delivery within 72 h, percentage points",
+            "changement de la livraison en 72 h, points de pourcentage",
+        ),
+    );
     let (_, top, _, bottom) = plot.area();
     for (row, bar) in bars.iter().enumerate() {
         draw(&mut plot, lang, bar, bars.len() - row - 1);
@@ -77,7 +84,13 @@ pub fn section(report: &Report<'_>, lang: Lang) -> Section {
             let share = point.estimate(System::Mesh, "delivered.72h");
             let share = share.map_or_else(|| "–".to_owned(), |share| with_interval(lang, share, point.samples.len()));
             let interval = format!("{} … {}", lang.points(one.low), lang.points(one.high));
-            vec![bar.key.to_owned(), value, share, lang.points(one.estimate), if worlds < 2 { "–".to_owned() } else { interval }]
+            vec![
+                bar.key.to_owned(),
+                value,
+                share,
+                lang.points(one.estimate),
+                if worlds < 2 { "–".to_owned() } else { interval },
+            ]
         })
     });
     let columns = [
