@@ -34,6 +34,8 @@ fn digest(scenario: &Scenario, system: System, share: f64, late: f64) -> Digest 
         ("delivered.ever", share),
         ("accepted_but_lost", 0.0),
         ("delay.p50", late),
+        ("exposed.plaintext", 0.1),
+        ("exposed.token", 0.15),
         ("price_per_delivered", 20.0),
     ];
     Digest {
