@@ -124,10 +124,11 @@ fn names_are_found_anywhere_and_nearly() {
 
 #[test]
 fn precision_adds_worlds_until_it_is_reached() {
-    let coarse = tiny("run", &["--precision", "99pp", "--json"]);
+    let short = ["--set", "duration=3h", "--set", "warmup=30m", "--set", "drain=30m", "--json"];
+    let coarse = tiny("run", &[&["--precision", "99pp"][..], &short].concat());
     let document: Value = serde_json::from_str(&out(&coarse)).unwrap();
     assert_eq!(document["seeds"].as_array().unwrap().len(), 8, "the least");
-    let fine = tiny("run", &["--precision", "0.01pp", "--seeds-max", "9", "--json"]);
+    let fine = tiny("run", &[&["--precision", "0.01pp", "--seeds-max", "9"][..], &short].concat());
     let document: Value = serde_json::from_str(&out(&fine)).unwrap();
     assert_eq!(document["seeds"].as_array().unwrap().len(), 9, "the most");
 }
