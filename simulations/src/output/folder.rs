@@ -15,6 +15,8 @@ use crate::scenario::Scenario;
 const MANIFEST: &str = "manifest.json";
 const MESSAGES: &str = "messages.csv.zst";
 const SWEEP: &str = "sweep.json";
+/// How the files of worlds that have ended are called while others run.
+const ROWS: &str = ".rows-";
 
 /// Rows of worlds that have ended, each in a file of its own until all have: rows of a large study do not fit into memory.
 #[derive(Debug)]
@@ -23,15 +25,25 @@ pub struct Spool(PathBuf);
 impl Spool {
     /// In a folder, which is made.
     ///
+    /// It is one study's: two runs at once must not share one.
+    ///
     /// # Errors
     /// When the folder cannot be made.
     pub fn new(folder: &Path) -> Result<Self> {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let problem = || format!("cannot make {}", folder.display());
+        fs::create_dir_all(folder).with_context(problem)?;
+        for entry in fs::read_dir(folder).with_context(problem)? {
+            let entry = entry.with_context(problem)?;
+            // What a run that was killed left behind.
+            if entry.file_name().to_string_lossy().starts_with(ROWS) {
+                fs::remove_file(entry.path()).with_context(|| format!("cannot remove {}", entry.path().display()))?;
+            }
+        }
         Ok(Self(folder.to_owned()))
     }
 
     fn part(&self, seed: u64) -> PathBuf {
-        self.0.join(format!(".rows-{seed}.csv.zst"))
+        self.0.join(format!("{ROWS}{seed}.csv.zst"))
     }
 
     /// Keeps the rows of a world.

@@ -105,7 +105,10 @@ pub fn differences(a: &Side<'_>, b: &Side<'_>) -> Vec<Difference> {
     names.into_iter().filter_map(|name| difference(&pairs, name)).collect()
 }
 
-fn difference(pairs: &[(&BTreeMap<String, f64>, &BTreeMap<String, f64>)], name: &str) -> Option<Difference> {
+/// The figures of both sides in one world.
+type Pair<'s> = (&'s BTreeMap<String, f64>, &'s BTreeMap<String, f64>);
+
+fn difference(pairs: &[Pair<'_>], name: &str) -> Option<Difference> {
     let value =
         |side: &BTreeMap<String, f64>| side.get(name).copied().or_else(|| name.starts_with("count.").then_some(0.0));
     let both: Vec<(f64, f64)> = pairs.iter().filter_map(|(a, b)| Some((value(a)?, value(b)?))).collect();

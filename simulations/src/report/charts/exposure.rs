@@ -35,8 +35,17 @@ fn name(lang: Lang, scheme: Scheme) -> String {
     }
 }
 
+/// What was seen at one number of seized nodes.
+struct Found {
+    seized: u32,
+    share: f64,
+    /// None of a single world.
+    interval: Option<(f64, f64)>,
+    worlds: usize,
+}
+
 /// Mean share of exposed people by number of seized nodes: over the worlds that had so many at some day's end.
-fn simulated(report: &Report<'_>, least: Exposure) -> Vec<(u32, f64, Option<(f64, f64)>, usize)> {
+fn simulated(report: &Report<'_>, least: Exposure) -> Vec<Found> {
     let people = f64::from(report.scenario.people.count.max(1));
     let mut by_count: std::collections::BTreeMap<u32, Vec<f64>> = std::collections::BTreeMap::new();
     for digest in report.samples.iter().filter_map(|sample| sample.get(System::Mesh)) {
@@ -51,10 +60,10 @@ fn simulated(report: &Report<'_>, least: Exposure) -> Vec<(u32, f64, Option<(f64
             by_count.entry(*count).or_default().push(f64::from(exposed) / people);
         }
     }
-    let point = |(count, values): (u32, Vec<f64>)| {
+    let point = |(seized, values): (u32, Vec<f64>)| {
         let value = estimate(&values, true)?;
         let interval = (values.len() > 1).then_some((value.low, value.high));
-        Some((count, value.estimate, interval, values.len()))
+        Some(Found { seized, share: value.estimate, interval, worlds: values.len() })
     };
     by_count.into_iter().filter_map(point).collect()
 }
@@ -78,12 +87,11 @@ pub fn section(report: &Report<'_>, lang: Lang) -> Section {
     }
     let mut rows = closed_rows(lang, homes);
     for (least, style) in SIMULATED.into_iter().filter(|_| recorded) {
-        let found = simulated(report, least);
-        for (count, share, interval, worlds) in &found {
-            let (x, y) = (f64::from(*count) / f64::from(all.max(1)), *share);
+        for Found { seized, share: y, interval, worlds } in simulated(report, least) {
+            let x = f64::from(seized) / f64::from(all.max(1));
             let (px, py) = (plot.px(x), plot.py(y));
             if let Some((low, high)) = interval {
-                let (top, bottom) = (plot.py(*high), plot.py(*low));
+                let (top, bottom) = (plot.py(high), plot.py(low));
                 plot.raw(&format!(r#"<line x1="{px:.1}" y1="{top:.1}" x2="{px:.1}" y2="{bottom:.1}" stroke="{}" stroke-width="1.5"/>"#, style.color));
             }
             plot.raw(&crate::report::svg::mark(style, px, py));
