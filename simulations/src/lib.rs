@@ -11,6 +11,8 @@ pub mod invariants;
 pub mod kernel;
 pub mod ledger;
 pub mod outcome;
+pub mod output;
+pub mod report;
 pub mod repro;
 pub mod run;
 pub mod scenario;

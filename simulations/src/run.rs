@@ -37,26 +37,40 @@ impl Plan {
 /// # Errors
 /// When the scenario cannot be built.
 pub fn study(scenario: &Scenario, plan: &Plan, done: impl Fn(&SeedRun) + Sync) -> Result<Study> {
-    let bootstrap = Bootstrap::new(scenario)?;
+    let keep = |run: SeedRun| {
+        done(&run);
+        Ok(run)
+    };
+    let runs = each(scenario, &Bootstrap::new(scenario)?, plan, keep)?;
+    Ok(Study { scenario: scenario.name.clone(), tier: "a".to_owned(), runs })
+}
+
+/// Runs a plan and keeps of each world what `keep` makes of it, in the order of seeds; `keep` runs as a world ends, in no
+/// certain order. Rows of many large worlds do not fit into memory together.
+///
+/// # Errors
+/// When the scenario cannot be built, or the first error of `keep`.
+pub fn each<T: Send>(
+    scenario: &Scenario,
+    bootstrap: &Bootstrap,
+    plan: &Plan,
+    keep: impl Fn(SeedRun) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
     let next = AtomicUsize::new(0);
-    let ended: Mutex<Vec<Result<SeedRun>>> = Mutex::new(Vec::new());
+    let ended: Mutex<Vec<(u64, Result<T>)>> = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for _ in 0..plan.threads.clamp(1, plan.seeds.len().max(1)) {
             scope.spawn(|| {
                 while let Some(seed) = plan.seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let run = world(scenario, &bootstrap, *seed, &plan.systems);
-                    if let Ok(run) = &run {
-                        done(run);
-                    }
-                    ended.lock().expect("no thread panics while it pushes").push(run);
+                    let kept = world(scenario, bootstrap, *seed, &plan.systems).and_then(&keep);
+                    ended.lock().expect("no thread panics while it pushes").push((*seed, kept));
                 }
             });
         }
     });
-    let ended = ended.into_inner().map_err(|_| anyhow!("a world panicked"))?;
-    let mut runs = ended.into_iter().collect::<Result<Vec<_>>>()?;
-    runs.sort_by_key(|run| run.seed);
-    Ok(Study { scenario: scenario.name.clone(), tier: "a".to_owned(), runs })
+    let mut ended = ended.into_inner().map_err(|_| anyhow!("a world panicked"))?;
+    ended.sort_by_key(|(seed, _)| *seed);
+    ended.into_iter().map(|(_, kept)| kept).collect()
 }
 
 /// One world under each system.

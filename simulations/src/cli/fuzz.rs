@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::Result;
 use crate::adversary::Planted;
 use crate::repro::{fuzz, shrink};
+use anyhow::Result;
 
-use crate::BROKEN;
+use super::BROKEN;
 
 /// Runs with which a world that broke is made small.
 const TRIES: u32 = 400;

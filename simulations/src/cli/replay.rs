@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
-use crate::outcome::Study;
 use crate::repro::{Repro, VERSION};
 use crate::scenario::Scenario;
+use crate::stats::Sample;
 use crate::world::Bootstrap;
+use anyhow::Result;
 
-use crate::BROKEN;
+use super::BROKEN;
 
 /// Repeat the world of a reproduction file.
 #[derive(clap::Args)]
@@ -52,11 +52,14 @@ const FOLDER: &str = "repro";
 ///
 /// # Errors
 /// When the world cannot be built again, or the file not written.
-pub fn write_first_broken(scenario: &Scenario, study: &Study) -> Result<Option<PathBuf>> {
-    let outcomes = study.runs.iter().flat_map(|run| run.outcomes.iter().map(move |outcome| (run.seed, outcome)));
-    let broken = outcomes.into_iter().find(|(_, outcome)| !outcome.violations.is_empty());
-    let Some((seed, outcome)) = broken else { return Ok(None) };
+pub fn write_first_broken(scenario: &Scenario, samples: &[Sample]) -> Result<Option<PathBuf>> {
+    let systems = samples.iter().flat_map(|sample| sample.systems.iter().map(move |digest| (sample.seed, digest)));
+    let broken = systems.into_iter().find_map(|(seed, digest)| {
+        let violation = digest.violations.first()?;
+        Some((seed, digest.system, violation))
+    });
+    let Some((seed, system, violation)) = broken else { return Ok(None) };
     let bootstrap = Bootstrap::new(scenario)?;
-    let repro = Repro::of(scenario, &bootstrap, seed, outcome, None)?;
-    repro.map(|repro| repro.write_into(Path::new(FOLDER))).transpose()
+    let repro = Repro::of(scenario, &bootstrap, seed, (system, violation), None)?;
+    repro.write_into(Path::new(FOLDER)).map(Some)
 }

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
 use crate::repro::{Repro, shrink};
+use anyhow::Result;
 
 /// Make the world of a reproduction file small.
 #[derive(clap::Args)]

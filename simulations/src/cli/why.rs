@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail};
 
 use crate::outcome::System;
-use crate::scenario::{Scenario, load};
+use crate::scenario::{Scenario, find, load, load_from};
 use crate::stats::fate_name;
 use crate::world::{Bootstrap, Options, Story, World};
 
@@ -15,7 +15,7 @@ use crate::world::{Bootstrap, Options, Story, World};
 /// Runs its world again; listening changes nothing in it.
 #[derive(clap::Args)]
 pub struct Args {
-    /// A folder that `simulate run` wrote, or a scenario's file.
+    /// A folder that `simulate run` wrote, or a scenario by name or file.
     run: PathBuf,
     /// The message's number, as in `messages.csv`.
     #[arg(long)]
@@ -43,7 +43,7 @@ fn system(text: &str) -> Result<System, String> {
 /// Where a run's scenario is: a folder has the one that ran, with every override.
 fn scenario_of(run: &Path) -> Result<Scenario> {
     if !run.is_dir() {
-        return load(run, &[]);
+        return Ok(load_from(&find(&run.to_string_lossy())?, &[], false)?);
     }
     let file = run.join("scenario.toml");
     load(&file, &[]).with_context(|| format!("{} is no folder that `simulate run` wrote", run.display()))

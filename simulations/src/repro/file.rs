@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::adversary::Planted;
 use crate::kernel::{Chance, TraceHash};
-use crate::outcome::{Outcome, System, Violation};
+use crate::outcome::{System, Violation};
 use crate::scenario::Scenario;
 use crate::world::{Bootstrap, Options, Struck, World, materialise};
 
@@ -55,8 +55,7 @@ pub struct Repeated {
 }
 
 impl Repro {
-    /// The file of a world that broke: its strikes, and its course up to the first break. `None` if nothing broke in
-    /// `outcome`.
+    /// The file of a world in which a system broke a rule: its strikes, and its course up to the first break.
     ///
     /// # Errors
     /// When the scenario cannot be built.
@@ -64,16 +63,15 @@ impl Repro {
         scenario: &Scenario,
         bootstrap: &Bootstrap,
         seed: u64,
-        outcome: &Outcome,
+        (system, violation): (System, &Violation),
         planted: Option<Planted>,
-    ) -> Result<Option<Self>> {
-        let Some(first) = outcome.violations.first() else { return Ok(None) };
+    ) -> Result<Self> {
         let mut repro = Self {
             version: VERSION.to_owned(),
-            invariant: first.invariant.clone(),
-            what: first.what.clone(),
+            invariant: violation.invariant.clone(),
+            what: violation.what.clone(),
             planted,
-            system: outcome.system,
+            system,
             seed,
             faults: materialise(scenario, &Chance::new(seed), bootstrap)?,
             events: 0,
@@ -82,7 +80,7 @@ impl Repro {
         };
         let again = repro.repeat_in(bootstrap, false)?;
         (repro.events, repro.trace) = (again.events, again.trace);
-        Ok(Some(repro))
+        Ok(repro)
     }
 
     /// Runs it again, up to the break. The hash must be the file's if the code is.

@@ -68,6 +68,7 @@ fn one(seed: u64, planted: Option<Planted>) -> Result<(Outcome, Option<Repro>)> 
     let bootstrap = Bootstrap::new(&scenario)?;
     let options = Options { planted, deep: true, ..Options::default() };
     let outcome = World::new(&scenario, &bootstrap, seed, System::Mesh, options)?.run().0;
-    let repro = Repro::of(&scenario, &bootstrap, seed, &outcome, planted)?;
+    let broken = outcome.violations.first().map(|violation| (outcome.system, violation));
+    let repro = broken.map(|broken| Repro::of(&scenario, &bootstrap, seed, broken, planted)).transpose()?;
     Ok((outcome, repro))
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::csv::{CsvError, Row, rows};
@@ -12,20 +13,23 @@ use super::{Fault, FaultKind, GatewayGroup, NodeGroup, Role, Scenario, WhenUnrea
 use crate::kernel::Span;
 
 /// Tables to take in; their paths count from the scenario's folder.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Import {
     /// Nodes, one a line: `name,region,provider,jurisdiction,operator,roles,reachable,mtbf,mttr,mains`. The first two must be
     /// told; `roles` are separated by spaces. Each becomes a group of its own name.
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     pub nodes: Option<PathBuf>,
     /// Gateway clients, one a line: `name,region,posts_to,when_unreachable,beside_node,mtbf,mttr,mains`. The first three must
     /// be told; `posts_to` are names of nodes or groups, separated by spaces.
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     pub gateways: Option<PathBuf>,
     /// Outages, one a line: `entity` (or `location`), `start`, `duration` or `end`, and `score`, as in the tables of IODA; other
     /// columns are not looked at. Times are seconds since 1970, or `2017-01-17` with or without a time in UTC.
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     pub outages: Option<PathBuf>,
     /// The moment at which the warm-up ends and the timeline begins; else the first outage comes a day after it.
     #[serde(default)]

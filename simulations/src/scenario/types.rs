@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::imports::Import;
-use super::units::{Rate, Share, span};
+use super::units::{Rate, Share, SpanText, span};
 use crate::kernel::Span;
 
 /// A scenario.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
     /// Its name: the file's, without ending.
@@ -20,12 +21,15 @@ pub struct Scenario {
     pub summary_fr: String,
     /// Simulated time, the warm-up included.
     #[serde(with = "span")]
+    #[schemars(with = "SpanText")]
     pub duration: Span,
     /// Left out of all figures: the mesh settles, people send their first messages.
     #[serde(with = "span")]
+    #[schemars(with = "SpanText")]
     pub warmup: Span,
     /// Messages sent after `duration - drain` are left out too: their time has not come.
     #[serde(with = "span")]
+    #[schemars(with = "SpanText")]
     pub drain: Span,
     /// Real or size-preserving stand-in cryptography.
     #[serde(default)]
@@ -68,11 +72,12 @@ pub struct Scenario {
     pub expect: BTreeMap<String, String>,
     /// Overrides for a run that fits into continuous integration.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub ci: BTreeMap<String, toml::Value>,
 }
 
 /// Which cryptography the nodes and phones run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CryptoKind {
     /// As deployed.
@@ -83,7 +88,7 @@ pub enum CryptoKind {
 }
 
 /// Who writes, and how.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct People {
     /// How many.
@@ -102,6 +107,7 @@ pub struct People {
     pub known_gateways: u8,
     /// A person without an answer sends the same SMS again after this pause, through the next number.
     #[serde(with = "span")]
+    #[schemars(with = "SpanText")]
     pub resend_after: Span,
     /// So often at most; 0 = never.
     pub resend_times: u8,
@@ -110,7 +116,7 @@ pub struct People {
 }
 
 /// A part of the country, or `abroad = true`: another one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Region {
     /// Its name in faults and reports.
@@ -127,6 +133,7 @@ pub struct Region {
     pub mains: Share,
     /// Mean length of an outage of the mains.
     #[serde(default, with = "span")]
+    #[schemars(with = "SpanText")]
     pub mains_outage: Span,
 }
 
@@ -135,7 +142,7 @@ fn always() -> Share {
 }
 
 /// A mobile carrier.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Carrier {
     /// Its name.
@@ -146,7 +153,7 @@ pub struct Carrier {
 
 /// Nodes with the same description. Each carries five labels that faults choose by: `region`, `provider`, `operator`,
 /// `jurisdiction`, `group`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NodeGroup {
     /// Name of the group, and label `group`.
@@ -172,12 +179,14 @@ pub struct NodeGroup {
     pub reachable: bool,
     /// Mean time between failures; none = never fails by itself.
     #[serde(default, with = "span::option")]
+    #[schemars(with = "Option<SpanText>")]
     pub mtbf: Option<Span>,
     /// Shape of the Weibull distribution of time between failures; 1 = exponential.
     #[serde(default = "exponential")]
     pub mtbf_shape: f64,
     /// Mean time to repair (exponential).
     #[serde(default, with = "span")]
+    #[schemars(with = "SpanText")]
     pub mttr: Span,
     /// Goes down with the region's mains.
     #[serde(default)]
@@ -197,7 +206,7 @@ fn exponential() -> f64 {
 }
 
 /// A node's role.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "as in the node's configuration")]
 pub enum Role {
@@ -208,7 +217,7 @@ pub enum Role {
 }
 
 /// Gateway clients with the same description.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GatewayGroup {
     /// Name, and label `group`.
@@ -229,12 +238,14 @@ pub struct GatewayGroup {
     pub beside_node: bool,
     /// Mean time between failures.
     #[serde(default, with = "span::option")]
+    #[schemars(with = "Option<SpanText>")]
     pub mtbf: Option<Span>,
     /// Shape of the Weibull distribution of time between failures.
     #[serde(default = "exponential")]
     pub mtbf_shape: f64,
     /// Mean time to repair.
     #[serde(default, with = "span")]
+    #[schemars(with = "SpanText")]
     pub mttr: Span,
     /// Goes down with the region's mains.
     #[serde(default)]
@@ -246,7 +257,7 @@ fn one_u8() -> u8 {
 }
 
 /// What a gateway client does with an SMS when no node answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum WhenUnreachable {
     /// It tries once, as DekuSMS does, after waiting for its own network to be there.
@@ -256,7 +267,7 @@ pub enum WhenUnreachable {
 }
 
 /// The SMS network.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sms {
     /// Mean loss of a segment.
@@ -267,6 +278,7 @@ pub struct Sms {
     pub bad_share: Share,
     /// Mean length of the bad state.
     #[serde(with = "span")]
+    #[schemars(with = "SpanText")]
     pub bad_mean: Span,
     /// Loss in the bad state; the good state's follows from the mean.
     pub bad_loss: Share,
@@ -274,11 +286,13 @@ pub struct Sms {
     pub delay: Vec<DelayBand>,
     /// The network gives up after this.
     #[serde(with = "span")]
+    #[schemars(with = "SpanText")]
     pub validity: Span,
     /// Share of segments that arrive twice.
     pub duplicate: Share,
     /// Extra median delay between carriers.
     #[serde(with = "span")]
+    #[schemars(with = "SpanText")]
     pub cross_carrier: Span,
     /// What a phone may send.
     pub throttle: Option<Rate>,
@@ -289,46 +303,52 @@ pub struct Sms {
 }
 
 /// One band of a mixture of log-normal delays.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DelayBand {
     /// Its share.
     pub share: f64,
     /// Median.
     #[serde(with = "span")]
+    #[schemars(with = "SpanText")]
     pub median: Span,
     /// Standard deviation of the logarithm.
     pub sigma: f64,
 }
 
 /// Links over the Internet.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Links {
     /// One-way latency within a region.
     #[serde(with = "span")]
+    #[schemars(with = "SpanText")]
     pub within: Span,
     /// One-way latency between regions of the country.
     #[serde(with = "span")]
+    #[schemars(with = "SpanText")]
     pub between: Span,
     /// One-way latency to and between places abroad.
     #[serde(with = "span")]
+    #[schemars(with = "SpanText")]
     pub abroad: Span,
     /// Latency varies log-normally with this sigma.
     pub sigma: f64,
     /// A request without an answer is given up after this.
     #[serde(with = "span")]
+    #[schemars(with = "SpanText")]
     pub timeout: Span,
     /// Requests that are lost.
     pub loss: Share,
 }
 
 /// The platform.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlatformModel {
     /// Median time of an answer (log-normal, sigma 0.5).
     #[serde(with = "span")]
+    #[schemars(with = "SpanText")]
     pub latency: Span,
     /// Answers that never come although the post was made.
     pub lost_answers: Share,
@@ -337,18 +357,19 @@ pub struct PlatformModel {
 }
 
 /// People who carry bundles by hand out of regions that are cut, and into them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Couriers {
     /// Trips a day out of each region that is cut.
     pub daily: f64,
     /// How long a trip takes.
     #[serde(with = "span")]
+    #[schemars(with = "SpanText")]
     pub travel: Span,
 }
 
 /// One thing that goes wrong.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
     /// What.
@@ -362,15 +383,19 @@ pub struct Fault {
     pub pick: Option<Share>,
     /// When it begins.
     #[serde(with = "span")]
+    #[schemars(with = "SpanText")]
     pub start: Span,
     /// How long it lasts; until the end when left out.
     #[serde(default, rename = "for", with = "span::option")]
+    #[schemars(with = "Option<SpanText>")]
     pub length: Option<Span>,
     /// The concerned are struck one by one, spread evenly over this time.
     #[serde(default, with = "span")]
+    #[schemars(with = "SpanText")]
     pub over: Span,
     /// It happens again this often (daily at the same hour: `"24h"`).
     #[serde(default, with = "span::option")]
+    #[schemars(with = "Option<SpanText>")]
     pub every: Option<Span>,
     /// So many times in all, with `every`.
     #[serde(default = "one")]
@@ -384,11 +409,12 @@ pub struct Fault {
     pub amount: Option<f64>,
     /// Throttling: added one-way latency.
     #[serde(default, with = "span::option")]
+    #[schemars(with = "Option<SpanText>")]
     pub latency: Option<Span>,
 }
 
 /// Kinds of faults.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
     /// No Internet for people, gateway clients and nodes there; what stands beside each other still speaks.
@@ -422,7 +448,7 @@ pub enum FaultKind {
 }
 
 /// What becomes of a disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Disk {
     /// Kept, and there again after a crash.
@@ -438,7 +464,7 @@ pub enum Disk {
 }
 
 /// Members that lie.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Byzantine {
     /// How.
@@ -453,11 +479,12 @@ pub struct Byzantine {
     pub rate: Share,
     /// From when on.
     #[serde(default, with = "span")]
+    #[schemars(with = "SpanText")]
     pub start: Span,
 }
 
 /// How a member lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Behaviour {
     /// Takes envelopes for others and drops them.
@@ -483,7 +510,7 @@ pub enum Behaviour {
 }
 
 /// Parts of the design.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Switches {

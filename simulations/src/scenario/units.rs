@@ -1,7 +1,9 @@
 //! Units as people write them: `"93d"`, `"6h"`, `"90s"`, `"20ms"`; `"5%"` or `0.05`; `"30/30m"`.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -96,6 +98,51 @@ impl<'de> Deserialize<'de> for Rate {
 impl Serialize for Rate {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("{}/{}us", self.count, self.window.0))
+    }
+}
+
+/// What a length of time looks like in a scenario, for its schema.
+pub struct SpanText;
+
+impl JsonSchema for SpanText {
+    fn schema_name() -> Cow<'static, str> {
+        "Span".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string", "description": "A length of time.",
+            "pattern": r"^[0-9]+(\.[0-9]+)?(d|h|m|s|ms|us)$", "examples": ["93d", "6h", "20ms"],
+        })
+    }
+}
+
+impl JsonSchema for Share {
+    fn schema_name() -> Cow<'static, str> {
+        "Share".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A share or probability.", "examples": ["5%", 0.05],
+            "anyOf": [
+                { "type": "number", "minimum": 0, "maximum": 1 },
+                { "type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?%?$" },
+            ],
+        })
+    }
+}
+
+impl JsonSchema for Rate {
+    fn schema_name() -> Cow<'static, str> {
+        "Rate".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string", "description": "So many in each window of time.",
+            "pattern": r"^[1-9][0-9]*/[0-9]+(\.[0-9]+)?(d|h|m|s|ms|us)$", "examples": ["30/30m"],
+        })
     }
 }
 

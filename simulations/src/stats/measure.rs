@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Estimate, Survival, estimate};
+use super::{Estimate, Sample, Survival, estimate};
 use crate::kernel::{Span, Time};
 use crate::outcome::{Exposure, Fate, Outcome, Study, System, Told};
 use crate::scenario::Scenario;
@@ -95,7 +95,8 @@ pub fn figures(scenario: &Scenario, outcome: &Outcome) -> BTreeMap<String, f64> 
 }
 
 /// Whether a figure is a share.
-fn is_share(name: &str) -> bool {
+#[must_use]
+pub fn is_share(name: &str) -> bool {
     let shares = ["delivered.", "fate.", "exposed."];
     shares.iter().any(|prefix| name.starts_with(prefix))
         || ["published_twice", "accepted_but_lost", "told_wrong", "told"].contains(&name)
@@ -123,31 +124,37 @@ pub fn samples(study: &Study, scenario: &Scenario, system: System, name: &str) -
 /// Means and intervals of all figures. A figure that some worlds lack (a percentile that they did not reach) is left out.
 #[must_use]
 pub fn summarise(study: &Study, scenario: &Scenario) -> Summary {
-    let mut summary = Summary::default();
-    for system in System::ALL {
-        let mut by_name: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-        let outcomes = study.runs.iter().filter_map(|run| run.outcomes.iter().find(|outcome| outcome.system == system));
-        let mut worlds = 0;
-        for outcome in outcomes {
-            worlds += 1;
-            for (name, value) in figures(scenario, outcome) {
-                by_name.entry(name).or_default().push(value);
-            }
+    let outcomes = study.runs.iter().flat_map(|run| &run.outcomes);
+    summary(outcomes.map(|outcome| (outcome.system, figures(scenario, outcome))))
+}
+
+/// The same of what was kept of worlds.
+#[must_use]
+pub fn summarise_samples(samples: &[Sample]) -> Summary {
+    let digests = samples.iter().flat_map(|sample| &sample.systems);
+    summary(digests.map(|digest| (digest.system, digest.figures.clone())))
+}
+
+fn summary(worlds: impl Iterator<Item = (System, BTreeMap<String, f64>)>) -> Summary {
+    let mut by_system: BTreeMap<System, (usize, BTreeMap<String, Vec<f64>>)> = BTreeMap::new();
+    for (system, figures) in worlds {
+        let (worlds, by_name) = by_system.entry(system).or_default();
+        *worlds += 1;
+        for (name, value) in figures {
+            by_name.entry(name).or_default().push(value);
         }
-        let estimates = by_name.into_iter().filter_map(|(name, samples)| {
+    }
+    let mut summary = Summary::default();
+    for (system, (worlds, by_name)) in by_system {
+        let estimates = by_name.into_iter().filter_map(|(name, mut samples)| {
             // Counts that a world does not have are zero there.
-            let mut samples = samples;
             if name.starts_with("count.") {
                 samples.resize(worlds, 0.0);
             }
             let complete = samples.len() == worlds;
-            let bounded = is_share(&name);
-            complete.then(|| estimate(&samples, bounded)).flatten().map(|estimate| (name, estimate))
+            complete.then(|| estimate(&samples, is_share(&name))).flatten().map(|estimate| (name, estimate))
         });
-        let estimates: BTreeMap<_, _> = estimates.collect();
-        if !estimates.is_empty() {
-            summary.0.insert(system, estimates);
-        }
+        summary.0.insert(system, estimates.collect());
     }
     summary
 }
