@@ -51,7 +51,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         eprintln!();
     }
     let Some(mut repro) = found.repro else {
-        println!("{} worlds, nothing broke", found.worlds);
+        println!("worlds: {}, nothing broke", found.worlds);
         return Ok(ExitCode::SUCCESS);
     };
     println!("seed {}: {} ({}), {} faults", repro.seed, repro.invariant, repro.what, repro.faults.len());
