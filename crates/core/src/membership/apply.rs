@@ -72,8 +72,22 @@ pub(crate) enum Change {
     WaysTaken(Timestamp),
 }
 
+impl Change {
+    /// Whether what instances are to the own one may follow from it.
+    fn touches_relations(&self) -> bool {
+        match self {
+            Self::Self_ { .. } | Self::Adopt { .. } | Self::Forget(_) => true,
+            Self::Facts { matters, .. } => *matters,
+            _ => false,
+        }
+    }
+}
+
 impl State {
     pub(crate) fn apply(&mut self, change: Change) {
+        if change.touches_relations() {
+            self.relations.take();
+        }
         match change {
             Change::Self_ { me, mesh, instance } => {
                 (self.me, self.mesh, self.instance) = (Some(me), Some(mesh), Some(instance));

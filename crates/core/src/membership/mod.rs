@@ -18,7 +18,7 @@ mod set;
 mod ways;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use relaymesh_protocol::frame::{FactHead, Response};
@@ -109,6 +109,8 @@ pub struct State {
     publics: Option<(own::Mark, crate::crypto::Publics)>,
     ways: Ways,
     digest: Mutex<Option<gossip::Remembered>>,
+    /// Instances that are more than members to the own one, until something changes.
+    relations: OnceLock<BTreeMap<InstanceId, Relation>>,
 }
 
 impl State {
@@ -186,11 +188,21 @@ impl State {
         if instance == own {
             return Relation::Own;
         }
-        match (self.facts.federates(own, instance), self.facts.federates(instance, own)) {
+        let relations = self.relations.get_or_init(|| self.relations_to(own));
+        relations.get(&instance).copied().unwrap_or(Relation::Member)
+    }
+
+    fn relations_to(&self, own: InstanceId) -> BTreeMap<InstanceId, Relation> {
+        let others = self.facts.federated().filter_map(|(from, to)| match (from == own, to == own) {
+            (true, false) => Some(to),
+            (false, true) => Some(from),
+            _ => None,
+        });
+        let relation = |other| match (self.facts.federates(own, other), self.facts.federates(other, own)) {
             (true, true) => Relation::Partner,
-            (false, false) => Relation::Member,
             _ => Relation::Offered,
-        }
+        };
+        others.map(|other| (other, relation(other))).collect()
     }
 
     /// A node's name with the end of its peer id, for timelines.

@@ -64,6 +64,7 @@ pub(crate) fn restore_meta(node: &mut Node, rows: &[(Key, Vec<u8>)], _: Timestam
     state.me = Some(me);
     state.mesh_stored = row.is_some();
     state.mesh = Some(row.as_ref().map_or(configured, |row| row.mesh));
+    state.relations.take();
     state.instance = Some(row.and_then(|row| row.adopted).unwrap_or(held));
 }
 
@@ -85,6 +86,7 @@ pub(crate) fn restore(node: &mut Node, table: u8, rows: &[(Key, Vec<u8>)], _: Ti
         // Gossip brings what is missing, but somebody should look at the disk.
         (facts.len()..rows.len()).for_each(|_| node.bump(UNREADABLE));
         node.membership.facts.put(facts);
+        node.membership.relations.take();
         return;
     }
     for (key, row) in rows {
@@ -95,6 +97,7 @@ pub(crate) fn restore(node: &mut Node, table: u8, rows: &[(Key, Vec<u8>)], _: Ti
 /// Has the facts from a killed node's memory instead.
 pub(crate) fn inherit(node: &mut Node, killed: State) {
     node.membership.facts = killed.facts;
+    node.membership.relations.take();
 }
 
 fn restore_policy(node: &mut Node, key: &[u8], row: &[u8]) {

@@ -174,6 +174,14 @@ impl FactSet {
         matches!(fact, Some(Fact::Federation(federation)) if federation.on)
     }
 
+    /// Who wants whom as partner.
+    pub fn federated(&self) -> impl Iterator<Item = (InstanceId, InstanceId)> {
+        self.iter().filter_map(|held| match &held.fact {
+            Fact::Federation(federation) if federation.on => Some((federation.from, federation.to)),
+            _ => None,
+        })
+    }
+
     /// Whether an instance, or a node of it, was revoked.
     #[must_use]
     pub fn revoked(&self, by: InstanceId, node: Option<NodeId>) -> bool {
