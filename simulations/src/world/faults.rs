@@ -289,6 +289,7 @@ impl World<'_> {
         sim.down = sim.down.saturating_sub(1);
         if sim.down == 0 && !sim.gone && !sim.alive() {
             sim.boot(node, &chance, now);
+            self.wish(super::Wish::Start(node));
             self.settle(node);
         }
     }

@@ -5,7 +5,7 @@ use relaymesh_core::{Input, LinkError, ReplyTo};
 use relaymesh_protocol::frame::{Carried, Request, Response, Taken};
 use relaymesh_protocol::ids::{EnvelopeId, NodeId};
 
-use super::World;
+use super::{Wish, World};
 use crate::kernel::Span;
 use crate::outcome::System;
 
@@ -100,6 +100,9 @@ impl World<'_> {
 
     /// Links that are no longer possible go down, and their ends hear it.
     pub(super) fn drop_links(&mut self) {
+        if self.wish(Wish::Ways) {
+            return;
+        }
         let count = u16::try_from(self.nodes.len()).expect("fewer than 65,536 nodes");
         for node in 0..count {
             let peers: Vec<u16> = self.nodes[usize::from(node)].links.keys().copied().collect();
@@ -124,6 +127,7 @@ impl World<'_> {
     /// kill -9 of a node: peers' links close, and who waits for its answer hears so.
     pub(super) fn kill(&mut self, node: u16) {
         let id = self.nodes[usize::from(node)].id;
+        self.wish(Wish::Kill(node));
         self.nodes[usize::from(node)].kill();
         let count = u16::try_from(self.nodes.len()).expect("fewer than 65,536 nodes");
         for other in (0..count).filter(|other| *other != node) {

@@ -11,6 +11,7 @@ mod frames;
 mod gateways;
 mod message;
 mod nodes;
+mod outside;
 mod people;
 mod places;
 mod platform;
@@ -33,8 +34,11 @@ use frames::{Frame, Waiter};
 use gateways::Gateway;
 use message::Message;
 use nodes::SimNode;
+use outside::Outside;
+pub use outside::{Endpoint, Wish};
 use people::Person;
-use places::{Internet, Renewal};
+use places::Renewal;
+pub use places::{Internet, Spot};
 use platform::Platform;
 pub use setup::Options;
 
@@ -148,6 +152,7 @@ pub struct World<'s> {
     counters: BTreeMap<&'static str, u64>,
     seized: Vec<(u32, u32)>,
     violations: Vec<Violation>,
+    outside: Option<Outside>,
 }
 
 impl World<'_> {
@@ -158,13 +163,16 @@ impl World<'_> {
             if time > self.end {
                 break;
             }
-            self.now = time;
-            let (kind, a, b) = event.mark();
-            self.trace.event(time, kind, a, b, || format!("{event:?}"));
-            self.happen(event);
+            self.happen_at(time, event);
         }
-        self.now = self.end;
-        self.finish()
+        self.close()
+    }
+
+    fn happen_at(&mut self, time: Time, event: Event) {
+        self.now = time;
+        let (kind, a, b) = event.mark();
+        self.trace.event(time, kind, a, b, || format!("{event:?}"));
+        self.happen(event);
     }
 
     fn happen(&mut self, event: Event) {
@@ -251,6 +259,7 @@ impl World<'_> {
     }
 
     fn perform(&mut self, node: u16, output: Output) {
+        let Some(output) = self.let_out(node, output) else { return };
         match output {
             Output::Persist { token, batch } => {
                 let sim = &mut self.nodes[usize::from(node)];

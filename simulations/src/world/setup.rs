@@ -10,6 +10,7 @@ use super::carriers::Carriers;
 use super::faults::{Struck, materialise};
 use super::gateways::Gateway;
 use super::nodes::SimNode;
+use super::outside::{Outside, Wish};
 use super::people::{self, Papers, Person, Place};
 use super::places::{Internet, Renewal};
 use super::platform::Platform;
@@ -29,6 +30,8 @@ pub struct Options {
     pub faults: Option<Vec<Struck>>,
     /// Events of this range are kept as text.
     pub window: (u64, u64),
+    /// Frames between nodes travel outside of the world.
+    pub outside: bool,
 }
 
 impl<'s> World<'s> {
@@ -84,6 +87,7 @@ impl<'s> World<'s> {
             counters: BTreeMap::new(),
             seized: Vec::new(),
             violations: Vec::new(),
+            outside: options.outside.then(Outside::default),
         };
         world.plant(bootstrap)?;
         world.settle_people()?;
@@ -196,6 +200,7 @@ impl<'s> World<'s> {
             if until < Time::MAX {
                 self.queue.push(until, Event::Flip { node });
             }
+            self.wish(Wish::Start(node));
             self.nodes[usize::from(node)].boot(node, &self.chance, Time::ZERO);
             self.settle(node);
         }
