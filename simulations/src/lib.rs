@@ -4,10 +4,12 @@
 //! It writes nothing of the protocol a second time. The world is here; every decision of the mesh is in `relaymesh-core`.
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod crypto;
 pub mod kernel;
 pub mod outcome;
 pub mod run;
 pub mod scenario;
 pub mod stats;
+pub mod tier_b;
 pub mod world;

@@ -4,12 +4,14 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Result, anyhow};
 use clap::{Parser, Subcommand};
-use relaymesh_simulations::outcome::{Study, System};
+use relaymesh_simulations::cli;
+use relaymesh_simulations::outcome::{SeedRun, Study, System};
 use relaymesh_simulations::run::{Plan, check_determinism, study};
 use relaymesh_simulations::scenario::{Scenario, load};
 use relaymesh_simulations::stats::{figures, summarise};
+use relaymesh_simulations::tier_b::{Stack, Tier, stale};
 
 /// An invariant broke.
 const BROKEN: u8 = 2;
@@ -42,7 +44,14 @@ enum Command {
         /// Run seed 1 twice instead, and tell the first event in which the runs differ.
         #[arg(long)]
         check_determinism: bool,
+        /// `a`: modelled overlay; `b`: the nodes' real libp2p swarms, in virtual time.
+        #[arg(long, value_enum, default_value_t)]
+        tier: Tier,
     },
+    /// Run a scenario in both tiers, and tell how far the model lies from the real stack.
+    Crosscheck(cli::crosscheck::Args),
+    /// Measure real swarms, and fit tier A's overlay to them.
+    Calibrate(cli::calibrate::Args),
     /// Read a scenario and say whether it can run.
     Check {
         /// The scenario's file.
@@ -68,10 +77,19 @@ fn run(command: Command) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Run { scenario, sets, check_determinism: true, .. } => determinism(&read(&scenario, &sets)?),
-        Command::Run { scenario, seeds, sets, json, .. } => {
+        Command::Crosscheck(args) => cli::crosscheck::run(args),
+        Command::Calibrate(args) => cli::calibrate::run(args),
+        Command::Run { scenario, seeds, sets, json, tier, .. } => {
             let scenario = read(&scenario, &sets)?;
             let plan = Plan::first(seeds, System::ALL.to_vec(), (0, 1));
-            let study = study(&scenario, &plan, |run| eprintln!("seed {} is done", run.seed))?;
+            let done = |run: &SeedRun| eprintln!("seed {} is done", run.seed);
+            if let (Tier::A, Some(why)) = (tier, stale()) {
+                eprintln!("warning: the overlay's calibration is stale ({why}): run `simulate calibrate`");
+            }
+            let study = match tier {
+                Tier::A => study(&scenario, &plan, done)?,
+                Tier::B => Stack::find()?.study(&scenario, &plan, done)?,
+            };
             if json {
                 print_json(&scenario, &study)?
             } else {
@@ -84,17 +102,7 @@ fn run(command: Command) -> Result<ExitCode> {
 }
 
 fn read(path: &std::path::Path, sets: &[String]) -> Result<Scenario> {
-    let sets = sets.iter().map(|set| {
-        let (key, value) = set.split_once('=').with_context(|| format!("`{set}`: write KEY=VALUE"))?;
-        Ok((key.to_owned(), value_of(value)))
-    });
-    load(path, &sets.collect::<Result<Vec<_>>>()?)
-}
-
-/// A TOML value, or else the text itself: `93d` needs no quotes.
-fn value_of(text: &str) -> toml::Value {
-    let table = toml::from_str::<toml::Table>(&format!("value = {text}")).ok();
-    table.and_then(|mut table| table.remove("value")).unwrap_or_else(|| toml::Value::String(text.to_owned()))
+    load(path, &cli::sets(sets)?)
 }
 
 fn determinism(scenario: &Scenario) -> Result<ExitCode> {

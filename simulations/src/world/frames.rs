@@ -8,11 +8,7 @@ use relaymesh_protocol::ids::{EnvelopeId, NodeId};
 use super::{Wish, World};
 use crate::kernel::Span;
 use crate::outcome::System;
-
-/// A link without a frame for so long is closed.
-const LINK_IDLE: Span = Span::secs(300);
-/// Round trips that a new link costs before its first frame: TCP, noise and the muxer.
-const HANDSHAKE_TRIPS: u64 = 3;
+use crate::tier_b::Calibration;
 
 /// Who gets an answer that a node gives.
 pub enum Waiter {
@@ -72,14 +68,14 @@ impl World<'_> {
         }
         self.frame_count += 1;
         let latency = self.internet.latency(&a.spot, &b.spot, &self.chance, self.frame_count);
-        let fresh = !self.is_up(from, to);
+        let ways = if self.is_up(from, to) { 1.0 } else { 1.0 + Calibration::kept().connecting_ways() };
         self.keep_up(from, to);
-        Ok(latency.map(|latency| if fresh { Span(latency.0 * (1 + 2 * HANDSHAKE_TRIPS)) } else { latency }))
+        Ok(latency.map(|latency| Span::from_secs_f64(latency.as_secs_f64() * ways)))
     }
 
     fn is_up(&self, a: u16, b: u16) -> bool {
         let used = self.nodes[usize::from(a)].links.get(&b);
-        used.is_some_and(|used| self.now.since(*used) < LINK_IDLE)
+        used.is_some_and(|used| self.now.since(*used) < Calibration::kept().idle())
     }
 
     /// Notes that a link is used. One that was closed tells its ends so first, and then that it is up again.
@@ -88,7 +84,7 @@ impl World<'_> {
             let id = self.nodes[usize::from(peer)].id;
             let used = self.nodes[usize::from(node)].links.insert(peer, self.now);
             match used {
-                Some(used) if self.now.since(used) < LINK_IDLE => {}
+                Some(used) if self.now.since(used) < Calibration::kept().idle() => {}
                 Some(_) => {
                     self.feed(node, Input::Disconnected(id));
                     self.feed(node, Input::Connected(id));

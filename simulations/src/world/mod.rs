@@ -38,7 +38,7 @@ use outside::Outside;
 pub use outside::{Endpoint, Wish};
 use people::Person;
 use places::Renewal;
-pub use places::{Internet, Spot};
+pub use places::{Internet, Labels, Spot};
 use platform::Platform;
 pub use setup::Options;
 

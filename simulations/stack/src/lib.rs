@@ -4,6 +4,7 @@
 //! ([`net`]) that the swarms speak over, what makes them repeat to the bit ([`overrides`]), and the loop that joins the two
 //! clocks ([`run`]).
 
+pub mod measure;
 pub mod net;
 pub mod node;
 pub mod overrides;

@@ -1,59 +1,55 @@
-//! The binary `simulate-stack`: one world of a scenario over real swarms, printed as one JSON document. `simulate --tier b`
-//! runs it, once for each seed.
+//! The binary `simulate-stack`: reads a scenario (TOML, whole) on standard input, runs one world of it over real swarms and
+//! prints its outcome (JSON). `simulate --tier b` calls it, once for each seed.
 #![allow(clippy::print_stdout, reason = "its output is what it is for")]
 
-use std::path::PathBuf;
+use std::io::Read as _;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
-use relaymesh_simulations::scenario::load;
-use relaymesh_stack::run;
+use relaymesh_stack::{measure, run};
 
-/// What it was called with.
-struct Args {
-    scenario: PathBuf,
-    seed: u64,
-    sets: Vec<(String, toml::Value)>,
-    window: (u64, u64),
+/// What to do.
+enum Wanted {
+    /// Tell the version, which must be that of the caller.
+    Version,
+    /// Measure two swarms.
+    Measure,
+    /// Run a world, and print the events of a window to standard error.
+    World { seed: u64, window: (u64, u64) },
 }
 
-fn args() -> Result<Args> {
+fn wanted() -> Result<Wanted> {
     let mut words = std::env::args().skip(1);
-    let mut args = Args { scenario: PathBuf::new(), seed: 1, sets: Vec::new(), window: (0, 0) };
+    let (mut seed, mut window) = (None, (0, 0));
     while let Some(word) = words.next() {
         let mut value = || words.next().with_context(|| format!("{word} needs a value"));
         match word.as_str() {
-            "--seed" => args.seed = value()?.parse()?,
-            "--set" => {
-                let set = value()?;
-                let (key, value) = set.split_once('=').context("write --set KEY=VALUE")?;
-                args.sets.push((key.to_owned(), value_of(value)));
-            }
+            "--version" => return Ok(Wanted::Version),
+            "--measure" => return Ok(Wanted::Measure),
+            "--seed" => seed = Some(value()?.parse().context("a seed is a number")?),
             "--window" => {
-                let window = value()?;
-                let (from, to) = window.split_once("..").context("write --window FROM..TO")?;
-                args.window = (from.parse()?, to.parse()?);
+                let text = value()?;
+                let (from, to) = text.split_once("..").context("write --window FROM..TO")?;
+                window = (from.parse()?, to.parse()?);
             }
-            _ if word.starts_with('-') => bail!("{word} is not known"),
-            _ => args.scenario = word.into(),
+            _ => bail!("{word} is not known; use `simulate run SCENARIO --tier b`"),
         }
     }
-    Ok(args)
-}
-
-/// A TOML value, or else the text itself.
-fn value_of(text: &str) -> toml::Value {
-    let table = toml::from_str::<toml::Table>(&format!("value = {text}")).ok();
-    table.and_then(|mut table| table.remove("value")).unwrap_or_else(|| toml::Value::String(text.to_owned()))
+    Ok(Wanted::World { seed: seed.context("--seed N, and a scenario on standard input")?, window })
 }
 
 fn main() -> Result<ExitCode> {
-    let args = args()?;
-    let scenario = load(&args.scenario, &args.sets)?;
-    let ended = run::world(&scenario, args.seed, args.window)?;
-    for line in &ended.kept {
-        eprintln!("{line}");
+    match wanted()? {
+        Wanted::Version => println!("{}", env!("CARGO_PKG_VERSION")),
+        Wanted::Measure => println!("{}", serde_json::to_string(&measure::measure()?)?),
+        Wanted::World { seed, window } => {
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text)?;
+            let scenario = toml::from_str(&text).context("the scenario cannot be read")?;
+            let ended = run::world(&scenario, seed, window)?;
+            ended.kept.iter().for_each(|line| eprintln!("{line}"));
+            println!("{}", serde_json::to_string(&ended.outcome)?);
+        }
     }
-    println!("{}", serde_json::to_string(&ended.outcome)?);
     Ok(ExitCode::SUCCESS)
 }

@@ -164,3 +164,49 @@ unsafe fn fill(to: *mut c_void, len: size_t) {
         left -= count;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::hash_map::RandomState;
+    use std::hash::BuildHasher as _;
+    use std::time::{Instant as StdInstant, SystemTime};
+
+    use super::*;
+
+    /// On a fresh thread, as worlds are: std draws the keys of its maps once for each.
+    fn held(seed: u64) -> (u64, [u8; 8], Duration, Duration) {
+        let run = move || {
+            let held = Held::seed(seed);
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+            runtime.block_on(async {
+                held.start_clock();
+                assert!(held.is_effective());
+                let (start, wall) = (StdInstant::now(), SystemTime::now());
+                tokio::time::sleep(Duration::from_secs(86_400)).await;
+                let mut bytes = [0; 8];
+                getrandom::fill(&mut bytes).unwrap();
+                (RandomState::new().hash_one(1), bytes, start.elapsed(), wall.elapsed().unwrap())
+            })
+        };
+        std::thread::spawn(run).join().unwrap()
+    }
+
+    #[test]
+    fn a_thread_has_its_own_clock_and_chance_and_the_others_keep_theirs() {
+        let (first, again, other) = (held(1), held(1), held(2));
+        assert_eq!(first, again);
+        assert_ne!((first.0, first.1), (other.0, other.1));
+        assert_eq!(first.2.as_secs(), 86_400);
+        assert_eq!(first.3.as_secs(), 86_400);
+        let real = StdInstant::now();
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(real.elapsed() >= Duration::from_millis(2));
+        let draw = || {
+            let mut bytes = [0; 16];
+            getrandom::fill(&mut bytes).unwrap();
+            bytes
+        };
+        assert_ne!(draw(), draw());
+    }
+}

@@ -1,0 +1,181 @@
+//! The program that runs tier B.
+
+use std::env;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use serde::de::DeserializeOwned;
+
+use super::Measured;
+use crate::outcome::{Outcome, SeedRun, Study, System};
+use crate::run::{self, Plan};
+use crate::scenario::Scenario;
+use crate::world::Bootstrap;
+
+/// Its name.
+const NAME: &str = "simulate-stack";
+/// Names its path, where it is neither built here nor beside this program.
+const VARIABLE: &str = "RELAYMESH_STACK";
+
+/// The program that runs tier B.
+#[derive(Clone, Debug)]
+pub struct Stack {
+    program: PathBuf,
+}
+
+impl Stack {
+    /// Finds it: what `RELAYMESH_STACK` names; in the source tree what cargo builds there now, so that both tiers are of one
+    /// source; else what lies beside this program.
+    ///
+    /// # Errors
+    /// When there is none and it cannot be built: tier B needs Linux with a shared glibc.
+    pub fn find() -> Result<Self> {
+        if let Some(program) = env::var_os(VARIABLE) {
+            return Self::of(program.into());
+        }
+        if !cfg!(all(target_os = "linux", target_env = "gnu")) {
+            bail!("tier B needs Linux with a shared glibc: elsewhere the clock and the entropy cannot be replaced");
+        }
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("stack/Cargo.toml");
+        if manifest.is_file() {
+            return Self::of(build(&manifest)?);
+        }
+        let beside = env::current_exe().context("this program's own path")?.with_file_name(NAME);
+        Self::of(beside)
+    }
+
+    fn of(program: PathBuf) -> Result<Self> {
+        if !program.is_file() {
+            bail!("{} is not there: put {NAME} beside this program, or name it in {VARIABLE}", program.display());
+        }
+        let stack = Self { program };
+        let version = stack.ask(&["--version"], "")?;
+        if version.trim() != env!("CARGO_PKG_VERSION") {
+            bail!(
+                "{} is version {}, this program {}",
+                stack.program.display(),
+                version.trim(),
+                env!("CARGO_PKG_VERSION")
+            );
+        }
+        Ok(stack)
+    }
+
+    /// A world of a scenario over real swarms.
+    ///
+    /// # Errors
+    /// When the program cannot run it.
+    pub fn world(&self, scenario: &Scenario, seed: u64) -> Result<Outcome> {
+        self.read(&["--seed", &seed.to_string()], &toml::to_string(scenario)?)
+    }
+
+    /// What swarms cost, measured between two of them.
+    ///
+    /// # Errors
+    /// When the program cannot measure it.
+    pub fn measure(&self) -> Result<Measured> {
+        self.read(&["--measure"], "")
+    }
+
+    /// A plan's worlds, by seed: the mesh over real swarms, the systems without one as in tier A.
+    ///
+    /// # Errors
+    /// When the scenario cannot be built, or the program cannot run it.
+    pub fn study(&self, scenario: &Scenario, plan: &Plan, done: impl Fn(&SeedRun) + Sync) -> Result<Study> {
+        let bootstrap = Bootstrap::new(scenario)?;
+        let next = AtomicUsize::new(0);
+        let ended: Mutex<Vec<Result<SeedRun>>> = Mutex::new(Vec::new());
+        thread::scope(|scope| {
+            for _ in 0..plan.threads.clamp(1, plan.seeds.len().max(1)) {
+                scope.spawn(|| {
+                    while let Some(seed) = plan.seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let run = self.systems(scenario, &bootstrap, *seed, &plan.systems);
+                        run.iter().for_each(&done);
+                        ended.lock().expect("no thread panics while it pushes").push(run);
+                    }
+                });
+            }
+        });
+        let ended = ended.into_inner().map_err(|_| anyhow!("a world panicked"))?;
+        let mut runs = ended.into_iter().collect::<Result<Vec<_>>>()?;
+        runs.sort_by_key(|run| run.seed);
+        Ok(Study { scenario: scenario.name.clone(), tier: "b".to_owned(), runs })
+    }
+
+    /// One seed's world under each system.
+    ///
+    /// # Errors
+    /// When the scenario cannot be built, or the program cannot run it.
+    pub fn systems(
+        &self,
+        scenario: &Scenario,
+        bootstrap: &Bootstrap,
+        seed: u64,
+        systems: &[System],
+    ) -> Result<SeedRun> {
+        let mut outcomes = Vec::new();
+        for system in systems {
+            match system {
+                System::Mesh => outcomes.push(self.world(scenario, seed)?),
+                other => outcomes.append(&mut run::world(scenario, bootstrap, seed, &[*other])?.outcomes),
+            }
+        }
+        Ok(SeedRun { seed, outcomes })
+    }
+
+    fn read<T: DeserializeOwned>(&self, args: &[&str], input: &str) -> Result<T> {
+        let text = self.ask(args, input)?;
+        serde_json::from_str(&text).with_context(|| format!("what {NAME} says cannot be read"))
+    }
+
+    fn ask(&self, args: &[&str], input: &str) -> Result<String> {
+        let mut child = Command::new(&self.program)
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("{} cannot run", self.program.display()))?;
+        // A program that ends without reading says why itself.
+        let _ = child.stdin.take().context("its input is a pipe")?.write_all(input.as_bytes());
+        let output = child.wait_with_output()?;
+        if !output.status.success() {
+            bail!("{NAME} {} failed ({})", args.join(" "), output.status);
+        }
+        Ok(String::from_utf8(output.stdout)?)
+    }
+}
+
+/// Builds it as this program was built, and returns its path.
+fn build(manifest: &Path) -> Result<PathBuf> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args([
+        "build",
+        "--locked",
+        "--bin",
+        NAME,
+        "--message-format",
+        "json-render-diagnostics",
+        "--manifest-path",
+    ]);
+    command.arg(manifest).stdout(Stdio::piped());
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
+    let output = command.spawn().context("cargo is needed to build tier B")?.wait_with_output()?;
+    if !output.status.success() {
+        bail!("tier B cannot be built: cargo build --manifest-path {}", manifest.display());
+    }
+    let lines = String::from_utf8(output.stdout)?;
+    let mut messages = lines.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let path = messages.find_map(|message| {
+        let is_it = message["reason"] == "compiler-artifact" && message["target"]["name"] == NAME;
+        message["executable"].as_str().filter(|_| is_it).map(PathBuf::from)
+    });
+    path.context("cargo built no program")
+}
