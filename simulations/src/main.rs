@@ -76,7 +76,9 @@ fn run(command: Command) -> Result<ExitCode> {
             println!("{} can run", scenario.name);
             Ok(ExitCode::SUCCESS)
         }
-        Command::Run { scenario, sets, check_determinism: true, .. } => determinism(&read(&scenario, &sets)?),
+        Command::Run { scenario, sets, check_determinism: true, tier, .. } => {
+            determinism(&read(&scenario, &sets)?, tier)
+        }
         Command::Crosscheck(args) => cli::crosscheck::run(args),
         Command::Calibrate(args) => cli::calibrate::run(args),
         Command::Run { scenario, seeds, sets, json, tier, .. } => {
@@ -105,8 +107,12 @@ fn read(path: &std::path::Path, sets: &[String]) -> Result<Scenario> {
     load(path, &cli::sets(sets)?)
 }
 
-fn determinism(scenario: &Scenario) -> Result<ExitCode> {
-    match check_determinism(scenario, 1, System::Mesh)? {
+fn determinism(scenario: &Scenario, tier: Tier) -> Result<ExitCode> {
+    let found = match tier {
+        Tier::A => check_determinism(scenario, 1, System::Mesh)?,
+        Tier::B => Stack::find()?.check_determinism(scenario, 1)?,
+    };
+    match found {
         None => {
             println!("both runs are equal");
             Ok(ExitCode::SUCCESS)

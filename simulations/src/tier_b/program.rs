@@ -3,7 +3,7 @@
 use std::env;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use serde::de::DeserializeOwned;
 
 use super::Measured;
+use crate::kernel::{Difference, difference};
 use crate::outcome::{Outcome, SeedRun, Study, System};
 use crate::run::{self, Plan};
 use crate::scenario::Scenario;
@@ -21,6 +22,8 @@ use crate::world::Bootstrap;
 const NAME: &str = "simulate-stack";
 /// Names its path, where it is neither built here nor beside this program.
 const VARIABLE: &str = "RELAYMESH_STACK";
+/// All events of a world.
+const WHOLE: &str = "0..18446744073709551615";
 
 /// The program that runs tier B.
 #[derive(Clone, Debug)]
@@ -72,6 +75,27 @@ impl Stack {
     /// When the program cannot run it.
     pub fn world(&self, scenario: &Scenario, seed: u64) -> Result<Outcome> {
         self.read(&["--seed", &seed.to_string()], &toml::to_string(scenario)?)
+    }
+
+    /// Runs a world in two processes, and finds the first event in which they differ; `None` = equal to the last byte.
+    ///
+    /// # Errors
+    /// When the program cannot run it.
+    pub fn check_determinism(&self, scenario: &Scenario, seed: u64) -> Result<Option<Difference>> {
+        let (seed, scenario) = (seed.to_string(), toml::to_string(scenario)?);
+        let run = || self.run(&["--seed", &seed, "--window", WHOLE], &scenario, Stdio::piped());
+        let (first, second) = (run()?, run()?);
+        let lines = |output: &Output| -> Vec<String> {
+            String::from_utf8_lossy(&output.stderr).lines().map(str::to_owned).collect()
+        };
+        let found = difference(0, &lines(&first), &lines(&second));
+        // The outcome holds the hash over every byte on the wires: more than the events tell.
+        let unseen = (first.stdout != second.stdout).then(|| Difference {
+            event: 0,
+            first: "what went over the wires differs, no event does".to_owned(),
+            second: String::new(),
+        });
+        Ok(found.or(unseen))
     }
 
     /// What swarms cost, measured between two of them.
@@ -134,10 +158,15 @@ impl Stack {
     }
 
     fn ask(&self, args: &[&str], input: &str) -> Result<String> {
+        Ok(String::from_utf8(self.run(args, input, Stdio::inherit())?.stdout)?)
+    }
+
+    fn run(&self, args: &[&str], input: &str, errors: Stdio) -> Result<Output> {
         let mut child = Command::new(&self.program)
             .args(args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(errors)
             .spawn()
             .with_context(|| format!("{} cannot run", self.program.display()))?;
         // A program that ends without reading says why itself.
@@ -146,7 +175,7 @@ impl Stack {
         if !output.status.success() {
             bail!("{NAME} {} failed ({})", args.join(" "), output.status);
         }
-        Ok(String::from_utf8(output.stdout)?)
+        Ok(output)
     }
 }
 
@@ -178,4 +207,44 @@ fn build(manifest: &Path) -> Result<PathBuf> {
         message["executable"].as_str().filter(|_| is_it).map(PathBuf::from)
     });
     path.context("cargo built no program")
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    /// A program that says `text` to everything, after `before`.
+    fn stack(dir: &Path, before: &str, text: &str) -> Result<Stack> {
+        let program = dir.join(NAME);
+        fs::write(&program, format!("#!/bin/sh\n{before}\necho '{text}'\n")).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        Stack::of(program)
+    }
+
+    #[test]
+    fn a_program_is_of_this_version_and_what_it_says_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(Stack::of(dir.path().join("nothing")).unwrap_err().to_string().contains(VARIABLE));
+        assert!(stack(dir.path(), "", "9.9.9").unwrap_err().to_string().contains("9.9.9"));
+        let right = env!("CARGO_PKG_VERSION");
+        let fails = stack(dir.path(), "[ \"$1\" = --version ] || exit 3", right).unwrap();
+        assert!(fails.measure().unwrap_err().to_string().contains("--measure"));
+        let mumbles = stack(dir.path(), "", right).unwrap();
+        assert!(mumbles.measure().unwrap_err().to_string().contains("cannot be read"));
+        finds_the_first_event_that_differs(dir.path());
+    }
+
+    /// In the same test: a program that is being written must not be inherited by another one that starts.
+    fn finds_the_first_event_that_differs(dir: &Path) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/small.toml");
+        let scenario = crate::scenario::load(&path, &[]).unwrap();
+        let version = env!("CARGO_PKG_VERSION");
+        let equal = stack(dir, "cat >/dev/null; echo one >&2; echo two >&2", version).unwrap();
+        assert_eq!(equal.check_determinism(&scenario, 1).unwrap(), None);
+        let differs = stack(dir, "cat >/dev/null; echo one >&2; echo $$ >&2", version).unwrap();
+        assert_eq!(differs.check_determinism(&scenario, 1).unwrap().unwrap().event, 1);
+    }
 }

@@ -21,7 +21,7 @@ pub enum Wish {
     /// kill -9 of a node: its swarm is gone, without a word.
     Kill(u16),
     /// An output of a node's core that concerns other nodes.
-    Frame(u16, Output),
+    Frame(u16, Box<Output>),
     /// Ways opened or closed, or became slower: [`World::ways`] tells.
     Ways,
 }
@@ -53,13 +53,17 @@ impl World<'_> {
     /// Lets an output that concerns other nodes out; gives the others back, and all where nothing is outside.
     pub(super) fn let_out(&mut self, node: u16, output: Output) -> Option<Output> {
         let meshed = self.scenario.switches.mesh && self.system == System::Mesh;
-        let leaves = match output {
-            Output::Taken { .. } | Output::Respond { .. } | Output::Carry { .. } | Output::Ask { .. } => true,
-            Output::Members { .. } | Output::Dial { .. } => true,
-            _ => false,
-        };
+        let leaves = matches!(
+            output,
+            Output::Taken { .. }
+                | Output::Respond { .. }
+                | Output::Carry { .. }
+                | Output::Ask { .. }
+                | Output::Members { .. }
+                | Output::Dial { .. }
+        );
         let Some(Outside(wishes)) = self.outside.as_mut().filter(|_| leaves && meshed) else { return Some(output) };
-        wishes.push_back(Wish::Frame(node, output));
+        wishes.push_back(Wish::Frame(node, Box::new(output)));
         None
     }
 

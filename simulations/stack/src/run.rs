@@ -120,7 +120,7 @@ impl Stack<'_> {
                     Wish::Ways => self.network.change(self.world.ways()),
                     Wish::Frame(node, output) => {
                         if let Some(running) = self.running.get_mut(&node) {
-                            running.on_output(output);
+                            running.on_output(*output);
                             spoke.insert(node);
                         }
                     }
