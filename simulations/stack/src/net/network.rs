@@ -358,3 +358,100 @@ impl Wire {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures::{AsyncReadExt as _, AsyncWriteExt as _};
+    use relaymesh_simulations::scenario::{Links, Share};
+    use relaymesh_simulations::world::Labels;
+    use tokio::sync::mpsc::unbounded_channel;
+    use tokio::time::sleep;
+
+    use super::*;
+
+    const LATENCY: Span = Span::millis(50);
+    const ASKER: Life = Life { node: 0, life: 1 };
+    const ASKED: Life = Life { node: 1, life: 1 };
+
+    fn ways(loss: f64, cut: bool) -> (Internet, Vec<Spot>) {
+        let (within, timeout) = (LATENCY, Span::secs(20));
+        let links = Links { within, between: within, abroad: within, sigma: 0.0, timeout, loss: Share(loss) };
+        let mut spots: Vec<Spot> = (0..2).map(|site| Spot::new(0, false, site, Labels::default())).collect();
+        spots[1].cut = u16::from(cut);
+        (Internet::of(links), spots)
+    }
+
+    /// Both ends of a connection from node 0 to port 7 of node 1.
+    fn connected(network: &Network) -> (Socket, Socket) {
+        let (arrivals, mut on_arrivals) = unbounded_channel();
+        network.listen(7, ASKED, arrivals).unwrap();
+        assert!(matches!(network.knock(ASKER, 7), Way::Open(latency) if latency == LATENCY));
+        let own = network.enter(ASKER, 7).1.unwrap();
+        (own, on_arrivals.try_recv().unwrap().0)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_killed_life_says_nothing_more_and_its_peer_hears_a_reset() {
+        let network = Network::new(Chance::new(1), ways(0.0, false));
+        let (mut own, mut other) = connected(&network);
+        other.write_all(b"before").await.unwrap();
+        sleep(Duration::from_millis(60)).await;
+        network.kill(ASKED);
+        assert_eq!(other.write(b"after").await.unwrap_err().kind(), ErrorKind::BrokenPipe);
+        assert_eq!(network.tally().bytes, 6);
+        let mut bytes = [0; 16];
+        assert_eq!(own.read(&mut bytes).await.unwrap(), 6, "what had arrived is there");
+        let start = network.now();
+        assert_eq!(own.read(&mut bytes).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+        assert_eq!(network.now().since(start), LATENCY);
+        assert!(network.enter(ASKER, 7).1.is_err(), "nobody listens");
+        network.listen(7, Life { life: 2, ..ASKED }, unbounded_channel().0).unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_death_behind_a_cut_is_heard_when_the_way_is_open_again() {
+        let network = Network::new(Chance::new(1), ways(0.0, false));
+        let (mut own, _other) = connected(&network);
+        network.change(ways(0.0, true));
+        network.kill(ASKED);
+        assert!(matches!(network.knock(ASKER, 7), Way::Lost));
+        let healed = network.clone();
+        tokio::spawn(async move {
+            sleep(Duration::from_secs(60)).await;
+            healed.change(ways(0.0, false));
+        });
+        assert_eq!(own.read(&mut [0; 4]).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+        assert!((60.0..61.0).contains(&network.now().since(Time::ZERO).as_secs_f64()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_whose_bytes_do_not_get_through_is_given_up() {
+        let network = Network::new(Chance::new(1), ways(0.0, false));
+        let (mut own, mut other) = connected(&network);
+        network.change(ways(0.0, true));
+        own.write_all(b"x").await.unwrap();
+        assert_eq!(own.read(&mut [0; 4]).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+        assert_eq!(network.now().since(Time::ZERO), GIVE_UP);
+        network.change(ways(0.0, false));
+        assert!(other.read(&mut [0; 4]).await.is_err(), "the other end learns it when there is a way");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_lost_comes_later_and_in_order() {
+        let network = Network::new(Chance::new(3), ways(0.5, false));
+        let (arrivals, mut on_arrivals) = unbounded_channel();
+        network.listen(7, ASKED, arrivals).unwrap();
+        let mut own = network.enter(ASKER, 7).1.unwrap();
+        let mut other = on_arrivals.try_recv().unwrap().0;
+        for n in 0..50 {
+            own.write_all(&[n]).await.unwrap();
+        }
+        own.close().await.unwrap();
+        let mut bytes = Vec::new();
+        other.read_to_end(&mut bytes).await.unwrap();
+        assert_eq!(bytes, (0..50).collect::<Vec<u8>>());
+        assert!(network.now().since(Time::ZERO) > Span::millis(350), "some were sent again");
+    }
+}
