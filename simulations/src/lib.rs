@@ -17,4 +17,5 @@ pub mod repro;
 pub mod run;
 pub mod scenario;
 pub mod stats;
+pub mod tier_b;
 pub mod world;

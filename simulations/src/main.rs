@@ -41,6 +41,10 @@ enum Command {
     Shrink(cli::shrink::Args),
     /// Repeat the world of a reproduction file.
     Replay(cli::replay::Args),
+    /// Run a scenario in both tiers, and tell how far the model lies from the real stack.
+    Crosscheck(cli::crosscheck::Args),
+    /// Measure real swarms, and fit tier A's overlay to them.
+    Calibrate(cli::calibrate::Args),
 }
 
 fn main() -> ExitCode {
@@ -69,5 +73,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Fuzz(args) => cli::fuzz::run(args),
         Command::Shrink(args) => cli::shrink::run(args),
         Command::Replay(args) => cli::replay::run(args),
+        Command::Crosscheck(args) => cli::crosscheck::run(args),
+        Command::Calibrate(args) => cli::calibrate::run(args),
     }
 }

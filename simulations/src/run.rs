@@ -41,19 +41,19 @@ pub fn study(scenario: &Scenario, plan: &Plan, done: impl Fn(&SeedRun) + Sync) -
         done(&run);
         Ok(run)
     };
-    let runs = each(scenario, &Bootstrap::new(scenario)?, plan, keep)?;
+    let bootstrap = Bootstrap::new(scenario)?;
+    let runs = each(plan, |seed| world(scenario, &bootstrap, seed, &plan.systems), keep)?;
     Ok(Study { scenario: scenario.name.clone(), tier: "a".to_owned(), runs })
 }
 
-/// Runs a plan and keeps of each world what `keep` makes of it, in the order of seeds; `keep` runs as a world ends, in no
+/// Runs a plan, each world as `make` makes it, and keeps of each what `keep` makes of it, in the order of seeds; `keep` runs as a world ends, in no
 /// certain order. Rows of many large worlds do not fit into memory together.
 ///
 /// # Errors
 /// When the scenario cannot be built, or the first error of `keep`.
 pub fn each<T: Send>(
-    scenario: &Scenario,
-    bootstrap: &Bootstrap,
     plan: &Plan,
+    make: impl Fn(u64) -> Result<SeedRun> + Sync,
     keep: impl Fn(SeedRun) -> Result<T> + Sync,
 ) -> Result<Vec<T>> {
     let next = AtomicUsize::new(0);
@@ -62,7 +62,7 @@ pub fn each<T: Send>(
         for _ in 0..plan.threads.clamp(1, plan.seeds.len().max(1)) {
             scope.spawn(|| {
                 while let Some(seed) = plan.seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let kept = world(scenario, bootstrap, *seed, &plan.systems).and_then(&keep);
+                    let kept = make(*seed).and_then(&keep);
                     ended.lock().expect("no thread panics while it pushes").push((*seed, kept));
                 }
             });

@@ -54,6 +54,7 @@ fn stand_in_cryptography_decides_as_the_real_one_does() {
     let real = outcomes(&small(&[&sets[..], &[("crypto", "\"real\"")]].concat()), 5, &[System::Mesh]).remove(0);
     assert_eq!(null.events, real.events);
     assert_eq!(null.messages, real.messages);
+    assert_eq!(null.trace, real.trace, "the same events at the same moments");
 }
 
 #[test]

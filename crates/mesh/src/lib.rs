@@ -31,4 +31,4 @@ pub use api::{Command, Event, Handle, TrySendError, Unanswered};
 pub use config::{Config, IDLE_TIMEOUT, StartError};
 pub use supervisor::Mesh;
 pub use tally::Tally;
-pub use transport::{Transport, counting_transport, memory_transport, real_transport};
+pub use transport::{BoxedTransport, Transport, counting_transport, memory_transport, real_transport, secured};

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use futures::{AsyncRead, AsyncWrite};
 use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::transport::{Boxed, MemoryTransport};
 use libp2p::core::upgrade::Version;
@@ -13,7 +14,7 @@ use crate::gathered::Gathering;
 use crate::tally::{Counted, Tally};
 
 /// Authenticated, multiplexed connections.
-pub(crate) type BoxedTransport = Boxed<(PeerId, StreamMuxerBox)>;
+pub type BoxedTransport = Boxed<(PeerId, StreamMuxerBox)>;
 
 type Builder = dyn Fn(&Keypair) -> io::Result<BoxedTransport> + Send + Sync;
 
@@ -47,6 +48,26 @@ pub(crate) fn encryption(identity: &Keypair) -> io::Result<noise::Config> {
     noise::Config::new(identity).map_err(io::Error::other)
 }
 
+/// Byte streams under the encryption and multiplexing that all nodes use: for whoever brings sockets of another kind.
+///
+/// # Errors
+/// When the identity cannot sign for the encryption's key.
+pub fn secured<S>(identity: &Keypair, sockets: S) -> io::Result<BoxedTransport>
+where
+    S: libp2p::Transport + Send + Unpin + 'static,
+    S::Output: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    S::Error: Send + Sync + 'static,
+    S::Dial: Send + 'static,
+    S::ListenerUpgrade: Send + 'static,
+{
+    Ok(sockets
+        .upgrade(Version::V1Lazy)
+        .authenticate(encryption(identity)?)
+        .multiplex(multiplexer())
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
+        .boxed())
+}
+
 /// What nodes use: TCP and WebSocket, with names resolved by the system's servers. `/ws` listens in clear, to stand
 /// behind a TLS front; `/ws`, `/wss` and `/tls/ws` can be dialled.
 #[must_use]
@@ -65,16 +86,7 @@ pub fn counting_transport(tally: &Arc<Tally>) -> Transport {
         };
         let mut websocket = websocket::Config::new(counted());
         websocket.set_max_data_size(WEBSOCKET_MESSAGE_BYTES_MAX);
-        let websocket = websocket
-            .upgrade(Version::V1Lazy)
-            .authenticate(encryption(identity)?)
-            .multiplex(multiplexer())
-            .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
-        let tcp = counted()
-            .upgrade(Version::V1Lazy)
-            .authenticate(encryption(identity)?)
-            .multiplex(multiplexer())
-            .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+        let (websocket, tcp) = (secured(identity, websocket)?, secured(identity, counted())?);
         Ok(websocket.or_transport(tcp).map(|either, _| either.into_inner()).boxed())
     })
 }
@@ -98,12 +110,5 @@ fn resolving(inner: tcp::tokio::Transport) -> dns::tokio::Transport<tcp::tokio::
 /// Connections inside this process (`/memory/1234`), encrypted as the real ones are. For tests.
 #[must_use]
 pub fn memory_transport() -> Transport {
-    Transport::new(|identity| {
-        Ok(MemoryTransport::default()
-            .upgrade(Version::V1Lazy)
-            .authenticate(encryption(identity)?)
-            .multiplex(multiplexer())
-            .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
-            .boxed())
-    })
+    Transport::new(|identity| secured(identity, MemoryTransport::default()))
 }

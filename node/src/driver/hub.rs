@@ -6,13 +6,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use relaymesh_core::command::{Command, Refusal, Reply};
 use relaymesh_core::{Input, Output, Pump, ReplyTo, WorkDone, WorkId};
+use relaymesh_link::Links;
 use relaymesh_mesh::{Event, Handle as MeshHandle};
 use relaymesh_protocol::ids::Timestamp;
 use relaymesh_store::{Completion, Store};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::links::Links;
 use super::persist::{self, Loader};
 use super::works::Works;
 

@@ -2,7 +2,6 @@
 
 mod budget;
 mod hub;
-mod links;
 mod mails;
 mod persist;
 mod works;

@@ -11,6 +11,7 @@ use crate::outcome::System;
 use crate::output::{Folder, system_name};
 use crate::report::{Lang, forest};
 use crate::stats::{Judgement, Sample, differences, side};
+use crate::tier_b::Tier;
 
 /// Arguments of `simulate compare`.
 #[derive(clap::Args, Debug)]
@@ -89,5 +90,5 @@ fn samples(args: &Args, name: &str, own: &[String], system: System) -> Result<Ve
     let sets = args.sets.iter().chain(own).cloned().collect();
     let scenario = ScenarioArgs { scenario: name.to_owned(), sets, ci: args.ci }.load()?;
     let wanted = Wanted::Seeds { count: args.seeds, shard: (0, 1) };
-    Ok(Worlds::run(&scenario, wanted, &[system], None)?.samples)
+    Ok(Worlds::run(&scenario, Tier::A, wanted, &[system], None)?.samples)
 }

@@ -2,8 +2,10 @@
 #![allow(clippy::print_stdout, reason = "its output is what it is for")]
 
 pub mod bench;
+pub mod calibrate;
 pub mod check;
 pub mod compare;
+pub mod crosscheck;
 pub mod fuzz;
 pub mod golden;
 pub mod list;

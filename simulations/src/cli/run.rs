@@ -12,6 +12,7 @@ use crate::output::{FORMAT, Folder, Manifest, Program, ScenarioNote, Spool, Swee
 use crate::report::{Lang, Report};
 use crate::run::check_determinism;
 use crate::scenario::Scenario;
+use crate::tier_b::{Stack, Tier};
 
 /// Arguments of `simulate run`.
 #[derive(clap::Args, Debug)]
@@ -20,6 +21,9 @@ pub struct Args {
     scenario: ScenarioArgs,
     #[command(flatten)]
     seeds: SeedArgs,
+    /// `a`: modelled overlay; `b`: the nodes' real libp2p swarms, in virtual time.
+    #[arg(long, value_enum, default_value_t)]
+    tier: Tier,
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
@@ -90,7 +94,7 @@ impl Session {
             started: utc(since),
             seconds: self.clock.elapsed().as_secs_f64(),
             scenario: ScenarioNote::of(scenario)?,
-            tier: "a".to_owned(),
+            tier: worlds.tier.name().to_owned(),
             shard,
             frames: worlds.frames,
             model_error: Manifest::choose_model_error(&scenario.name, &model_errors()),
@@ -120,11 +124,11 @@ pub(super) fn write(path: &Path, spool: Spool, mut manifest: Manifest, sweep: Op
 pub fn run(args: Args) -> Result<ExitCode> {
     let scenario = args.scenario.load()?;
     if args.check_determinism {
-        return determinism(&scenario);
+        return determinism(&scenario, args.tier);
     }
     let session = Session::begin();
     let spool = args.output.out.as_deref().map(Spool::new).transpose()?;
-    let worlds = Worlds::run(&scenario, args.seeds.wanted(), &System::ALL, spool.as_ref())?;
+    let worlds = Worlds::run(&scenario, args.tier, args.seeds.wanted(), &System::ALL, spool.as_ref())?;
     let broken = worlds.is_broken();
     if let Some(file) = replay::write_first_broken(&scenario, &worlds.samples)? {
         eprintln!("simulate replay {}", file.display());
@@ -145,8 +149,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(exit_code(broken, failed))
 }
 
-fn determinism(scenario: &Scenario) -> Result<ExitCode> {
-    match check_determinism(scenario, 1, System::Mesh)? {
+fn determinism(scenario: &Scenario, tier: Tier) -> Result<ExitCode> {
+    let found = match tier {
+        Tier::A => check_determinism(scenario, 1, System::Mesh)?,
+        Tier::B => Stack::find()?.check_determinism(scenario, 1)?,
+    };
+    match found {
         None => {
             println!("both runs are equal");
             Ok(ExitCode::SUCCESS)

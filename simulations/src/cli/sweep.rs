@@ -9,6 +9,7 @@ use super::{ScenarioArgs, Worlds, exit_code, text};
 use crate::outcome::System;
 use crate::output::{Point, PointSample, Spool, Sweep};
 use crate::report::Report;
+use crate::tier_b::Tier;
 
 /// Points at most: more is a mistake in a list.
 const POINTS_MAX: usize = 1_000;
@@ -71,7 +72,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     }
     let session = Session::begin();
     let spool = args.output.out.as_deref().map(Spool::new).transpose()?;
-    let worlds = Worlds::run(&base, args.seeds.wanted(), &System::ALL, spool.as_ref())?;
+    let worlds = Worlds::run(&base, Tier::A, args.seeds.wanted(), &System::ALL, spool.as_ref())?;
     let mut broken = worlds.is_broken();
     let mut all = |points: Vec<Vec<(String, String)>>| -> Result<Vec<Point>> {
         let run = points.into_iter().map(|settings| {
@@ -103,7 +104,7 @@ fn point(args: &Args, settings: Vec<(String, String)>) -> Result<(Point, bool)> 
     let point = Point { settings, samples: Vec::new() };
     // The bar says which point it is.
     scenario.name = point.label();
-    let worlds = Worlds::run(&scenario, args.seeds.wanted(), &System::ALL, None)?;
+    let worlds = Worlds::run(&scenario, Tier::A, args.seeds.wanted(), &System::ALL, None)?;
     let samples = worlds.samples.iter().map(PointSample::from).collect();
     Ok((Point { samples, ..point }, worlds.is_broken()))
 }

@@ -5,12 +5,13 @@ use std::sync::Mutex;
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::outcome::System;
+use crate::outcome::{SeedRun, System};
 use crate::output::{Frame, Spool};
 use crate::report::Lang;
-use crate::run::{Plan, each};
+use crate::run::{Plan, each, world};
 use crate::scenario::Scenario;
 use crate::stats::{Sample, estimate};
+use crate::tier_b::{Stack, Tier, stale};
 use crate::world::Bootstrap;
 
 /// Worlds between two looks at the precision. Fixed, so that how many are run depends on no machine.
@@ -46,6 +47,36 @@ pub struct Worlds {
     pub samples: Vec<Sample>,
     /// Rows of each, in the spool.
     pub frames: Vec<Frame>,
+    /// In which tier.
+    pub tier: Tier,
+}
+
+/// What worlds are made with.
+struct Maker<'a> {
+    scenario: &'a Scenario,
+    bootstrap: Bootstrap,
+    stack: Option<Stack>,
+}
+
+impl<'a> Maker<'a> {
+    fn new(scenario: &'a Scenario, tier: Tier) -> Result<Self> {
+        let stack = match (tier, stale()) {
+            (Tier::B, _) => Some(Stack::find()?),
+            (Tier::A, None) => None,
+            (Tier::A, Some(why)) => {
+                eprintln!("warning: the overlay's calibration is stale ({why}): run `simulate calibrate`");
+                None
+            }
+        };
+        Ok(Self { scenario, bootstrap: Bootstrap::new(scenario)?, stack })
+    }
+
+    fn make(&self, seed: u64, systems: &[System]) -> Result<SeedRun> {
+        match &self.stack {
+            Some(stack) => stack.systems(self.scenario, &self.bootstrap, seed, systems),
+            None => world(self.scenario, &self.bootstrap, seed, systems),
+        }
+    }
 }
 
 /// The bar, and what it shows.
@@ -83,8 +114,14 @@ impl Worlds {
     ///
     /// # Errors
     /// When the scenario cannot be built, or rows cannot be written.
-    pub fn run(scenario: &Scenario, wanted: Wanted, systems: &[System], spool: Option<&Spool>) -> Result<Self> {
-        let bootstrap = Bootstrap::new(scenario)?;
+    pub fn run(
+        scenario: &Scenario,
+        tier: Tier,
+        wanted: Wanted,
+        systems: &[System],
+        spool: Option<&Spool>,
+    ) -> Result<Self> {
+        let maker = Maker::new(scenario, tier)?;
         let (first, most) = match wanted {
             Wanted::Seeds { count, .. } => (count, count),
             Wanted::Precision { most, .. } => (LEAST.min(most), most),
@@ -93,9 +130,9 @@ impl Worlds {
         let mut plan = Plan::first(first, systems.to_vec(), shard);
         let length = if shard.1 > 1 { plan.seeds.len() as u64 } else { most };
         let progress = Progress::new(length, &scenario.name);
-        let mut worlds = Self::default();
+        let mut worlds = Self { tier, ..Self::default() };
         loop {
-            worlds.more(scenario, &bootstrap, &plan, &progress, spool)?;
+            worlds.more(&maker, &plan, &progress, spool)?;
             let done = worlds.samples.len() as u64;
             let Wanted::Precision { half_width, most } = wanted else { break };
             if done >= most || worlds.half_width() <= half_width {
@@ -107,15 +144,10 @@ impl Worlds {
         Ok(worlds)
     }
 
-    fn more(
-        &mut self,
-        scenario: &Scenario,
-        bootstrap: &Bootstrap,
-        plan: &Plan,
-        progress: &Progress,
-        spool: Option<&Spool>,
-    ) -> Result<()> {
-        let kept = each(scenario, bootstrap, plan, |run| {
+    fn more(&mut self, maker: &Maker<'_>, plan: &Plan, progress: &Progress, spool: Option<&Spool>) -> Result<()> {
+        let scenario = maker.scenario;
+        let make = |seed| maker.make(seed, &plan.systems);
+        let kept = each(plan, make, |run| {
             let sample = Sample::of(scenario, &run);
             let frame = spool.map(|spool| spool.put(scenario, &run)).transpose()?;
             progress.ended(&sample);

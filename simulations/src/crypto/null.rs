@@ -7,6 +7,7 @@
 use std::hash::Hasher as _;
 
 use rand_chacha::ChaCha20Rng;
+use rand_core::Rng as _;
 use relaymesh_core::crypto::{
     Crypto, CryptoError, Letter, OpenedLetter, Publics, RatchetOpened, RealCrypto, RecordAad, publics,
 };
@@ -103,7 +104,9 @@ impl Crypto for NullCrypto {
         publics(self, keys)
     }
 
-    fn seal_letter(&self, keys: &Keyring, letter: Letter<'_>, _: &mut ChaCha20Rng) -> Result<Vec<u8>, CryptoError> {
+    fn seal_letter(&self, keys: &Keyring, letter: Letter<'_>, rng: &mut ChaCha20Rng) -> Result<Vec<u8>, CryptoError> {
+        // As much chance as the real one takes: what is drawn after it in the same run (a pause before a retry) must not differ.
+        rng.fill_bytes(&mut [0; 32]);
         let bucket = Bucket::for_body(letter.body.len()).ok_or(CryptoError)?;
         let key_id = SealingPublic(letter.sealing).key_id();
         let header = Header { recipient: letter.to, key_id, bucket, expiry: letter.expiry, id: letter.id };

@@ -102,6 +102,7 @@ impl Repro {
             window: if keep_lines { (0, u64::MAX) } else { (0, 0) },
             planted: self.planted,
             story: None,
+            outside: false,
             until: Some(self.invariant.clone()),
             deep: true,
         };

@@ -295,6 +295,7 @@ impl World<'_> {
         if sim.down == 0 && !sim.gone && !sim.alive() {
             sim.boot(node, &chance, now);
             self.check_disk(node);
+            self.wish(super::Wish::Start(node));
             self.settle(node);
         }
     }

@@ -13,6 +13,7 @@ mod gateways;
 mod lies;
 mod message;
 mod nodes;
+mod outside;
 mod people;
 mod places;
 mod platform;
@@ -38,8 +39,11 @@ use frames::{Frame, Waiter};
 use gateways::Gateway;
 use message::Message;
 use nodes::SimNode;
+use outside::Outside;
+pub use outside::{Endpoint, Wish};
 use people::Person;
-use places::{Internet, Renewal};
+use places::Renewal;
+pub use places::{Internet, Labels, Spot};
 use platform::Platform;
 pub use setup::Options;
 pub use story::{Line, Story};
@@ -193,6 +197,7 @@ pub struct World<'s> {
     ledger: Ledger,
     options: Options,
     story: Option<Box<Story>>,
+    outside: Option<Outside>,
 }
 
 impl World<'_> {
@@ -215,17 +220,21 @@ impl World<'_> {
             if time > self.end {
                 break;
             }
-            self.now = time;
-            let (kind, a, b) = event.mark();
-            self.trace.event(time, kind, a, b, || format!("{event:?}"));
-            self.kinds[usize::from(kind)] += 1;
-            self.happen(event);
+            self.happen_at(time, event);
             if self.is_enough() {
                 self.end = time;
                 break;
             }
         }
         self.now = self.end;
+    }
+
+    fn happen_at(&mut self, time: Time, event: Event) {
+        self.now = time;
+        let (kind, a, b) = event.mark();
+        self.trace.event(time, kind, a, b, || format!("{event:?}"));
+        self.kinds[usize::from(kind)] += 1;
+        self.happen(event);
     }
 
     fn happen(&mut self, event: Event) {
@@ -317,6 +326,7 @@ impl World<'_> {
     }
 
     fn perform(&mut self, node: u16, output: Output) {
+        let Some(output) = self.let_out(node, output) else { return };
         match output {
             Output::Persist { token, batch } => {
                 let sim = &mut self.nodes[usize::from(node)];

@@ -61,7 +61,13 @@ impl Internet {
     /// The Internet of a scenario, whole.
     #[must_use]
     pub fn new(scenario: &Scenario) -> Self {
-        Self { links: scenario.links.clone(), border_cuts: 0 }
+        Self::of(scenario.links.clone())
+    }
+
+    /// An Internet of such links, whole.
+    #[must_use]
+    pub fn of(links: Links) -> Self {
+        Self { links, border_cuts: 0 }
     }
 
     /// Whether these two can speak now.

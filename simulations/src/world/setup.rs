@@ -11,6 +11,7 @@ use super::carriers::Carriers;
 use super::faults::{Struck, materialise};
 use super::gateways::Gateway;
 use super::nodes::SimNode;
+use super::outside::{Outside, Wish};
 use super::people::{self, Papers, Person, Place};
 use super::places::{Internet, Renewal};
 use super::platform::Platform;
@@ -41,6 +42,8 @@ pub struct Options {
     pub until: Option<String>,
     /// Every frame is searched for texts and tokens in clear: slow.
     pub deep: bool,
+    /// Frames between nodes travel outside of the world.
+    pub outside: bool,
 }
 
 impl<'s> World<'s> {
@@ -97,6 +100,7 @@ impl<'s> World<'s> {
             kinds: [0; KINDS.len()],
             seized: Vec::new(),
             violations: Vec::new(),
+            outside: options.outside.then(Outside::default),
             story: options.story.map(|message| Box::new(Story::of(message))),
             watch: Watch::new(bootstrap.nodes.len()),
             fates: Fates::default(),
@@ -231,6 +235,7 @@ impl<'s> World<'s> {
             if self.nodes[usize::from(node)].down > 0 {
                 continue;
             }
+            self.wish(Wish::Start(node));
             self.nodes[usize::from(node)].boot(node, &self.chance, Time::ZERO);
             self.settle(node);
         }

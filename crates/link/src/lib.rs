@@ -1,5 +1,6 @@
 //! Between the core's frames and the mesh task: envelopes to one peer travel together, and each of a request's envelopes
-//! is an input of its own.
+//! is an input of its own. The node and the simulator's stack tier drive a core and a mesh task by this same code.
+#![forbid(unsafe_code)]
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,6 +47,8 @@ pub struct Links {
 }
 
 impl Links {
+    /// Of a node whose mesh task has this handle.
+    #[must_use]
     pub fn new(mesh: Handle) -> Self {
         Self {
             mesh,
