@@ -67,12 +67,12 @@ fn shards_merge_into_what_one_run_gives() {
     };
     assert!(merge(&["second", "first"], "merged").status.success());
     for name in ["summary.json", "metrics.csv", "scenario.toml", "report.md", "report.html", "report.fr.html"] {
-        assert_eq!(read(&at("whole"), name), read(&at("merged"), name), "{name}");
+        assert!(read(&at("whole"), name) == read(&at("merged"), name), "{name} differs");
     }
-    assert_eq!(messages(&at("whole")), messages(&at("merged")));
+    assert!(messages(&at("whole")) == messages(&at("merged")), "rows differ");
     // Reports can be built again in place, with nothing lost.
     assert!(merge(&["merged"], "merged").status.success());
-    assert_eq!(messages(&at("whole")), messages(&at("merged")));
+    assert!(messages(&at("whole")) == messages(&at("merged")), "rows differ");
     assert_eq!(merge(&["first", "first"], "twice").status.code(), Some(3), "a seed counts once");
 
     // What is printed is what is kept, and the page says the same.

@@ -117,6 +117,10 @@ fn what_is_no_gain_is_named() {
     assert!(undecided(&islands).contains("arrived within 72 hours"), "{islands}");
     assert!(equal(&upstream).contains("price of SMS"), "{upstream}");
     assert!(worse(&islands).contains("time until 50 % arrived"), "{islands}");
+    assert!(
+        !upstream.contains("exposed") && islands.contains("exposed"),
+        "what is not modelled is not equal: {upstream}"
+    );
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{ModelError, system_name};
 use crate::outcome::System;
 use crate::scenario::{Expectation, Scenario};
-use crate::stats::{Estimate, Sample, differences, side, summarise_samples};
+use crate::stats::{Estimate, Sample, gains, summarise_samples};
 
 /// An expectation and what came of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,9 +56,8 @@ pub fn flat_summary(samples: &[Sample]) -> BTreeMap<String, Estimate> {
     for (system, own) in summarise_samples(samples).0 {
         flat.extend(own.into_iter().map(|(name, estimate)| (flat_name(system, &name), estimate)));
     }
-    let mesh = side(samples, System::Mesh);
     for baseline in [System::Islands, System::Upstream] {
-        for gain in differences(&side(samples, baseline), &mesh) {
+        for gain in gains(samples, baseline) {
             if gain.lacking == 0 && !gain.figure.starts_with("count.") {
                 flat.insert(format!("gain.{}.{}", system_name(baseline), gain.figure), gain.difference);
             }

@@ -16,7 +16,7 @@ pub use lang::Lang;
 use crate::outcome::System;
 use crate::output::{Expected, Manifest, Sweep, expectations, flat_summary};
 use crate::scenario::Scenario;
-use crate::stats::{Difference, Estimate, Sample, differences, side};
+use crate::stats::{Difference, Estimate, Sample, gains};
 
 /// What reports are made of.
 #[derive(Debug)]
@@ -65,9 +65,7 @@ impl<'a> Report<'a> {
     pub fn new(manifest: &'a Manifest, scenario: &'a Scenario, sweep: Option<&'a Sweep>) -> Self {
         let samples = &manifest.samples;
         let summary = flat_summary(samples);
-        let mesh = side(samples, System::Mesh);
-        let against = |system| (system, differences(&side(samples, system), &mesh));
-        let gains = [System::Upstream, System::Islands].map(against);
+        let gains = [System::Upstream, System::Islands].map(|system| (system, gains(samples, system)));
         Self {
             manifest,
             scenario,

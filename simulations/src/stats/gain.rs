@@ -95,6 +95,15 @@ pub fn side(samples: &[Sample], system: System) -> Side<'_> {
     own.collect()
 }
 
+/// The mesh against a baseline over the same luck. What the model of the central service does not have (what an adversary
+/// knows) is not compared: nothing is not the same as not modelled.
+#[must_use]
+pub fn gains(samples: &[Sample], baseline: System) -> Vec<Difference> {
+    let mut found = differences(&side(samples, baseline), &side(samples, System::Mesh));
+    found.retain(|one| baseline != System::Upstream || !one.figure.starts_with("exposed."));
+    found
+}
+
 /// All figures that both sides have in at least two common worlds. A count that a world does not have is zero there.
 #[must_use]
 pub fn differences(a: &Side<'_>, b: &Side<'_>) -> Vec<Difference> {

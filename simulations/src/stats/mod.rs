@@ -10,7 +10,7 @@ mod survival;
 
 pub use closed::Scheme;
 pub use digest::{Cell, Digest, Sample, Stage, counted_days, grid};
-pub use gain::{Better, Difference, Judgement, Side, better, differences, side};
+pub use gain::{Better, Difference, Judgement, Side, better, differences, gains, side};
 pub use interval::{Estimate, Verdict, estimate, paired};
 pub use measure::{Summary, fate_name, figures, is_share, samples, summarise, summarise_samples};
 pub use survival::Survival;

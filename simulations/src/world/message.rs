@@ -77,10 +77,11 @@ impl Message {
             (Some(_), ..) => Fate::Published,
             (None, Told::Failed, _) => Fate::Refused,
             (None, Told::Uncertain, _) => Fate::Uncertain,
+            // A system without memory has it no longer, whatever it answered.
+            (None, ..) if self.dropped => Fate::LostNode,
             (None, _, Some(_)) if safe => Fate::Waiting,
             (None, _, Some(_)) => Fate::LostNode,
             (None, _, None) if self.at_gateways > 0 => Fate::AtGateway,
-            (None, _, None) if self.dropped => Fate::LostNode,
             (None, _, None) if self.gateway_lost => Fate::LostGateway,
             (None, _, None) => Fate::LostSms,
         }
@@ -102,5 +103,21 @@ impl Message {
             fate: self.fate(safe),
             told: self.told,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_system_without_memory_drops_is_lost_and_not_on_its_way() {
+        let mut own = Message::new(0, Time(1), "sms".into());
+        own.accepted = Some(Time(2));
+        assert_eq!(own.fate(true), Fate::Waiting);
+        own.dropped = true;
+        assert_eq!(own.fate(true), Fate::LostNode);
+        own.published = Some(Time(3));
+        assert_eq!(own.fate(true), Fate::Published, "another copy may have come through");
     }
 }

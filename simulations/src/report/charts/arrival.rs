@@ -51,7 +51,9 @@ pub fn section(report: &Report<'_>, lang: Lang) -> Section {
     let curves: Vec<_> = systems.iter().map(|system| (*system, curve(report, *system))).collect();
     for (system, curve) in &curves {
         let shown: Vec<_> = curve.iter().filter(|(seconds, _)| *seconds <= end).collect();
-        let band: Vec<_> = shown.iter().map(|(seconds, value)| (*seconds, value.low, value.high)).collect();
+        // Where no message of any world had arrived yet, the rule of three would fill the picture; the table has it.
+        let begun = shown.iter().filter(|(_, value)| value.estimate > 0.0);
+        let band: Vec<_> = begun.map(|(seconds, value)| (*seconds, value.low, value.high)).collect();
         let line: Vec<_> = shown.iter().map(|(seconds, value)| (*seconds, value.estimate)).collect();
         plot.band(&band, style(*system).color);
         plot.line(&line, style(*system), 5, true);

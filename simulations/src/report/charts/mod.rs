@@ -35,7 +35,7 @@ pub(super) fn percent_ticks(lang: Lang, range: (f64, f64)) -> Vec<(f64, String)>
 
 /// Ticks of days.
 pub(super) fn day_ticks(lang: Lang, days: usize) -> Vec<(f64, String)> {
-    ticks((0.0, days as f64), 8).into_iter().map(|day| (day, lang.number(day, 0))).collect()
+    ticks((0.0, days as f64), days.clamp(1, 8)).into_iter().map(|day| (day, lang.number(day, 0))).collect()
 }
 
 /// Marks when things go wrong: a bar above what lasts and, with `veil`, a grey veil over it; a dashed line at what is sudden;
