@@ -29,6 +29,16 @@ pub enum Scheme {
 }
 
 impl Scheme {
+    /// What reports draw.
+    pub const DRAWN: [Self; 6] = [
+        Self::OneHome,
+        Self::Copies(3),
+        Self::Standby,
+        Self::Threshold { k: 2, n: 3 },
+        Self::Threshold { k: 3, n: 5 },
+        Self::Guardians { k: 3, n: 5 },
+    ];
+
     /// Whether the node does this today.
     #[must_use]
     pub fn is_built(self) -> bool {

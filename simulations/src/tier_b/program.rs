@@ -195,7 +195,7 @@ fn build(manifest: &Path) -> Result<PathBuf> {
     path.context("cargo built no program")
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;

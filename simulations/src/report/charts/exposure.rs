@@ -1,12 +1,13 @@
 //! Exposure against seizures, with closed forms: that of the node's one home, and of schemes that the node does not have.
 
 use super::percent_ticks;
+use crate::ledger::closed::Scheme;
 use crate::outcome::{Exposure, System};
 use crate::report::svg::{Marker, OTHERS, Plot, Scale, Style, ticks};
 use crate::report::words::exposed;
 use crate::report::{Lang, Report, Section, Table};
 use crate::scenario::Role;
-use crate::stats::{Scheme, estimate};
+use crate::stats::estimate;
 
 /// How the simulated points look.
 const SIMULATED: [(Exposure, Style); 2] = [
@@ -27,11 +28,20 @@ fn name(lang: Lang, scheme: Scheme) -> String {
     let not = lang.pick(" (not in the node)", " (absent du nœud)");
     match scheme {
         Scheme::OneHome => lang.pick("one home, closed form", "un foyer, forme close").to_owned(),
-        Scheme::Copies(2) => format!("{}{not}", lang.pick("home and 1 standby", "foyer et 1 remplaçant")),
+        Scheme::Standby => format!(
+            "{}{not}",
+            lang.pick("home and a standby that cannot open", "foyer et un remplaçant qui ne peut pas ouvrir")
+        ),
         Scheme::Copies(n) => format!("{n} {}{not}", lang.pick("full copies", "copies complètes")),
-        Scheme::Shares { k, n } => {
-            format!("{k} {} {n} {}{not}", lang.pick("of", "sur"), lang.pick("guardians", "gardiens"))
+        Scheme::Threshold { k, n } => {
+            format!("{k} {} {n} {}{not}", lang.pick("of", "sur"), lang.pick("shares", "parts"))
         }
+        Scheme::Guardians { k, n } => format!(
+            "{} {k} {} {n} {}{not}",
+            lang.pick("a home that", "un foyer ouvert par"),
+            lang.pick("of", "sur"),
+            lang.pick("guardians open", "gardiens")
+        ),
     }
 }
 
