@@ -8,12 +8,14 @@
 mod copies;
 mod fates;
 mod heal;
+mod marks;
 mod watch;
 
 pub use copies::{Copies, Custody};
 pub use fates::{Fates, may_become};
 pub use heal::{HEAL, Knowledge};
-pub use watch::{Loss, Mark, Watch, marks_of};
+pub use marks::{Mark, marks_of};
+pub use watch::{Loss, Watch};
 
 /// What texts and tokens of simulated people have in them.
 const CANARIES: [&[u8]; 2] = [b"we are well and", b"access_token"];
