@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use relaymesh_mesh::Event;
-use relaymesh_simulations::kernel::{Chance, Checkpoints, Time};
+use relaymesh_simulations::kernel::{Chance, Purpose, Time};
 use relaymesh_simulations::outcome::{Outcome, System};
 use relaymesh_simulations::scenario::{CryptoKind, Scenario};
 use relaymesh_simulations::world::{Bootstrap, Options, Wish, World};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
-use crate::net::{Life, Network, Tally};
+use crate::net::{Life, Network};
 use crate::node::{Heard, Running};
 use crate::overrides::Held;
 
@@ -24,25 +24,25 @@ const STACK_BYTES: usize = 16 * 1024 * 1024;
 pub struct Ended {
     /// As in tier A.
     pub outcome: Outcome,
-    /// Hashes on the way.
-    pub checkpoints: Checkpoints,
     /// Texts of the events of the window.
     pub kept: Vec<String>,
-    /// What went over the wires.
-    pub tally: Tally,
 }
 
 /// Runs one world on a thread of its own, whose clock and entropy are virtual. One per process repeats to the bit: libp2p
 /// numbers its connections through the whole process.
 ///
 /// # Errors
-/// When the scenario cannot be built, or this executable does not hold the clock.
+/// When the scenario cannot be built, has members that lie (they do so in the model's frames, which are not on these wires),
+/// or this executable does not hold the clock.
 pub fn world(scenario: &Scenario, seed: u64, window: (u64, u64)) -> Result<Ended> {
+    if !scenario.byzantine.is_empty() {
+        bail!("members that lie are in tier A only");
+    }
     let mut scenario = scenario.clone();
     // The swarms authenticate each other by the nodes' keys.
     scenario.crypto = CryptoKind::Real;
     let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(move || {
-        let held = Held::seed(Chance::new(seed).draw(relaymesh_simulations::kernel::Purpose::Hidden, 0, 0).bits());
+        let held = Held::seed(Chance::new(seed).draw(Purpose::Hidden, 0, 0).bits());
         on_this_thread(&scenario, seed, window, &held)
     });
     match thread.context("no thread")?.join() {
@@ -176,7 +176,7 @@ impl Stack<'_> {
         self.running.clear();
         #[allow(clippy::cast_possible_truncation, reason = "its two halves")]
         self.world.mark((hash >> 64) as u64, hash as u64, || format!("{tally:?}"));
-        let (mut outcome, checkpoints, kept) = self.world.close();
+        let (mut outcome, _, kept) = self.world.close();
         #[allow(clippy::cast_precision_loss, reason = "counts of one run")]
         for (name, count) in [
             ("stack.dials", tally.dials),
@@ -186,7 +186,7 @@ impl Stack<'_> {
         ] {
             outcome.metrics.insert(name.to_owned(), count as f64);
         }
-        Ended { outcome, checkpoints, kept, tally }
+        Ended { outcome, kept }
     }
 }
 
@@ -202,5 +202,29 @@ fn kind_of(event: &Event) -> u64 {
         Event::Seen { .. } => 7,
         Event::AddressConfirmed { .. } => 8,
         Event::Restarted { .. } => 9,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use relaymesh_simulations::kernel::Span;
+    use relaymesh_simulations::scenario::{Behaviour, Byzantine, Share, load};
+
+    use super::*;
+
+    #[test]
+    fn members_that_lie_are_refused_and_not_left_out() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/twenty.toml");
+        let mut scenario = load(&path, &[]).unwrap();
+        scenario.byzantine.push(Byzantine {
+            behaviour: Behaviour::Drop,
+            filter: None,
+            share: Share(0.1),
+            rate: Share(1.0),
+            start: Span::ZERO,
+        });
+        assert!(world(&scenario, 1, (0, 0)).unwrap_err().to_string().contains("tier A"));
     }
 }
