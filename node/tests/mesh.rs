@@ -141,13 +141,47 @@ async fn whatever_happens_between_three_nodes_each_message_is_published_once() {
     }
     story.published_once(&texts.iter().map(String::as_str).collect::<Vec<_>>()).await;
 
-    by_stick(&mut story).await;
-    assert_eq!(story.world.platform.post_count(), 6 + OUT_OF_ORDER as u64);
+    by_stick(&mut story, "on a stick", true).await;
+    by_stick(&mut story, "on a stick, known by the number", false).await;
+    assert_eq!(story.world.platform.post_count(), 7 + OUT_OF_ORDER as u64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_reaches_the_home_only_through_another_has_its_messages_published_once() {
+    let mut story = Story::begin().await;
+    let sms = story.person.compose("before", false).unwrap();
+    story.forward(A, &sms).await;
+    story.published_once(&["before"]).await;
+    // Neither listens any more, so that both can only call B.
+    for node in [A, C] {
+        story.kill(node).await;
+        stop_listening(&story.world.nodes[node]);
+        story.start(node).await;
+        mesh::connected(&story.world.nodes[node], &story.world.nodes[B].peer_id).await.unwrap();
+    }
+
+    let sms = story.write("around");
+    story.forward(A, &sms).await;
+    let sms = story.person.compose("around, known by the number", false).unwrap();
+    story.forward(A, &sms).await;
+    story.published_once(&["around", "around, known by the number"]).await;
+    within(RECEIPTS, "the receipts come back around", async || held(&story.world.nodes[A]).await == 0).await;
+    let members = story.world.nodes[A].ask(&["node", "list"]).await.unwrap();
+    let home = members.as_array().unwrap().iter().find(|row| row["peer_id"] == story.world.nodes[C].peer_id.as_str());
+    assert_ne!(home.expect("A knows the home")["state"], "connected");
+}
+
+/// Takes the mesh listeners out of a node's configuration.
+fn stop_listening(node: &Node) {
+    let mut config: toml::Table = std::fs::read_to_string(node.config()).unwrap().parse().unwrap();
+    let listen = config["listen"].as_table_mut().unwrap();
+    assert!(listen.insert("mesh".to_owned(), toml::Value::Array(Vec::new())).is_some());
+    std::fs::write(node.config(), config.to_string()).unwrap();
 }
 
 /// A message goes to its home on a stick, and so does the receipt on its way back. No two nodes ever run at the same time.
-async fn by_stick(story: &mut Story) {
-    let sms = story.write("on a stick");
+async fn by_stick(story: &mut Story, text: &str, names_device: bool) {
+    let sms = story.person.compose(text, names_device).unwrap();
     // A post is seen before its receipt is back; killed now, the home would have to say it again.
     for node in [A, B] {
         within(RECEIPTS, "all receipts are back", async || held(&story.world.nodes[node]).await == 0).await;
@@ -164,7 +198,7 @@ async fn by_stick(story: &mut Story) {
 
     story.start(C).await;
     bundle(&story.world.nodes[C], "import", &there).await;
-    story.published_once(&["on a stick"]).await;
+    story.published_once(&[text]).await;
     bundle(&story.world.nodes[C], "export", &back).await;
     story.kill(C).await;
 
@@ -172,8 +206,10 @@ async fn by_stick(story: &mut Story) {
     assert_eq!(held(&story.world.nodes[A]).await, 1, "A cannot know yet");
     bundle(&story.world.nodes[A], "import", &back).await;
     eventually("the receipt is believed", async || held(&story.world.nodes[A]).await == 0).await;
-    story.start(C).await;
-    story.published_once(&["on a stick"]).await;
+    for node in [B, C] {
+        story.start(node).await;
+    }
+    story.published_once(&[text]).await;
 }
 
 async fn bundle(node: &Node, verb: &str, file: &Path) {
