@@ -122,7 +122,7 @@ impl Event {
 }
 
 /// What events are called in the metrics, by their kind byte.
-const KINDS: [&str; 15] = [
+const KINDS: [&str; 17] = [
     "none",
     "load",
     "arrive",
@@ -138,6 +138,8 @@ const KINDS: [&str; 15] = [
     "courier",
     "day",
     "mains",
+    "lie",
+    "watch",
 ];
 
 /// An input that waits for its moment.
