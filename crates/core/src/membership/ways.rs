@@ -51,6 +51,8 @@ impl State {
         let others: BTreeSet<InstanceId> = facts.iter().filter_map(|held| other_side(&held.fact, own)).collect();
         let before = partners(self, &others);
         let writable = self.facts.put(facts);
+        // Remembered by the question above.
+        self.relations.take();
         self.ways.nodes.extend(writable.into_iter().filter(|node| self.me != Some(*node)));
         self.ways.partner |= partners(self, &others) > before;
     }
