@@ -3,7 +3,7 @@
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 use relaymesh_core::crypto::{Crypto, Letter};
-use relaymesh_core::delivery::{Body, Receipt, Submission};
+use relaymesh_core::delivery::{Body, Receipt, Submission, print_of};
 use relaymesh_protocol::frame::Carried;
 use relaymesh_protocol::ids::{EnvelopeId, NodeId, Timestamp};
 use relaymesh_seal::envelope::{Bucket, HEADER_LEN, Header};
@@ -55,7 +55,7 @@ impl Letters<'_> {
         let expiry = Timestamp(self.now.0 + RUBBISH_LIFE.0 / 1_000);
         let letter = Letter { to, sealing, id, created: self.now, expiry, body: &body };
         let envelope = self.crypto.seal_letter(self.keys, letter, &mut rng).ok()?;
-        Some((id, Carried { envelope, hops: 0, copies: 0 }))
+        Some((print_of(&envelope), Carried { envelope, hops: 0, copies: 0 }))
     }
 }
 
@@ -91,7 +91,7 @@ pub fn rubbish(recipient: NodeId, now: Timestamp, seed: [u8; 32]) -> Option<(Env
     let mut envelope = header.encode()?.to_vec();
     envelope.resize(Bucket::B1024.envelope_len(), 0);
     rng.fill_bytes(&mut envelope[HEADER_LEN..]);
-    Some((id, Carried { envelope, hops: 1, copies: 3 }))
+    Some((print_of(&envelope), Carried { envelope, hops: 1, copies: 3 }))
 }
 
 #[cfg(test)]
@@ -106,7 +106,7 @@ mod tests {
         let keys = Keyring::generate(&mut ChaCha20Rng::from_seed([1; 32]), now);
         let (id, carried) = rubbish(keys.node.id(), now, [2; 32]).unwrap();
         let header = Header::parse(&carried.envelope).unwrap();
-        assert_eq!((header.recipient, header.id), (keys.node.id(), id));
+        assert_eq!((header.recipient, print_of(&carried.envelope)), (keys.node.id(), id));
         assert!(RealCrypto.open_letter(&keys, &carried.envelope).is_err());
     }
 }

@@ -65,7 +65,6 @@ fn people(scenario: &Scenario) -> Checked {
     must(people.count > 0, "people.count", "at least one person")?;
     positive(people.daily_online, "people.daily_online")?;
     positive(people.daily_offline, "people.daily_offline")?;
-    must(people.daily_online + people.daily_offline > 0.0, "people.daily_offline", "somebody writes something")?;
     must(people.text_median > 0, "people.text_median", "at least one character")
 }
 
@@ -146,7 +145,6 @@ fn faults(scenario: &Scenario) -> Checked {
     for (n, fault) in scenario.fault.iter().enumerate() {
         let key = |field: &str| format!("fault.{n}.{field}");
         filter(fault.filter.as_deref(), &regions, &key("where"))?;
-        must(fault.start < scenario.duration, key("start"), "before the end of the scenario")?;
         must(fault.length != Some(Span::ZERO), key("for"), "more than no time")?;
         must(fault.times == 1 || fault.every.is_some(), key("times"), "with `every`, or it happens once")?;
         must(fault.every != Some(Span::ZERO), key("every"), "more than no time")?;

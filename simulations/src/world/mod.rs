@@ -218,10 +218,9 @@ impl World<'_> {
     }
 
     fn run_events(&mut self) {
-        while let Some((time, event)) = self.queue.pop() {
-            if time > self.end {
-                break;
-            }
+        // What comes after the end stays in the queue: it is still on its way.
+        while self.queue.next().is_some_and(|at| at <= self.end) {
+            let Some((time, event)) = self.queue.pop() else { break };
             self.happen_at(time, event);
             if self.is_enough() {
                 self.end = time;

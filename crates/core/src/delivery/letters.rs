@@ -37,7 +37,8 @@ pub(super) struct Sealed {
 
 /// What this node knows an envelope by: half of a hash over all of its bytes. The id in the header is only what somebody wrote
 /// there: whoever carries an envelope could write the same one into another, and have the first taken for known.
-pub(super) fn print_of(envelope: &[u8]) -> EnvelopeId {
+#[must_use]
+pub fn print_of(envelope: &[u8]) -> EnvelopeId {
     let mut half = [0; 16];
     half.copy_from_slice(&Sha256::digest(envelope)[..16]);
     EnvelopeId(half)

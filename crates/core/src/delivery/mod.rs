@@ -27,6 +27,7 @@ pub use outbox::{OUTCOME_LIFE, Outbox, RESEND_LIFE, STOP_LIFE, SUBMISSION_LIFE, 
 pub use bundle::BUNDLE_BYTES_MAX;
 pub(crate) use bundle::{on_import, on_operator, read_bundle};
 pub(crate) use custody::on_custody;
+pub use letters::print_of;
 pub(crate) use letters::{offer_sms, on_carried, on_envelope, send};
 pub(crate) use receipts::{on_declines, on_flush, on_receipt, on_receipts, say, say_declined};
 pub(crate) use room::make_room;
