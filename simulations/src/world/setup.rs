@@ -1,10 +1,11 @@
 //! The beginning of a world, and its end.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use relaymesh_core::bench;
-use relaymesh_core::config::TIMELINES;
+use relaymesh_core::config::{Pace, TIMELINES};
 
 use super::bootstrap::Bootstrap;
 use super::carriers::Carriers;
@@ -26,6 +27,8 @@ use crate::scenario::{NodeGroup, Region, Scenario};
 
 /// Violations that are kept; one is enough to fail.
 const VIOLATIONS_MAX: usize = 20;
+/// Nodes without a mesh have nobody to compare with: looking for somebody every minute would only cost time.
+const ALONE: Pace = Pace { compare: Duration::from_hours(24 * 3_650), quiet: Duration::ZERO };
 
 /// How a world is to be run.
 #[derive(Clone, Debug, Default)]
@@ -122,6 +125,9 @@ impl<'s> World<'s> {
             let (mut config, keys) = (seedling.config.clone(), seedling.keyring.clone());
             if self.story.is_some() {
                 config.timelines = TIMELINES;
+            }
+            if self.system == System::Islands || !self.scenario.switches.mesh {
+                config.pace = ALONE;
             }
             let mut node = SimNode::new(config, keys, seedling.disk.clone(), seedling.spot.clone(), port.clone());
             let group: &NodeGroup = self.scenario.nodes.get(seedling.group).context("a node has a group")?;
