@@ -47,7 +47,7 @@ pub struct Member {
     pub expires: Timestamp,
     /// The relay it can be reached through.
     pub relay: Option<NodeId>,
-    /// Countries that SMS can leave to there, as [`NodeRecord::sms`].
+    /// Countries that SMS can leave to there, as the node's own record says.
     pub sms: Option<Vec<String>>,
 }
 
