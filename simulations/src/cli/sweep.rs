@@ -15,7 +15,7 @@ use crate::tier_b::Tier;
 const POINTS_MAX: usize = 1_000;
 
 /// Keys that `--tornado` moves when none are given, with a value to each side of what is usual.
-const USUAL: [&str; 8] = [
+const USUAL: [&str; 7] = [
     "sms.loss=3%,10%",
     "people.home_abroad=40%,95%",
     "people.known_gateways=1,8",
@@ -23,7 +23,6 @@ const USUAL: [&str; 8] = [
     "people.resend_after=3h,24h",
     "couriers.daily=0,2",
     "links.loss=0,5%",
-    "switches.custody=false",
 ];
 
 /// Arguments of `simulate sweep`.
