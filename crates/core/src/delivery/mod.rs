@@ -64,8 +64,7 @@ pub(crate) struct State {
     copies: Copies,
     /// How many envelopes each peer may hand over.
     quotas: Quotas,
-    /// Receipts that wait a moment for company.
-    gathered: BTreeMap<NodeId, Vec<Receipt>>,
+    gathered: BTreeMap<NodeId, receipts::Gathered>,
     declines: BTreeMap<NodeId, Vec<Receipt>>,
     standing: BTreeMap<NodeId, Standing>,
     seen: BTreeMap<EnvelopeId, ()>,
@@ -120,7 +119,7 @@ pub(crate) enum Change {
     CopySpread(NodeId, EnvelopeId),
     Came(NodeId, Timestamp),
     Gather(NodeId, Vec<Receipt>),
-    Flushed(NodeId),
+    Flushed(NodeId, Timestamp),
     GatherDecline(NodeId, Receipt),
     DeclinesFlushed(NodeId),
     Proved(NodeId),
@@ -174,14 +173,9 @@ impl State {
             Change::CopySpread(recipient, envelope) => self.copies.spent(&recipient, &envelope),
             Change::Came(peer, at) => self.quotas.count(peer, at),
             Change::Gather(to, receipts) => {
-                let gathered = self.gathered.entry(to).or_default();
-                // An acceptance travels again beside the outcome.
-                gathered.retain(|waiting| !receipts.contains(waiting));
-                gathered.extend(receipts);
+                self.gathered.entry(to).or_default().add(receipts);
             }
-            Change::Flushed(to) => {
-                self.gathered.remove(&to);
-            }
+            Change::Flushed(to, at) => self.gathered.entry(to).or_default().flushed(at),
             Change::GatherDecline(to, receipt) => self.declines.entry(to).or_default().push(receipt),
             Change::DeclinesFlushed(to) => {
                 self.declines.remove(&to);
@@ -192,7 +186,10 @@ impl State {
             Change::Seen(envelope) => self.remember(envelope),
             Change::Bundled(turns) => self.turns = turns,
             Change::Import(importing) => self.importing = importing.map(|importing| *importing),
-            Change::Decay => self.standing.values_mut().for_each(Standing::decay),
+            Change::Decay => {
+                self.standing.values_mut().for_each(Standing::decay);
+                self.gathered.retain(|_, gathered| !gathered.is_empty());
+            }
         }
     }
 

@@ -21,13 +21,38 @@ use crate::record::{get_node, key, put_node};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 
-/// Receipts wait this long for others to the same node.
-const GATHER: Duration = Duration::from_millis(5);
+/// Receipts wait this long for others to the same node, and letters with them keep this distance: each is sealed by itself,
+/// which costs as much as the rest of the work on a message.
+const GATHER: Duration = Duration::from_millis(10);
 /// So many leave at once without waiting.
 const GATHER_MAX: usize = 32;
 
 /// Most receipts of one letter that are read: a letter that was gathered holds [`GATHER_MAX`], and one message more.
 const RECEIPTS_MAX: usize = 2 * GATHER_MAX;
+
+/// Receipts for one node that wait a moment for company.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    receipts: Vec<Receipt>,
+    /// When the last letter left.
+    left: Timestamp,
+}
+
+impl Gathered {
+    pub fn add(&mut self, receipts: Vec<Receipt>) {
+        // An acceptance travels again beside the outcome.
+        self.receipts.retain(|waiting| !receipts.contains(waiting));
+        self.receipts.extend(receipts);
+    }
+
+    pub fn flushed(&mut self, at: Timestamp) {
+        *self = Self { receipts: Vec::new(), left: at };
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.receipts.is_empty()
+    }
+}
 
 /// Tells an ingress something about one message; receipts to one node travel together.
 pub(crate) fn say(node: &Node, tx: &mut Tx<'_>, to: NodeId, receipts: Vec<Receipt>) -> Run {
@@ -37,7 +62,7 @@ pub(crate) fn say(node: &Node, tx: &mut Tx<'_>, to: NodeId, receipts: Vec<Receip
         }
         return Ok(());
     }
-    let waiting = node.delivery.gathered.get(&to).map_or(0, Vec::len);
+    let waiting = node.delivery.gathered.get(&to).map_or(0, |gathered| gathered.receipts.len());
     let more = receipts.len();
     tx.then(Change::Gather(to, receipts));
     let pause = if waiting + more >= GATHER_MAX { Duration::ZERO } else { GATHER };
@@ -75,12 +100,21 @@ pub(crate) fn on_declines(node: &Node, tx: &mut Tx<'_>, to: NodeId) -> Run {
 
 /// Sends what was gathered for a node.
 pub(crate) fn on_flush(node: &Node, tx: &mut Tx<'_>, to: NodeId) -> Run {
-    let Some(receipts) = node.delivery.gathered.get(&to) else { return Ok(()) };
-    for part in letters_of(receipts) {
+    let Some(gathered) = node.delivery.gathered.get(&to).filter(|gathered| !gathered.is_empty()) else {
+        return Ok(());
+    };
+    // What was said while a batch was pending comes with a timer of the past.
+    let due = gathered.left.after(GATHER);
+    if tx.now() < due && gathered.receipts.len() < GATHER_MAX {
+        tx.wake(due, Timer::Receipts(to));
+        return Ok(());
+    }
+    for part in letters_of(&gathered.receipts) {
         let words = part.iter().filter_map(word).collect();
         letters::send_or(node, tx, to, Body::Receipts(part.to_vec()), Loss::SaidAgain(words))?;
     }
-    tx.change(Change::Flushed(to));
+    let now = tx.now();
+    tx.change(Change::Flushed(to, now));
     Ok(())
 }
 
