@@ -38,6 +38,8 @@ pub enum Step {
 #[derive(Debug)]
 pub(crate) enum Change {
     Count(&'static str),
+    /// A timer is not needed any more.
+    Cancel(Timer),
     /// The end of a piece of work is dealt with.
     Settled(WorkId),
     Accounts(accounts::Change),
@@ -517,6 +519,7 @@ impl Node {
             Timer::Segments(set) => ingress::on_segments(self, tx, set),
             Timer::Route(message) => delivery::on_route(self, tx, *message),
             Timer::Window(line) => delivery::on_window(self, tx, *line),
+            Timer::Reach(candidate) => delivery::on_reach(self, tx, *candidate),
             Timer::LegSilent(message, node) => delivery::on_leg_silent(self, tx, *message, *node),
             Timer::Custody(node) => delivery::on_custody(self, tx, *node),
             Timer::Receipts(node) => delivery::on_flush(self, tx, *node),
@@ -617,6 +620,7 @@ impl Node {
         for change in changes {
             match change {
                 Change::Count(name) => self.bump(name),
+                Change::Cancel(timer) => self.timers.cancel(&timer),
                 Change::Settled(id) => {
                     self.unsettled.remove(&id);
                 }

@@ -16,6 +16,8 @@ pub enum Timer {
     Route(MessageId),
     /// Somebody in a line of messages gave way: the next have their turn.
     Window(Line),
+    /// Whether a candidate that could not be reached is back is tried.
+    Reach(NodeId),
     /// An unanswered leg counts as silent.
     LegSilent(MessageId, NodeId),
     /// An incomplete segment set is sent on, then given up.
@@ -97,6 +99,13 @@ impl Timers {
         }
     }
 
+    /// A timer is not needed any more.
+    pub fn cancel(&mut self, timer: &Timer) {
+        if let Some(slot) = self.at.remove(timer) {
+            self.queue.remove(&slot);
+        }
+    }
+
     /// When the next timer is due.
     pub fn next(&self) -> Option<Timestamp> {
         self.queue.keys().next().map(|(at, _)| *at)
@@ -129,6 +138,17 @@ mod tests {
         assert_eq!(timers.take_due(Timestamp(10)), Some(Timer::Daily));
         assert_eq!(timers.take_due(Timestamp(10)), Some(Timer::Gossip));
         assert_eq!(timers.take_due(Timestamp(10)), None);
+    }
+
+    #[test]
+    fn a_cancelled_timer_does_not_fire_and_can_be_set_again() {
+        let mut timers = Timers::default();
+        timers.set(Timestamp(5), Timer::Gossip);
+        timers.cancel(&Timer::Gossip);
+        timers.cancel(&Timer::Daily);
+        assert_eq!(timers.next(), None);
+        timers.set(Timestamp(7), Timer::Gossip);
+        assert_eq!(timers.take_due(Timestamp(7)), Some(Timer::Gossip));
     }
 
     #[test]

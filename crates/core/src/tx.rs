@@ -259,6 +259,11 @@ impl<'a> Tx<'a> {
         self.effects.timers.push(Wake { at, timer, moves: false });
     }
 
+    /// A timer is not needed any more, once this run's changes are in force.
+    pub fn cancel(&mut self, timer: Timer) {
+        self.then(Change::Cancel(timer));
+    }
+
     /// The lanes that the written records belong to.
     pub(crate) fn lanes(&self) -> Vec<Lane> {
         let mut lanes: Vec<Lane> = self.effects.batch.writes.iter().map(|w| key::lane(w.key())).collect();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
-use relaymesh_protocol::ids::{NodeId, Timestamp};
+use relaymesh_protocol::ids::{NodeId, Tag, Timestamp};
 
 use super::window::Line;
 
@@ -14,11 +14,17 @@ pub(super) const CANDIDATES_MAX: usize = 4;
 /// First pause between attempts.
 const DELAY_MIN: Duration = Duration::from_secs(2);
 /// Longest pause between attempts.
-const DELAY_MAX: Duration = Duration::from_secs(15 * 60);
+pub(super) const DELAY_MAX: Duration = Duration::from_secs(15 * 60);
+/// The same while nobody is known who could be offered the message: whatever names somebody wakes it.
+pub(super) const SEARCH_MAX: Duration = Duration::from_hours(24);
 /// An offer without receipt counts as silent after this.
 pub(super) const SILENT_AFTER: Duration = Duration::from_secs(30);
 /// Custodians get further copies of a message after this, doubled each time.
 const SPRAY_AGAIN: Duration = Duration::from_hours(1);
+/// Where no custodian took any, others are asked after this at least.
+const SPRAY_RETRY: Duration = DELAY_MAX;
+/// A message of which no custodian has a copy looks for one so often; a link that comes up wakes it.
+const SPRAY_SELDOM: Duration = Duration::from_hours(24);
 /// So many offers to each candidate that met silence let others pass: whatever it is, this message does not get through.
 const SILENT_TRIES: u32 = 3;
 
@@ -33,18 +39,23 @@ pub(crate) struct Held {
     pub legs: BTreeMap<NodeId, Leg>,
     /// Whose messages it keeps its place among; a set of segments keeps none.
     pub line: Option<Line>,
+    /// What filters are asked for, if it is routed by device ID.
+    pub tag: Option<Tag>,
     /// Its turn has come, and an attempt was made since.
     pub started: bool,
     /// How often each was offered the message.
     tries: BTreeMap<NodeId, u32>,
     /// How often custodians took copies for each, and when last.
     sprays: BTreeMap<NodeId, (u32, Timestamp)>,
+    /// When custodians were last asked to.
+    spray_tried: Timestamp,
 }
 
 impl Held {
     pub fn new(received: Timestamp, line: Option<Line>) -> Self {
         let (legs, tries, sprays) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { received, delay: DELAY_MIN, legs, line, started: false, tries, sprays }
+        let spray_tried = Timestamp::default();
+        Self { received, delay: DELAY_MIN, legs, line, tag: None, started: false, tries, sprays, spray_tried }
     }
 
     /// A custodian took a copy for a candidate.
@@ -57,10 +68,23 @@ impl Held {
         *last = at;
     }
 
+    /// Custodians are asked to take copies.
+    pub fn sprays(&mut self, at: Timestamp) {
+        self.spray_tried = at;
+    }
+
     /// Whether further copies may go to custodians: each attempt's for months would fill them.
     pub fn may_spray(&self, candidate: &NodeId, now: Timestamp) -> bool {
-        let pause = |times: u32| SPRAY_AGAIN.saturating_mul(1 << (times - 1).min(7));
-        self.sprays.get(candidate).is_none_or(|(times, last)| now.since(*last) >= pause((*times).max(1)))
+        match self.sprays.get(candidate) {
+            Some((times, last)) => now.since(*last) >= spray_pause(*times),
+            None => now.since(self.spray_tried) >= SPRAY_RETRY,
+        }
+    }
+
+    /// When they may get some again, at the earliest.
+    pub fn spray_at(&self, candidate: &NodeId, now: Timestamp) -> Timestamp {
+        let again = |(times, last): &(u32, Timestamp)| last.after(spray_pause(*times));
+        self.sprays.get(candidate).map_or(now.after(SPRAY_SELDOM), again).max(now.after(SPRAY_AGAIN))
     }
 
     /// Whether it no longer holds up the messages behind it: a candidate has declined it, or none says anything to it, and
@@ -95,6 +119,10 @@ impl Held {
         let tries = self.tries.get(candidate).copied().unwrap_or(0);
         (tries, self.legs.get(candidate).map_or(0, |leg| leg.rank()))
     }
+}
+
+fn spray_pause(times: u32) -> Duration {
+    SPRAY_AGAIN.saturating_mul(1 << (times.max(1) - 1).min(7))
 }
 
 /// One candidate's share of a message's delivery.
@@ -133,9 +161,9 @@ impl Leg {
 }
 
 /// The pause after `previous`: uniform between the shortest and three times the last, capped ("decorrelated jitter").
-pub(crate) fn next_delay(previous: Duration, rng: &mut ChaCha20Rng) -> Duration {
+pub(crate) fn next_delay(previous: Duration, longest: Duration, rng: &mut ChaCha20Rng) -> Duration {
     let low = DELAY_MIN.as_millis() as u64;
-    let high = (previous.as_millis() as u64).saturating_mul(3).clamp(low + 1, DELAY_MAX.as_millis() as u64);
+    let high = (previous.as_millis() as u64).saturating_mul(3).clamp(low + 1, longest.as_millis() as u64);
     Duration::from_millis(low + rng.next_u64() % (high - low))
 }
 
@@ -229,7 +257,7 @@ mod tests {
         let mut delay = DELAY_MIN;
         let mut longest = delay;
         for _ in 0..200 {
-            delay = next_delay(delay, &mut rng);
+            delay = next_delay(delay, DELAY_MAX, &mut rng);
             assert!(delay >= DELAY_MIN && delay <= DELAY_MAX);
             longest = longest.max(delay);
         }

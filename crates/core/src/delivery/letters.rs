@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::body::{Body, Opened, SmsRequest};
 use super::legs::Leg;
-use super::{Change, Loss, Offer, custody, quota, route};
+use super::{Change, Loss, Offer, away, custody, quota, route};
 use crate::crypto::Letter;
 use crate::egress;
 use crate::home;
@@ -186,6 +186,12 @@ pub(crate) fn on_carried(
         Offer::Leg(message) => {
             if !arrived {
                 tx.then(Change::Leg(*message, to, Leg::Unreachable));
+            }
+            match taken {
+                // Too much is under way from here: that says nothing of the other side.
+                Err(LinkError::Busy) => {}
+                Err(_) => away::missed(node, tx, to),
+                Ok(_) => away::found(node, tx, to),
             }
             match taken {
                 Ok(Taken::Yes | Taken::Known) => Ok(()),

@@ -2,6 +2,7 @@
 //!
 //! `route` decides what happens to an envelope that no one accepts.
 
+mod away;
 mod body;
 mod bundle;
 mod copies;
@@ -24,6 +25,7 @@ use relaymesh_protocol::ids::{EnvelopeId, MessageId, NodeId, Timestamp};
 pub use body::{Answer, Body, Cargo, Opened, Question, Receipt, Route, SmsEnd, SmsRequest, Submission};
 pub use outbox::{OUTCOME_LIFE, Outbox, RESEND_LIFE, STOP_LIFE, SUBMISSION_LIFE, Stage};
 
+pub(crate) use away::on_reach;
 pub use bundle::BUNDLE_BYTES_MAX;
 pub(crate) use bundle::{on_import, on_operator, read_bundle};
 pub(crate) use custody::on_custody;
@@ -64,6 +66,8 @@ pub(crate) struct State {
     copies: Copies,
     /// How many envelopes each peer may hand over.
     quotas: Quotas,
+    /// Candidates that could not be reached.
+    absent: away::Absent,
     gathered: BTreeMap<NodeId, receipts::Gathered>,
     declines: BTreeMap<NodeId, Vec<Receipt>>,
     standing: BTreeMap<NodeId, Standing>,
@@ -111,7 +115,11 @@ pub(crate) enum Change {
     Leg(MessageId, NodeId, legs::Leg),
     Attempted(MessageId, std::time::Duration),
     Parked(MessageId),
+    Sprays(MessageId, Timestamp),
     Sprayed(MessageId, NodeId, Timestamp),
+    Missed(NodeId, std::time::Duration),
+    TryAgain(NodeId),
+    Found(NodeId),
     Offered(NodeId, EnvelopeId, Offer),
     Answered(NodeId, EnvelopeId),
     Stored(NodeId, EnvelopeId, Copy),
@@ -161,7 +169,11 @@ impl State {
             Change::Leg(message, node, leg) => self.held.leg(message, node, leg),
             Change::Attempted(message, delay) => self.held.attempted(&message, delay),
             Change::Parked(message) => self.held.park(&message),
+            Change::Sprays(message, at) => self.held.sprays(&message, at),
             Change::Sprayed(message, candidate, at) => self.held.sprayed(&message, candidate, at),
+            Change::Missed(node, pause) => self.absent.missed(node, pause),
+            Change::TryAgain(node) => self.absent.try_again(&node),
+            Change::Found(node) => self.absent.found(&node),
             Change::Offered(to, envelope, offer) => {
                 self.offers.insert((to, envelope), offer);
             }

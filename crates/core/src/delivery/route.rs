@@ -8,11 +8,11 @@ use relaymesh_protocol::sms_text::Notice;
 
 use super::body::{Body, Cargo, Route, Submission};
 use super::custody::{self, COPY_BUDGET, spread_targets};
-use super::legs::{CANDIDATES_MAX, Held, Leg, SILENT_AFTER, next_delay};
+use super::legs::{CANDIDATES_MAX, DELAY_MAX, Held, Leg, SEARCH_MAX, SILENT_AFTER, next_delay};
 use super::letters::{carry, seal_until};
 use super::outbox::{OUTCOME_LIFE, Outbox, Stage};
 use super::window::{self, Line};
-use super::{Change, Offer, Rows};
+use super::{Change, Offer, Rows, away};
 use crate::egress;
 use crate::input::Follow;
 use crate::locator::{self, Candidate, Lookup};
@@ -38,7 +38,9 @@ fn held(outbox: &Outbox) -> Held {
         // Answers and incomplete images stand in nobody's line: no ratchet counts them.
         Cargo::Parts(_) | Cargo::Keyword(_) => None,
     };
-    Held::new(outbox.received, line)
+    let mut held = Held::new(outbox.received, line);
+    held.tag = outbox.lookup.device_tag();
+    held
 }
 
 /// Whether a candidate may be offered the message now.
@@ -81,17 +83,23 @@ pub(crate) fn on_route(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run 
     if held.gives_way() && back_in_line(tx, message, held, &candidates) {
         return Ok(());
     }
+    let longest = if candidates.is_empty() { SEARCH_MAX } else { DELAY_MAX };
+    let away: Vec<Candidate> =
+        candidates.extract_if(.., |candidate| away::waits_for(node, held, &candidate.node, now)).collect();
+    let sleeps = candidates.is_empty() && !away.is_empty();
     candidates.retain(|candidate| due(node, held, candidate, now));
     best_first(node, held, &mut candidates);
-    if candidates.is_empty() {
+    if candidates.is_empty() && !sleeps {
         node.count(tx, "route_no_candidate");
     }
     for candidate in &candidates {
         offer(node, tx, message, &outbox, candidate);
     }
-    let delay = next_delay(held.delay, tx.rng());
+    let delay = next_delay(held.delay, longest, tx.rng());
     tx.then(Change::Attempted(message, delay));
-    tx.wake(now.after(delay), Timer::Route(message));
+    // Whoever is away is tried by one message for all; this one only has copies for custodians, when it is time for them.
+    let spray = away.iter().map(|candidate| held.spray_at(&candidate.node, now)).min().filter(|_| sleeps);
+    tx.wake(spray.unwrap_or(now.after(delay)), Timer::Route(message));
     Ok(())
 }
 
@@ -145,6 +153,7 @@ fn offer(node: &Node, tx: &mut Tx<'_>, message: MessageId, outbox: &Outbox, cand
         tx.then(Change::Leg(message, candidate.node, Leg::Declined));
         return window::moved_by(node, tx, message);
     };
+    node.count(tx, "leg_offered");
     node.trace(tx, message, "leg", || format!("offered to {}", node.membership.display(&candidate.node)));
     tx.then(Change::Leg(message, candidate.node, leg));
     tx.wake(at.after(SILENT_AFTER), Timer::LegSilent(message, candidate.node));
@@ -171,6 +180,7 @@ pub(super) fn detour(node: &Node, tx: &mut Tx<'_>, message: MessageId, candidate
     };
     let body = Body::Submission(Box::new(submission));
     let Some(sealed) = seal_until(node, tx, candidate, &body, outbox.end()) else { return Ok(()) };
+    tx.then(Change::Sprays(message, now));
     for to in targets {
         node.trace(tx, message, "custody", || format!("copy to {}", node.membership.display(&to)));
         carry(tx, to, sealed.id, sealed.envelope.clone(), 1, COPY_BUDGET, Offer::Spray(message, candidate));
@@ -237,8 +247,20 @@ pub(crate) fn on_connected(node: &Node, tx: &mut Tx<'_>, peer: NodeId) -> Run {
             tx.change(Change::Leg(*message, peer, Leg::Due));
         }
     }
-    route_all(node, tx, |held| !matches!(held.legs.get(&peer), Some(Leg::Declined)));
+    away::on_connected(node, tx, peer);
+    let now = tx.now();
+    route_all(node, tx, |held| calls(held, &peer, now));
     Ok(())
+}
+
+/// Whether a link to this peer may bring a message on: it is a candidate, or may be asked who is one, or may carry a copy.
+fn calls(held: &Held, peer: &NodeId, now: Timestamp) -> bool {
+    let spreads = |(candidate, leg): (&NodeId, &Leg)| *leg == Leg::Unreachable && held.may_spray(candidate, now);
+    match held.legs.get(peer) {
+        Some(leg) => *leg != Leg::Declined,
+        None if held.legs.is_empty() => held.tag.is_some(),
+        None => held.legs.iter().any(spreads),
+    }
 }
 
 /// Tries held messages again soon, as far as it is their turn: the first at once, the others spread over the next seconds.

@@ -115,6 +115,13 @@ impl Waiting {
         }
     }
 
+    /// Custodians are asked to take copies.
+    pub fn sprays(&mut self, message: &MessageId, at: Timestamp) {
+        if let Some(held) = self.messages.get_mut(message) {
+            held.sprays(at);
+        }
+    }
+
     /// A custodian took a copy for a candidate.
     pub fn sprayed(&mut self, message: &MessageId, candidate: NodeId, at: Timestamp) {
         if let Some(held) = self.messages.get_mut(message) {

@@ -99,6 +99,7 @@ pub(crate) fn on_answer(
         return Ok(());
     }
     tx.then(Change::Answered(token));
+    tx.cancel(Timer::Question(token));
     match asked {
         Asked::Filter(part) => fetch::on_part(node, tx, from, part, response),
         Asked::Numbers(batch) => on_numbers(node, tx, batch, response),

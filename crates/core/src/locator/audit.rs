@@ -100,6 +100,11 @@ impl Audits {
         self.0.get(node).is_some_and(|audit| audit.is_bad())
     }
 
+    /// Whether there are enough samples of a node to believe its filter, or not to.
+    pub fn has_judged(&self, node: &NodeId) -> bool {
+        self.samples(node) >= SAMPLES_MIN
+    }
+
     /// How many samples there are of a node: the least audited goes first.
     pub fn samples(&self, node: &NodeId) -> u32 {
         self.0.get(node).map_or(0, |audit| audit.samples)

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use relaymesh_protocol::frame::{FilterHead, FilterLayer, REQUEST_BYTES_MAX, Request, Response};
-use relaymesh_protocol::ids::{NodeId, Timestamp};
+use relaymesh_protocol::ids::{NodeId, Tag, Timestamp};
+use relaymesh_seal::tags::filter_key;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use super::filter::{Filter, bytes_max};
-use super::{Asked, Change, ask};
+use super::{Asked, Change, ask, search};
 use crate::batch::Key;
 use crate::delivery;
 use crate::input::LinkError;
@@ -197,11 +198,11 @@ pub(super) fn on_part(
         // A new base filter has nobody in it who was not found before, unless it is the first.
         let urgent =
             head.layer == FilterLayer::Recent || node.locator.book.get(&head.node, FilterLayer::Base).is_none();
+        delivery::route_all(node, tx, |held| may_name(node, &filter, held.tag.as_ref()));
         accept(node, tx, filter)?;
         if urgent {
             membership::tell_filter(node, tx, head, Some(from));
         }
-        delivery::route_all(node, tx, |_| true);
     }
     next(node, tx, &part.head);
     Ok(())
@@ -215,6 +216,15 @@ fn checked(node: &Node, tx: &mut Tx<'_>, bytes: &[u8]) -> Option<Filter> {
         Err(error) => Err(error),
     };
     read.map_err(|error| node.count(tx, error.counter())).ok()
+}
+
+/// Whether a filter may name the home of a message that waits. Numbers are looked up in filters of own nodes and of
+/// partners only.
+fn may_name(node: &Node, filter: &Filter, device: Option<&Tag>) -> bool {
+    match device {
+        Some(tag) => filter.contains(filter_key(tag, &filter.node)),
+        None => search::evaluates(node, &filter.node),
+    }
 }
 
 /// Stores a filter. Waiting messages are tried again by the caller, once for all that it takes in.
@@ -269,11 +279,9 @@ pub(crate) fn import(node: &Node, tx: &mut Tx<'_>, filters: &[ByteBuf]) -> Run<u
         }
     }
     let count = newest.len() as u64;
+    delivery::route_all(node, tx, |held| newest.values().any(|filter| may_name(node, filter, held.tag.as_ref())));
     for filter in newest.into_values() {
         accept(node, tx, filter)?;
-    }
-    if count > 0 {
-        delivery::route_all(node, tx, |_| true);
     }
     Ok(count)
 }

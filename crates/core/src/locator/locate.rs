@@ -29,6 +29,16 @@ pub enum Lookup {
     Identity(E164),
 }
 
+impl Lookup {
+    /// What filters know a device ID by.
+    pub(crate) fn device_tag(&self) -> Option<Tag> {
+        match self {
+            Self::Device(device) => Some(device_tag(device)),
+            Self::Number(_) | Self::Bridge { .. } | Self::Identity(_) => None,
+        }
+    }
+}
+
 /// A node that may be the home.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {

@@ -62,13 +62,16 @@ use ration::{DayTotals, Grant, Rations};
 use search::{FLUSH, Searches, Touch, Wanted};
 use shares::{Class, Shares};
 
-/// How often the recent filter is built, if somebody is new, and memory is swept, if something is in it.
+/// How often the recent filter is built, if somebody is new.
 const RECENT_EVERY: Duration = Duration::from_secs(60);
+/// How often memory is swept, if something is in it.
+const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
 /// How often the node looks whether there is something to do, if nothing is known of.
 const LOOK_EVERY: Duration = Duration::from_secs(6 * 3_600);
-/// How often spare ration is spent on audits, and how often on a metered line.
+/// How often spare ration is spent on audits while there is somebody whose filter was not judged yet, and how often
+/// when all were, or on a metered line.
 const AUDIT_EVERY: Duration = Duration::from_secs(600);
-const AUDIT_EVERY_METERED: Duration = Duration::from_hours(6);
+const AUDIT_SELDOM: Duration = Duration::from_hours(6);
 
 /// As what a number is looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -247,8 +250,7 @@ pub(crate) fn start(node: &Node, tx: &mut Tx<'_>) -> Run {
 }
 
 /// Between half and the whole of the interval, so that nodes do not ask together.
-fn audit_pause(node: &Node, tx: &mut Tx<'_>) -> Duration {
-    let every = if node.config().metered { AUDIT_EVERY_METERED } else { AUDIT_EVERY };
+fn audit_pause(tx: &mut Tx<'_>, every: Duration) -> Duration {
     every / 2 + Duration::from_millis(tx.rng().next_u64() % (every.as_millis() as u64 / 2))
 }
 
@@ -295,8 +297,12 @@ fn every_minute(node: &Node, tx: &mut Tx<'_>) -> Run {
     letters::sweep(node, tx)?;
     tx.change(Change::Swept(now));
     let State { searches, quiet, .. } = &node.locator;
-    let idle = renewed + swept == 0 && searches.is_empty() && quiet.is_empty() && own::is_published(node);
-    let pause = if idle { LOOK_EVERY } else { RECENT_EVERY };
+    let settled = renewed + swept == 0 && own::is_published(node);
+    let pause = match (settled, searches.is_empty() && quiet.is_empty()) {
+        (true, true) => LOOK_EVERY,
+        (true, false) => SWEEP_EVERY,
+        (false, _) => RECENT_EVERY,
+    };
     tx.wake(now.after(pause), Timer::FilterRecent);
     Ok(())
 }
@@ -310,7 +316,8 @@ pub(crate) fn look_soon(tx: &mut Tx<'_>) {
 /// A link came up: somebody may be there to be audited.
 pub(crate) fn on_connected(node: &Node, tx: &mut Tx<'_>, peer: NodeId) {
     if search::evaluates(node, &peer) {
-        let pause = audit_pause(node, tx);
+        let judged = node.locator.audits.has_judged(&peer);
+        let pause = audit_pause(tx, if judged || node.config().metered { AUDIT_SELDOM } else { AUDIT_EVERY });
         tx.wake_by(tx.now().after(pause), Timer::Audit);
     }
 }
@@ -323,7 +330,8 @@ fn audit(node: &Node, tx: &mut Tx<'_>) -> Run {
         // The next link to one sets the timer again.
         return Ok(());
     }
-    let pause = audit_pause(node, tx);
+    let judged = connected.iter().all(|(member, _)| node.locator.audits.has_judged(&member.id));
+    let pause = audit_pause(tx, if judged || node.config().metered { AUDIT_SELDOM } else { AUDIT_EVERY });
     tx.wake(now.after(pause), Timer::Audit);
     let spare = connected.into_iter().filter(|(member, relation)| {
         let per_day = search::per_day(*relation);

@@ -23,7 +23,7 @@ use crate::tx::{Run, Tx};
 /// Retired device IDs and numbers stay findable, to answer late copies.
 const RETIRED_LIFE: Duration = Duration::from_hours(150 * 24);
 /// A base filter is built anew after this long even if it would hold the same people.
-const BASE_LIFE: Duration = Duration::from_hours(7 * 24);
+const BASE_LIFE: Duration = Duration::from_hours(30 * 24);
 /// Fewest keys in a base filter: fewer people than this cannot be told from none.
 const BASE_KEYS_MIN: usize = 256;
 /// Fewest keys in a recent filter.

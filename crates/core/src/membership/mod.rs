@@ -109,6 +109,7 @@ pub struct State {
     publics: Option<(own::Mark, crate::crypto::Publics)>,
     ways: Ways,
     digest: Mutex<Option<gossip::Remembered>>,
+    sums: Mutex<Option<parts::Remembered>>,
     /// Instances that are more than members to the own one, until something changes.
     relations: OnceLock<BTreeMap<InstanceId, Relation>>,
 }

@@ -1,5 +1,7 @@
 //! Heads in parts, so that two nodes that differ find out where without telling each other all they have.
 
+use std::sync::PoisonError;
+
 use relaymesh_protocol::frame::{FactHead, FilterHead, PARTS_MAX, SUM_LEN};
 use sha2::{Digest, Sha256};
 
@@ -36,8 +38,23 @@ fn of_bytes(bytes: &[u8], of: u16) -> u16 {
     number.checked_rem(of).unwrap_or_default()
 }
 
-/// A digest of each part, [`SUM_LEN`] bytes each.
+/// Digests of parts, and of what: how many parts, changes of the facts, changes of the filters.
+pub(super) type Remembered = (u16, u64, u64, Vec<u8>);
+
+/// A digest of each part, [`SUM_LEN`] bytes each; computed once for each change.
 pub(super) fn sums(node: &Node, of: u16) -> Vec<u8> {
+    let state = &node.membership;
+    let (facts, filters) = (state.facts.generation(), locator::filter_generation(node));
+    let mut remembered = state.sums.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((.., sums)) = remembered.as_ref().filter(|(o, f, g, _)| (*o, *f, *g) == (of, facts, filters)) {
+        return sums.clone();
+    }
+    let sums = compute_sums(node, of);
+    *remembered = Some((of, facts, filters, sums.clone()));
+    sums
+}
+
+fn compute_sums(node: &Node, of: u16) -> Vec<u8> {
     let mut hashes = node.membership.facts.part_hashes(of);
     for head in sorted_filters(node) {
         if let Some(part) = hashes.get_mut(usize::from(of_filter(&head, of))) {

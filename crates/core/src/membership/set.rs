@@ -138,7 +138,11 @@ impl FactSet {
 
     /// All instances' records.
     pub fn instances(&self) -> impl Iterator<Item = &Instance> {
-        self.iter().filter_map(|held| if let Fact::Instance(instance) = &held.fact { Some(instance) } else { None })
+        let (least, most) = (Subject::Instance(InstanceId([0; 32])), Subject::Instance(InstanceId([0xff; 32])));
+        self.facts.range(least..=most).filter_map(|(_, kept)| match &kept.held.fact {
+            Fact::Instance(instance) => Some(instance),
+            _ => None,
+        })
     }
 
     /// A node's record, endorsed or not.
@@ -161,8 +165,10 @@ impl FactSet {
 
     /// Endorsements that an instance gave.
     pub fn endorsements(&self, of: InstanceId) -> impl Iterator<Item = &Endorsement> {
-        self.iter().filter_map(move |held| match &held.fact {
-            Fact::Endorsement(endorsement) if endorsement.instance == of => Some(endorsement),
+        let least = Subject::Endorsement { instance: of, node: NodeId([0; 32]) };
+        let most = Subject::Endorsement { instance: of, node: NodeId([0xff; 32]) };
+        self.facts.range(least..=most).filter_map(|(_, kept)| match &kept.held.fact {
+            Fact::Endorsement(endorsement) => Some(endorsement),
             _ => None,
         })
     }

@@ -120,6 +120,32 @@ fn garbage_in_somebodys_name_does_not_hold_up_the_real_messages() {
 }
 
 #[test]
+fn whoever_is_away_is_tried_by_one_message_for_all() {
+    let (mut world, a, _, c) = three();
+    let mut people: Vec<Person> =
+        (0..6).map(|n| Person::sign_up(&mut world, c, &format!("+2376501235{n:02}"), 20 + n)).collect();
+    world.run_for(minutes(3));
+    world.kill(c);
+    let before = offered(&world, a);
+    for (n, person) in people.iter_mut().enumerate() {
+        let sms = person.compose(&text(n), true);
+        person.send(&mut world, a, &sms);
+    }
+    world.run_for(minutes(4 * 60));
+    let offers = offered(&world, a) - before;
+    // Each at once, again when it has copies for custodians, and one for all every quarter of an hour or sooner: not each
+    // every quarter of an hour, which were two hundred.
+    assert!((12..100).contains(&offers), "{offers} offers in four hours");
+    world.restart(c);
+    world.run_for(minutes(15));
+    assert_eq!(missing(&world, 6), Vec::<usize>::new());
+}
+
+fn offered(world: &World, node: usize) -> u64 {
+    world.nodes[node].node().counters().get("leg_offered").copied().unwrap_or_default()
+}
+
+#[test]
 fn one_persons_backlog_holds_up_nobody_else() {
     let (mut world, a, b, c) = three();
     let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
