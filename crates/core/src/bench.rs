@@ -116,6 +116,22 @@ pub fn copied_filter(node: &Node, of: &NodeId, now: Timestamp) -> Option<(Key, V
     Some((place, row))
 }
 
+/// A node's base filter as `node` has it, in the bytes in which it travels.
+#[must_use]
+pub fn base_filter(node: &Node, of: &NodeId) -> Option<Vec<u8>> {
+    crate::locator::filter_bytes(node, of, FilterLayer::Base).map(|bytes| bytes.into_vec())
+}
+
+/// Another node's base filter, as a record of this node's disk.
+#[must_use]
+pub fn kept_filter(node: &Node, of: &NodeId, bytes: Vec<u8>, at: Timestamp) -> Option<(Key, Vec<u8>)> {
+    let place = key::filter(of, FilterLayer::Base);
+    let mut nonce = [0; 24];
+    nonce.copy_from_slice(of.as_bytes().get(..24)?);
+    let row = seal_row(node, &place, &FilterRow { at, bytes }, nonce)?;
+    Some((place, row))
+}
+
 /// Length of the signature before a filter's body.
 const FILTER_SIGNATURE_LEN: usize = 64;
 

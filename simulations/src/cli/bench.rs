@@ -29,6 +29,12 @@ pub struct Args {
     /// Also a world of a million people, in whatever time it takes.
     #[arg(long)]
     million: bool,
+    /// Only one world, of so many people. No budget is judged.
+    #[arg(long)]
+    people: Option<u32>,
+    /// With --people: of so many days, instead of all of the scenario's.
+    #[arg(long, requires = "people")]
+    days: Option<u64>,
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
@@ -108,6 +114,11 @@ fn print_row(row: &Row) {
 
 fn measure(args: &Args) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
+    if let Some(people) = args.people {
+        let size = Size { people, days: args.days, seconds: None, rate: None, bytes: None };
+        world_rows(&args.scenario, size, &mut rows)?;
+        return Ok(rows);
+    }
     let events = if args.quick { 2_000_000 } else { 20_000_000 };
     for (pending, budget) in [(1_000, Budget::None), (40_000, Budget::AtLeast(5.0)), (4_000_000, Budget::None)] {
         let mut row = Row::new(format!("queue, {pending} pending"), "M/s", queue_rate(pending, events), budget);
@@ -180,7 +191,10 @@ fn world_rows(path: &Path, size: Size, rows: &mut Vec<Row>) -> Result<()> {
     let mut row = Row::new(format!("{name}: events"), "M/s", rate, size.rate.map_or(Budget::None, Budget::AtLeast));
     let pending = scenario.people.count as usize / 10;
     row.baseline = Some(heap_rate(pending.max(1_000), 2_000_000));
-    row.note = format!("{millions:.2} M events");
+    let kinds =
+        outcome.metrics.iter().filter_map(|(name, count)| Some(format!("{} {count}", name.strip_prefix("event.")?)));
+    let kinds: Vec<String> = kinds.collect();
+    row.note = format!("{millions:.2} M events: {}", kinds.join(", "));
     rows.push(row);
     if let Some(peak) = peak_memory() {
         let budget = size.bytes.map_or(Budget::None, Budget::AtMost);

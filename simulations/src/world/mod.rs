@@ -8,6 +8,7 @@ mod days;
 mod disk;
 mod exposure;
 mod faults;
+mod filters;
 mod frames;
 mod gateways;
 mod lies;

@@ -6,10 +6,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use relaymesh_core::bench;
 use relaymesh_core::config::{Pace, TIMELINES};
+use relaymesh_protocol::ids::Timestamp;
 
 use super::bootstrap::Bootstrap;
 use super::carriers::Carriers;
 use super::faults::{Struck, materialise};
+use super::filters::PEOPLE_AGE;
 use super::gateways::Gateway;
 use super::nodes::SimNode;
 use super::outside::{Outside, Wish};
@@ -115,8 +117,16 @@ impl<'s> World<'s> {
         };
         world.plant(bootstrap)?;
         world.settle_people()?;
+        if world.has_mesh() {
+            world.spread_filters()?;
+        }
         world.begin();
         Ok(world)
+    }
+
+    /// Whether nodes know each other.
+    fn has_mesh(&self) -> bool {
+        self.system == System::Mesh && self.scenario.switches.mesh
     }
 
     fn plant(&mut self, bootstrap: &Bootstrap) -> Result<()> {
@@ -218,7 +228,7 @@ impl<'s> World<'s> {
             account: people::account(person),
             token: "{\"access_token\":\"t\"}".to_owned(),
         };
-        let at = Time::ZERO.timestamp();
+        let at = Timestamp(Time::ZERO.timestamp().0 - PEOPLE_AGE.0 / 1_000);
         let core = sim.idle_core(at);
         let (batch, server) = bench::person(&core, &draft, at, papers.seed).context("a person cannot be written")?;
         sim.disk.apply(batch);
