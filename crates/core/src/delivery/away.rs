@@ -76,9 +76,14 @@ pub(super) fn missed(node: &Node, tx: &mut Tx<'_>, candidate: NodeId) {
 
 /// A candidate was reached: all that waited for it go.
 pub(super) fn found(node: &Node, tx: &mut Tx<'_>, candidate: NodeId) {
-    if node.delivery.absent.0.contains_key(&candidate) {
+    let absent = &node.delivery.absent.0;
+    if absent.contains_key(&candidate) {
         tx.change(Change::Found(candidate));
         route::route_all(node, tx, |held| held.legs.get(&candidate) == Some(&Leg::Unreachable));
+        // This node was cut off, and is no longer: there may be ways to all.
+        if absent.len() > TRIED_AT_ONCE {
+            rouse(node, tx, usize::MAX);
+        }
     }
 }
 
@@ -98,13 +103,22 @@ pub(crate) fn on_reach(node: &Node, tx: &mut Tx<'_>, candidate: NodeId) -> Run {
     Ok(())
 }
 
-/// A link came up, so there may be ways to others too: all that are away are tried.
+/// A link came up, so there may be ways to others too: some of those that are away are tried now. To one that was away
+/// itself: all of them.
 pub(super) fn on_connected(node: &Node, tx: &mut Tx<'_>, peer: NodeId) {
-    let now = tx.now();
-    for candidate in node.delivery.absent.0.keys().filter(|candidate| **candidate != peer) {
+    let was_away = node.delivery.absent.0.contains_key(&peer);
+    rouse(node, tx, if was_away { usize::MAX } else { TRIED_AT_ONCE });
+    tx.change(Change::Found(peer));
+}
+
+/// Has so many that are away tried now, whose pause has been the longest.
+fn rouse(node: &Node, tx: &mut Tx<'_>, most: usize) {
+    let (now, mut out) = (tx.now(), Vec::new());
+    out.extend(node.delivery.absent.0.iter().filter(|(_, away)| away.out));
+    out.sort_unstable_by_key(|(id, away)| (std::cmp::Reverse(away.pause), **id));
+    for (candidate, _) in out.into_iter().take(most) {
         tx.wake_by(now, Timer::Reach(*candidate));
     }
-    tx.change(Change::Found(peer));
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use ask::on_answer;
 pub(crate) use evaluate::on_request;
-pub(crate) use fetch::{filter_bytes, filter_count, filter_generation, filter_heads, import, on_heads};
+pub(crate) use fetch::{filter_bytes, filter_count, filter_generation, filter_heads, import, may_name, on_heads};
 pub(crate) use letters::{on_answer_letter, on_question, questions};
 pub use locate::{Candidate, Lookup};
 pub(crate) use locate::{is_tag_of, locate, own_tag};

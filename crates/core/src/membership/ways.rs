@@ -9,6 +9,7 @@ use relaymesh_protocol::ids::{InstanceId, NodeId, Timestamp};
 use super::fact::{Fact, Held};
 use super::{Change, Relation, State};
 use crate::delivery;
+use crate::locator;
 use crate::node::Node;
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
@@ -84,7 +85,10 @@ pub(crate) fn on_ways(node: &Node, tx: &mut Tx<'_>) -> Run {
         return Ok(());
     }
     let most = if ways.partner { usize::MAX } else { WOKEN_MAX };
-    delivery::route_some(node, tx, most, |held| held.gains(&ways.nodes));
+    delivery::route_some(node, tx, most, |held| {
+        let named = |id: &NodeId| held.gains(id, || locator::may_name(node, id, held.tag.as_ref()));
+        ways.partner || ways.nodes.iter().any(named)
+    });
     node.count(tx, "ways_opened");
     tx.change(Change::WaysTaken(now));
     Ok(())
