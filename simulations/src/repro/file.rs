@@ -103,6 +103,7 @@ impl Repro {
             planted: self.planted,
             story: None,
             outside: false,
+            young: false,
             until: Some(self.invariant.clone()),
             deep: true,
         };

@@ -17,7 +17,7 @@ const AGE_MAX: Span = Span(29 * Span::DAY.0);
 pub(super) const PEOPLE_AGE: Span = Span(31 * Span::DAY.0);
 
 impl World<'_> {
-    /// Has every vault node publish its people, and everybody know.
+    /// Has every vault node publish its people, and everybody know, unless the mesh is young.
     pub(super) fn spread_filters(&mut self) -> Result<()> {
         let mut published = Vec::new();
         for index in 0..u16::try_from(self.nodes.len())? {
@@ -30,8 +30,10 @@ impl World<'_> {
                 published.push((sim.id, bytes, at));
             }
         }
-        for sim in &mut self.nodes {
-            keep(sim, &published)?;
+        if !self.options.young {
+            for sim in &mut self.nodes {
+                keep(sim, &published)?;
+            }
         }
         Ok(())
     }

@@ -49,6 +49,8 @@ pub struct Options {
     pub deep: bool,
     /// Frames between nodes travel outside of the world.
     pub outside: bool,
+    /// The mesh is young: nobody has the others' filters yet.
+    pub young: bool,
 }
 
 impl<'s> World<'s> {

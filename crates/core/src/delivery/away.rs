@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use relaymesh_protocol::ids::{NodeId, Timestamp};
 
+use super::custody::spread_targets;
 use super::legs::{DELAY_MAX, Held, Leg, next_delay};
 use super::{Change, route};
 use crate::input::Follow;
@@ -55,10 +56,11 @@ impl Absent {
 }
 
 /// Whether a message has nothing to offer to this candidate now: it found it away, so has everybody since, and custodians
-/// have their copies.
+/// have their copies, or there are none.
 pub(super) fn waits_for(node: &Node, held: &Held, candidate: &NodeId, now: Timestamp) -> bool {
     let missed = held.legs.get(candidate) == Some(&Leg::Unreachable);
-    missed && node.delivery.absent.is_out(candidate) && !held.may_spray(candidate, now)
+    let spreads = || held.may_spray(candidate, now) && !spread_targets(node, candidate, &[], 1).is_empty();
+    missed && node.delivery.absent.is_out(candidate) && !spreads()
 }
 
 /// An offer did not get through to a candidate.
