@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use rand_core::Rng;
 use relaymesh_protocol::ids::{NodeId, Timestamp};
 
 use super::custody::spread_targets;
@@ -89,16 +90,21 @@ pub(super) fn found(node: &Node, tx: &mut Tx<'_>, candidate: NodeId) {
     }
 }
 
-/// A pause is over: the oldest message that waits for the candidate tries.
+/// A pause is over: one of the messages that wait for the candidate tries. Which one is left to chance, and the timer runs on:
+/// the one that tries may have found a home elsewhere, and offer nothing.
 pub(crate) fn on_reach(node: &Node, tx: &mut Tx<'_>, candidate: NodeId) -> Run {
     let all = &node.delivery.held;
     let waits = all
         .iter()
         .filter(|(message, held)| held.legs.get(&candidate) == Some(&Leg::Unreachable) && all.has_turn(message, held));
-    match waits.min_by_key(|(message, held)| (held.received, **message)) {
-        Some((message, _)) => {
+    let waits: Vec<_> = waits.map(|(message, _)| *message).collect();
+    let chosen = usize::try_from(tx.rng().next_u64() % waits.len().max(1) as u64).unwrap_or_default();
+    match waits.get(chosen) {
+        Some(message) => {
             tx.change(Change::TryAgain(candidate));
             tx.follow(Follow::Route(*message));
+            let at = tx.now().after(DELAY_MAX);
+            tx.wake(at, Timer::Reach(candidate));
         }
         None => tx.change(Change::Found(candidate)),
     }

@@ -68,6 +68,7 @@ pub(crate) struct State {
     quotas: Quotas,
     /// Candidates that could not be reached.
     absent: away::Absent,
+    /// Receipts that wait a moment for company.
     gathered: BTreeMap<NodeId, receipts::Gathered>,
     declines: BTreeMap<NodeId, Vec<Receipt>>,
     standing: BTreeMap<NodeId, Standing>,

@@ -198,7 +198,7 @@ pub(super) fn on_part(
         // A new base filter has nobody in it who was not found before, unless it is the first.
         let urgent =
             head.layer == FilterLayer::Recent || node.locator.book.get(&head.node, FilterLayer::Base).is_none();
-        delivery::route_all(node, tx, |held| filter_names(node, &filter, held.tag.as_ref()));
+        delivery::route_all(node, tx, |held| names(node, &filter, held.tag.as_ref()));
         accept(node, tx, filter)?;
         if urgent {
             membership::tell_filter(node, tx, head, Some(from));
@@ -218,21 +218,16 @@ fn checked(node: &Node, tx: &mut Tx<'_>, bytes: &[u8]) -> Option<Filter> {
     read.map_err(|error| node.count(tx, error.counter())).ok()
 }
 
-/// Whether the filters that are known of a node may name it as the home of a message that waits.
+/// Whether the filters that are known of a node may name it as the home of a message that waits. Numbers are looked up in
+/// filters of own nodes and of partners only.
 pub(crate) fn may_name(node: &Node, of: &NodeId, device: Option<&Tag>) -> bool {
-    match device {
-        Some(tag) => node.locator.book.says(of, tag),
-        None => search::evaluates(node, of),
-    }
+    device.map_or_else(|| search::evaluates(node, of), |tag| node.locator.book.says(of, tag))
 }
 
-/// Whether a filter may name the home of a message that waits. Numbers are looked up in filters of own nodes and of
-/// partners only.
-fn filter_names(node: &Node, filter: &Filter, device: Option<&Tag>) -> bool {
-    match device {
-        Some(tag) => filter.contains(filter_key(tag, &filter.node)),
-        None => search::evaluates(node, &filter.node),
-    }
+/// As [`may_name`], of a filter that has just come.
+fn names(node: &Node, filter: &Filter, device: Option<&Tag>) -> bool {
+    let of = &filter.node;
+    device.map_or_else(|| search::evaluates(node, of), |tag| filter.contains(filter_key(tag, of)))
 }
 
 /// Stores a filter. Waiting messages are tried again by the caller, once for all that it takes in.
@@ -287,7 +282,7 @@ pub(crate) fn import(node: &Node, tx: &mut Tx<'_>, filters: &[ByteBuf]) -> Run<u
         }
     }
     let count = newest.len() as u64;
-    delivery::route_all(node, tx, |held| newest.values().any(|filter| filter_names(node, filter, held.tag.as_ref())));
+    delivery::route_all(node, tx, |held| newest.values().any(|filter| names(node, filter, held.tag.as_ref())));
     for filter in newest.into_values() {
         accept(node, tx, filter)?;
     }

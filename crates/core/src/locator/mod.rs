@@ -250,7 +250,8 @@ pub(crate) fn start(node: &Node, tx: &mut Tx<'_>) -> Run {
 }
 
 /// Between half and the whole of the interval, so that nodes do not ask together.
-fn audit_pause(tx: &mut Tx<'_>, every: Duration) -> Duration {
+fn audit_pause(node: &Node, tx: &mut Tx<'_>, judged: bool) -> Duration {
+    let every = if judged || node.config().metered { AUDIT_SELDOM } else { AUDIT_EVERY };
     every / 2 + Duration::from_millis(tx.rng().next_u64() % (every.as_millis() as u64 / 2))
 }
 
@@ -317,7 +318,7 @@ pub(crate) fn look_soon(tx: &mut Tx<'_>) {
 pub(crate) fn on_connected(node: &Node, tx: &mut Tx<'_>, peer: NodeId) {
     if search::evaluates(node, &peer) {
         let judged = node.locator.audits.has_judged(&peer);
-        let pause = audit_pause(tx, if judged || node.config().metered { AUDIT_SELDOM } else { AUDIT_EVERY });
+        let pause = audit_pause(node, tx, judged);
         tx.wake_by(tx.now().after(pause), Timer::Audit);
     }
 }
@@ -331,7 +332,7 @@ fn audit(node: &Node, tx: &mut Tx<'_>) -> Run {
         return Ok(());
     }
     let judged = connected.iter().all(|(member, _)| node.locator.audits.has_judged(&member.id));
-    let pause = audit_pause(tx, if judged || node.config().metered { AUDIT_SELDOM } else { AUDIT_EVERY });
+    let pause = audit_pause(node, tx, judged);
     tx.wake(now.after(pause), Timer::Audit);
     let spare = connected.into_iter().filter(|(member, relation)| {
         let per_day = search::per_day(*relation);

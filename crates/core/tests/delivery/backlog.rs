@@ -145,16 +145,16 @@ fn offers_to_a_dead_home(custodian: bool) -> u64 {
 
 #[test]
 fn whoever_is_away_is_tried_by_one_message_for_all() {
-    // Each at once, again when it has copies for custodians, and one for all every quarter of an hour or sooner: not each
-    // every quarter of an hour, which were two hundred.
+    // Each at once, again when it has copies for custodians, and one for all at each retry, of which there are about a hundred:
+    // not each at each.
     let offers = offers_to_a_dead_home(true);
-    assert!((12..100).contains(&offers), "{offers} offers in four hours");
+    assert!((12..250).contains(&offers), "{offers} offers in four hours");
 }
 
 #[test]
 fn a_node_that_is_alone_tries_no_more() {
     let offers = offers_to_a_dead_home(false);
-    assert!((6..100).contains(&offers), "{offers} offers in four hours");
+    assert!((6..250).contains(&offers), "{offers} offers in four hours");
 }
 
 fn offered(world: &World, node: usize) -> u64 {
