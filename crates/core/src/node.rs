@@ -1,5 +1,6 @@
 //! The node: its memory, and which conversation an input belongs to. Decides nothing itself.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -214,10 +215,16 @@ impl Node {
 
     /// Adds a line to a message's timeline, when the run's batch is durable. `what` holds no content and no number; it is
     /// called only if timelines are kept.
-    pub(crate) fn trace(&self, tx: &mut Tx<'_>, message: MessageId, room: &'static str, what: impl FnOnce() -> String) {
+    pub(crate) fn trace<W: Into<Cow<'static, str>>>(
+        &self,
+        tx: &mut Tx<'_>,
+        message: MessageId,
+        room: &'static str,
+        what: impl FnOnce() -> W,
+    ) {
         if self.config.timelines > 0 {
             let at = tx.now();
-            tx.then(operator::Change::Trace { message, at, room, what: what() });
+            tx.then(operator::Change::Trace { message, at, room, what: what().into() });
         }
     }
 

@@ -1,5 +1,7 @@
 //! What the operator asks of a running node: how it is, what became of a message, whether another node answers.
 
+use std::borrow::Cow;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -45,7 +47,7 @@ pub(crate) struct Ping {
 /// How it changes.
 #[derive(Debug)]
 pub(crate) enum Change {
-    Trace { message: MessageId, at: Timestamp, room: &'static str, what: String },
+    Trace { message: MessageId, at: Timestamp, room: &'static str, what: Cow<'static, str> },
     Ping(u64, Ping),
     Ponged(u64),
 }
@@ -72,18 +74,20 @@ impl State {
         }
     }
 
-    fn add(&mut self, message: MessageId, at: Timestamp, room: &str, what: String) {
-        if !self.traces.contains_key(&message) {
-            self.order.push_back(message);
-            if self.order.len() > self.most
-                && let Some(old) = self.order.pop_front()
-            {
-                self.traces.remove(&old);
+    fn add(&mut self, message: MessageId, at: Timestamp, room: &'static str, what: Cow<'static, str>) {
+        let event = TraceEvent { at, room: room.into(), what };
+        match self.traces.entry(message) {
+            Entry::Occupied(mut lines) if lines.get().len() < TRACE_LINES_MAX => lines.get_mut().push(event),
+            Entry::Occupied(_) => {}
+            Entry::Vacant(place) => {
+                place.insert(vec![event]);
+                self.order.push_back(message);
             }
         }
-        let lines = self.traces.entry(message).or_default();
-        if lines.len() < TRACE_LINES_MAX {
-            lines.push(TraceEvent { at, room: room.to_owned(), what });
+        if self.order.len() > self.most
+            && let Some(old) = self.order.pop_front()
+        {
+            self.traces.remove(&old);
         }
     }
 }
@@ -125,9 +129,9 @@ fn trace(node: &Node, tx: &mut Tx<'_>, text: &str) -> Run<TraceReport> {
         let text = "a message is named by 6 to 64 hex digits of its id";
         return Err(Refusal::new(Code::InvalidArgument, text).into());
     }
-    let known = node.operator.traces.iter().rev().find(|(message, _)| message.to_string().starts_with(&text));
-    if let Some((message, events)) = known {
-        return Ok(TraceReport { message: message.to_string(), events: events.clone() });
+    let known = node.operator.order.iter().rev().find(|message| message.to_string().starts_with(&text));
+    if let Some(message) = known {
+        return Ok(TraceReport { message: message.to_string(), events: node.operator.timeline(message).to_vec() });
     }
     from_record(node, tx, &text)
 }
@@ -148,17 +152,17 @@ fn from_record(node: &Node, tx: &mut Tx<'_>, text: &str) -> Run<TraceReport> {
 }
 
 fn record_events(node: &Node, outbox: &Outbox) -> Vec<TraceEvent> {
-    let event = |at, room: &str, what: String| TraceEvent { at, room: room.to_owned(), what };
-    let mut events = vec![event(outbox.received, "ingress", "stored".to_owned())];
+    let event = |at, room: &'static str, what: Cow<'static, str>| TraceEvent { at, room: room.into(), what };
+    let mut events = vec![event(outbox.received, "ingress", "stored".into())];
     let display = |by: &NodeId| node.membership.display(by);
     match outbox.stage {
         Stage::Held => {}
-        Stage::Accepted { by, at } => events.push(event(at, "receipt", format!("accepted by {}", display(&by)))),
+        Stage::Accepted { by, at } => events.push(event(at, "receipt", format!("accepted by {}", display(&by)).into())),
         Stage::Done { by, at, outcome } => {
             let what = format!("done by {}: {outcome:?}", display(&by)).to_lowercase();
-            events.push(event(at, "receipt", what));
+            events.push(event(at, "receipt", what.into()));
         }
-        Stage::Expired { at } => events.push(event(at, "ingress", "expired: no home accepted it".to_owned())),
+        Stage::Expired { at } => events.push(event(at, "ingress", "expired: no home accepted it".into())),
     }
     events
 }

@@ -42,7 +42,11 @@ pub fn status(report: &StatusReport) -> String {
 /// `trace`.
 pub fn trace(report: &TraceReport) -> String {
     let mut out = format!("message {}\n", report.message);
-    let rows = report.events.iter().map(|event| vec![date(event.at), event.room.clone(), event.what.clone()]).collect();
+    let rows = report
+        .events
+        .iter()
+        .map(|event| vec![date(event.at), event.room.to_string(), event.what.to_string()])
+        .collect();
     out.push_str(&table(&["WHEN", "WHERE", "WHAT"], rows));
     out
 }

@@ -1,5 +1,7 @@
 //! What the operator's command line asks, and what it is answered.
 
+use std::borrow::Cow;
+
 use relaymesh_protocol::ids::{InstanceId, NodeId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -227,9 +229,9 @@ pub struct TraceEvent {
     /// Epoch milliseconds.
     pub at: Timestamp,
     /// `ingress`, `leg`, `receipt`, `vault`, `publish`, `sms`, `custody`.
-    pub room: String,
+    pub room: Cow<'static, str>,
     /// What happened.
-    pub what: String,
+    pub what: Cow<'static, str>,
 }
 
 /// One finding of `doctor`.

@@ -75,7 +75,7 @@ pub(crate) fn make_room(node: &Node, tx: &mut Tx<'_>, message: MessageId, truste
         delete_row(tx, key::outbox(other))?;
         tx.then(Change::Release(*other));
         node.count(tx, "message_evicted");
-        node.trace(tx, *other, "ingress", || "let go: no node claims its sender, and too many wait".to_owned());
+        node.trace(tx, *other, "ingress", || "let go: no node claims its sender, and too many wait");
     }
     if !trusted {
         let received = tx.now();

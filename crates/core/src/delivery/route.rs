@@ -195,7 +195,7 @@ fn expire(node: &Node, tx: &mut Tx<'_>, message: MessageId, mut outbox: Outbox) 
         egress::notice(node, tx, &sender, outbox.language(), &Notice::Expired { sent: outbox.received })?;
     }
     node.count(tx, "message_expired");
-    node.trace(tx, message, "ingress", || "expired: no home accepted it".to_owned());
+    node.trace(tx, message, "ingress", || "expired: no home accepted it");
     end(node, tx, message, outbox)
 }
 

@@ -276,7 +276,7 @@ fn opened_by(
     }
     tx.then(Change::MacGood(entity.id));
     node.count(tx, "message_consumed");
-    node.trace(tx, message, "vault", || "decrypted; result and publication are durable".to_owned());
+    node.trace(tx, message, "vault", || "decrypted; result and publication are durable");
     if outcome == MessageOutcome::Pending {
         return receipts::accepted(node, tx, incoming.from, message, &seen);
     }

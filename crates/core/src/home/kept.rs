@@ -113,6 +113,6 @@ pub(super) fn again(
     job::put(node, tx, &mut owner, &message, &job)?;
     tx.then(Change::Owed(message, owner.id));
     tx.follow(Follow::RunJob(message));
-    node.trace(tx, message, "publish", || "asked for once more by its person".to_owned());
+    node.trace(tx, message, "publish", || "asked for once more by its person");
     Ok(true)
 }

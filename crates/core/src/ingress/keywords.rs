@@ -137,7 +137,7 @@ fn hold(
     };
     put_node(node, tx, key::outbox(&message), &outbox)?;
     node.count(tx, "keyword_accepted");
-    node.trace(tx, message, "ingress", || "answer stored".to_owned());
+    node.trace(tx, message, "ingress", || "answer stored");
     delivery::hold(tx, message, &outbox);
     Ok(())
 }

@@ -223,7 +223,7 @@ fn take_message(
     };
     if let Some(known) = get_node::<Outbox>(node, tx, &key::outbox(&id))? {
         node.count(tx, "sms_duplicate");
-        node.trace(tx, id, "ingress", || "duplicate, merged".to_owned());
+        node.trace(tx, id, "ingress", || "duplicate, merged");
         return answer(node, tx, reply, id, known.outcome());
     }
     delivery::make_room(node, tx, id, origin.trusted)?;
@@ -242,7 +242,7 @@ fn take_message(
     };
     put_node(node, tx, key::outbox(&id), &outbox)?;
     node.count(tx, "sms_accepted");
-    node.trace(tx, id, "ingress", || "stored".to_owned());
+    node.trace(tx, id, "ingress", || "stored");
     answer(node, tx, reply, id, None)?;
     delivery::hold(tx, id, &outbox);
     Ok(())

@@ -267,5 +267,5 @@ fn offered(node: &Node, tx: &mut Tx<'_>, message: MessageId, candidate: NodeId) 
     let at = tx.now();
     tx.then(Change::Leg(message, candidate, Leg::Offered { at }));
     tx.wake(at.after(SILENT_AFTER), Timer::LegSilent(message, candidate));
-    node.trace(tx, message, "custody", || "written to a bundle".to_owned());
+    node.trace(tx, message, "custody", || "written to a bundle");
 }
