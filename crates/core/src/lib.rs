@@ -1,9 +1,9 @@
 //! The sans-IO node: every decision of the mesh, the vault and the delivery, as a pure state machine.
 //!
 //! [`Node`] takes an [`Input`], the records it asks for and a [`Timestamp`](relaymesh_protocol::ids::Timestamp), changes
-//! itself and queues [`Output`]s. It reads no clock, draws no chance but from the seed it is given, and never waits:
-//! a record it lacks leaves as [`Step::Need`], a record that another input is just writing as [`Step::Wait`]. [`Pump`]
-//! is the loop around it that the real node and the simulator share.
+//! itself and queues [`Output`]s. It reads no clock, draws no chance but from the seed it is given, and never waits: what
+//! its [`Records`] cannot answer yet leaves as [`Step::Need`], a record that another input is just writing as
+//! [`Step::Wait`]. [`Pump`] is the loop around it that the real node and the simulator share.
 #![forbid(unsafe_code)]
 
 mod accounts;
@@ -44,7 +44,7 @@ pub use output::{
 };
 pub use pump::{Load, Loaded, Pump, Unavailable};
 pub use timer::Timer;
-pub use tx::{Fetch, Lane};
+pub use tx::{Fetch, Lane, Record, Records, View};
 pub use watch::Gauge;
 
 pub use ingress::gateway_id;

@@ -16,7 +16,7 @@ use crate::input::{Follow, Input, ReplyTo};
 use crate::output::{Output, WorkDone, WorkId};
 use crate::record::key;
 use crate::timer::{Timer, Timers};
-use crate::tx::{Effects, Fetch, Halt, Lane, Run, Tx, View, Wake};
+use crate::tx::{Effects, Fetch, Halt, Lane, Records, Run, Tx, Wake};
 use crate::{accounts, clients, delivery, egress, home, ingress, keys, locator, membership, operator, publisher};
 
 /// How long a caller or peer is asked to wait when the store is down or a lane is full, in milliseconds.
@@ -213,6 +213,11 @@ impl Node {
         tx.change(Change::Count(name));
     }
 
+    /// As [`Node::count`], for what has happened only when the run's batch is durable.
+    pub(crate) fn count_then(&self, tx: &mut Tx<'_>, name: &'static str) {
+        tx.then(Change::Count(name));
+    }
+
     /// Adds a line to a message's timeline, when the run's batch is durable. `what` holds no content and no number; it is
     /// called only if timelines are kept.
     pub(crate) fn trace<W: Into<Cow<'static, str>>>(
@@ -242,20 +247,27 @@ impl Node {
         locator::inherit(self, killed.locator);
     }
 
-    /// Runs one input over one snapshot of records.
-    pub fn handle(&mut self, input: &Input, view: &View, now: Timestamp, seed: [u8; 32]) -> Step {
-        self.handle_again(input, view, now, seed, 0)
+    /// Runs one input over the records that it asks for.
+    pub fn handle(&mut self, input: &Input, records: &dyn Records, now: Timestamp, seed: [u8; 32]) -> Step {
+        self.handle_again(input, records, now, seed, 0)
     }
 
     /// As [`Node::handle`], for an input that met a conflict `reruns` times.
-    pub fn handle_again(&mut self, input: &Input, view: &View, now: Timestamp, seed: [u8; 32], reruns: u8) -> Step {
+    pub fn handle_again(
+        &mut self,
+        input: &Input,
+        records: &dyn Records,
+        now: Timestamp,
+        seed: [u8; 32],
+        reruns: u8,
+    ) -> Step {
         self.seen = self.seen.max(now);
         if let Input::Restore { table, rows } = input {
             self.restore(*table, rows, now);
             return Step::Done;
         }
         let busy = |lane: &Lane| self.busy.contains(lane);
-        let mut tx = Tx::new(now, seed, view, &busy);
+        let mut tx = Tx::new(now, seed, records, &busy).again(reruns);
         let ended = self.run(input, &mut tx);
         let lanes = tx.lanes();
         let effects = tx.effects;

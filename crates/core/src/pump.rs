@@ -1,6 +1,7 @@
 //! The loop around a node that the real driver and the simulator share: loads what a run needs, parks what must wait, and
 //! goes on with completions and follow-ups before anything new.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 
 use rand_chacha::ChaCha20Rng;
@@ -12,10 +13,8 @@ use crate::command::Refusal;
 use crate::input::{Follow, Input};
 use crate::node::{Node, Step};
 use crate::output::Output;
-use crate::tx::{Fetch, Lane, View};
+use crate::tx::{Lane, Record, Records, View};
 
-/// Most rounds of one run: each names a record that is not in the view, and no conversation has longer chains.
-const ROUNDS_MAX: usize = 24;
 /// Most inputs from outside that wait for one lane; whoever sent more hears that the node is busy.
 const WAITERS_MAX: usize = 64;
 
@@ -179,23 +178,18 @@ impl Pump {
 
     /// Runs one input to its end; returns the lane if it was parked.
     fn run(&mut self, parked: Parked, now: Timestamp, store: &mut dyn Load) -> Option<Lane> {
-        let mut view = View::default();
-        for _ in 0..ROUNDS_MAX {
-            match self.node.handle_again(&parked.input, &view, now, parked.seed, parked.reruns) {
-                Step::Done => return None,
-                Step::Wait(lane) => {
-                    self.park(lane.clone(), parked);
-                    return Some(lane);
-                }
-                Step::Need(fetch) => {
-                    if load(&mut view, fetch, store).is_err() {
-                        break;
-                    }
-                }
+        let live = Live::new(store);
+        match self.node.handle_again(&parked.input, &live, now, parked.seed, parked.reruns) {
+            Step::Done => None,
+            Step::Wait(lane) => {
+                self.park(lane.clone(), parked);
+                Some(lane)
+            }
+            Step::Need(_) => {
+                self.node.refuse(&parked.input, Refusal::unavailable());
+                None
             }
         }
-        self.node.refuse(&parked.input, Refusal::unavailable());
-        None
     }
 
     fn park(&mut self, lane: Lane, parked: Parked) {
@@ -220,20 +214,45 @@ fn is_own(input: &Input) -> bool {
     }
 }
 
-fn load(view: &mut View, fetch: Fetch, store: &mut dyn Load) -> Result<(), Unavailable> {
-    match fetch {
-        Fetch::Keys(keys) => {
-            for key in keys {
-                let record = store.get(&key)?;
-                view.insert(key, record);
-            }
-        }
-        Fetch::Prefix { prefix, limit } => {
-            let rows = store.rows(&prefix, limit)?;
-            view.insert_prefix(prefix, limit, rows);
-        }
+/// A store that answers at once, for one run: what was read once is not read again. A store that cannot be read has no
+/// answer, and the run ends with [`Step::Need`].
+struct Live<'s> {
+    store: RefCell<&'s mut dyn Load>,
+    view: RefCell<View>,
+}
+
+impl<'s> Live<'s> {
+    fn new(store: &'s mut dyn Load) -> Self {
+        Self { store: RefCell::new(store), view: RefCell::default() }
     }
-    Ok(())
+}
+
+impl Records for Live<'_> {
+    fn has(&self, key: &[u8]) -> bool {
+        if self.view.borrow().has(key) {
+            return true;
+        }
+        let Ok(record) = self.store.borrow_mut().get(key) else { return false };
+        self.view.borrow_mut().insert(key.to_vec(), record);
+        true
+    }
+
+    fn record(&self, key: &[u8]) -> Option<Record> {
+        if self.has(key) { self.view.borrow().record(key) } else { None }
+    }
+
+    fn seen(&self, key: &[u8]) -> Option<u64> {
+        self.view.borrow().seen(key)
+    }
+
+    fn below(&self, prefix: &[u8], limit: usize) -> Option<Vec<(Key, Vec<u8>)>> {
+        if let Some(rows) = self.view.borrow().below(prefix, limit) {
+            return Some(rows);
+        }
+        let rows = self.store.borrow_mut().rows(prefix, limit).ok()?;
+        self.view.borrow_mut().insert_prefix(prefix.to_vec(), limit, rows);
+        self.view.borrow().below(prefix, limit)
+    }
 }
 
 #[cfg(test)]
@@ -250,11 +269,11 @@ mod tests {
     use crate::membership::tests::net::{START, config};
     use crate::output::{WorkDone, WorkId};
     use crate::timer::Timer;
+    use crate::tx::Fetch;
 
     #[test]
     fn a_busy_lane_refuses_others_and_never_the_nodes_own() {
-        let keyring = Keyring::generate(&mut ChaCha20Rng::from_seed([1; 32]), START);
-        let mut pump = Pump::new(Node::new(config("a"), keyring, Arc::new(RealCrypto), START), [2; 32]);
+        let mut pump = Pump::new(node(), [2; 32]);
         let lane = Lane(vec![1]);
         let mut park = |input| pump.park(lane.clone(), Parked { input, seed: [0; 32], reruns: 0 });
         for n in 0..=WAITERS_MAX as u64 {
@@ -268,6 +287,56 @@ mod tests {
         let refused = |output| matches!(output, Output::Reply { to: ReplyTo(65), reply: Reply::Refused(_) });
         assert!(pump.poll_output().is_some_and(refused));
         assert!(pump.poll_output().is_none());
+    }
+
+    fn node() -> Node {
+        let keyring = Keyring::generate(&mut ChaCha20Rng::from_seed([1; 32]), START);
+        Node::new(config("a"), keyring, Arc::new(RealCrypto), START)
+    }
+
+    /// What a node says to an input when each answer of its store comes late, and how often it asked.
+    fn said_late(input: &Input) -> (Vec<String>, usize) {
+        let (mut node, mut view, mut asked) = (node(), View::default(), 0);
+        loop {
+            match node.handle(input, &view, START, [3; 32]) {
+                Step::Done => break,
+                Step::Need(Fetch::Keys(keys)) => keys.into_iter().for_each(|key| view.insert(key, None)),
+                Step::Need(Fetch::Prefix { prefix, limit }) => view.insert_prefix(prefix, limit, Vec::new()),
+                Step::Wait(lane) => panic!("{lane:?} is free"),
+            }
+            asked += 1;
+        }
+        (std::iter::from_fn(|| node.poll_output()).map(|output| format!("{output:?}")).collect(), asked)
+    }
+
+    fn said_at_once(input: &Input, store: &mut dyn Load) -> Vec<String> {
+        let mut pump = Pump::new(node(), [2; 32]);
+        pump.run(Parked { input: input.clone(), seed: [3; 32], reruns: 0 }, START, store);
+        pump.settle(START, store);
+        std::iter::from_fn(|| pump.poll_output()).map(|output| format!("{output:?}")).collect()
+    }
+
+    #[test]
+    fn a_store_that_answers_late_is_asked_and_leads_to_the_same() {
+        let ask = |command| Input::Command { reply: ReplyTo(1), command: Command::Operator(command) };
+        let trace = ask(OperatorCommand::Trace { message: "abcdef".to_owned() });
+        let (late, asked) = said_late(&trace);
+        assert_eq!((asked, late.len()), (1, 1));
+        assert_eq!(late, said_at_once(&trace, &mut Nothing));
+        let refused = said_at_once(&trace, &mut Broken);
+        assert!(refused.len() == 1 && refused != late, "a store that cannot be read is no empty one");
+    }
+
+    struct Broken;
+
+    impl Load for Broken {
+        fn get(&mut self, _key: &[u8]) -> Result<Option<(u64, Vec<u8>)>, Unavailable> {
+            Err(Unavailable)
+        }
+
+        fn rows(&mut self, _prefix: &[u8], _limit: usize) -> Result<Loaded, Unavailable> {
+            Err(Unavailable)
+        }
     }
 
     struct Nothing;

@@ -1,7 +1,7 @@
 //! One run of one input: what it read, what it wants written, said and remembered. Nothing of it counts until the run
 //! ends well, so a run can stop anywhere to ask for a record and begin again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -53,16 +53,35 @@ impl From<Refusal> for Halt {
 /// What a handler returns.
 pub type Run<T = ()> = Result<T, Halt>;
 
+/// Version and value of a record; none where there is no such record.
+pub type Record = Option<(u64, Vec<u8>)>;
+
+/// Where a run reads. An answer stays the same for the whole run; no answer means that it is not here yet, and ends the run
+/// with [`Halt::Need`].
+pub trait Records {
+    /// Whether the answer for a key is here, after which [`Records::seen`] knows it.
+    fn has(&self, key: &[u8]) -> bool;
+
+    /// The record at a key; that there is none is an answer too.
+    fn record(&self, key: &[u8]) -> Option<Record>;
+
+    /// The version at a key that was asked for, [`ABSENT`] where there was no record; `None` if nobody asked.
+    fn seen(&self, key: &[u8]) -> Option<u64>;
+
+    /// The first `limit` rows below a prefix.
+    fn below(&self, prefix: &[u8], limit: usize) -> Option<Vec<(Key, Vec<u8>)>>;
+}
+
 /// One snapshot of the records that a run asked for.
 #[derive(Debug, Default)]
 pub struct View {
-    records: BTreeMap<Key, Option<(u64, Vec<u8>)>>,
+    records: BTreeMap<Key, Record>,
     prefixes: BTreeMap<Key, (usize, Vec<Key>)>,
 }
 
 impl View {
-    /// Adds a record (version and value) or its absence.
-    pub fn insert(&mut self, key: Key, record: Option<(u64, Vec<u8>)>) {
+    /// Adds a record or its absence.
+    pub fn insert(&mut self, key: Key, record: Record) {
         self.records.insert(key, record);
     }
 
@@ -76,12 +95,34 @@ impl View {
     }
 }
 
+impl Records for View {
+    fn has(&self, key: &[u8]) -> bool {
+        self.records.contains_key(key)
+    }
+
+    fn seen(&self, key: &[u8]) -> Option<u64> {
+        self.records.get(key).map(|record| record.as_ref().map_or(ABSENT, |(version, _)| *version))
+    }
+
+    fn record(&self, key: &[u8]) -> Option<Record> {
+        self.records.get(key).cloned()
+    }
+
+    fn below(&self, prefix: &[u8], limit: usize) -> Option<Vec<(Key, Vec<u8>)>> {
+        let (_, keys) = self.prefixes.get(prefix).filter(|(seen, _)| *seen >= limit)?;
+        let row = |key: &Key| Some((key.clone(), self.records.get(key)?.as_ref()?.1.clone()));
+        Some(keys.iter().filter_map(row).collect())
+    }
+}
+
 /// What a finished run leaves behind.
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
     pub batch: Batch,
     /// Where in the batch each key is written.
     places: BTreeMap<Key, usize>,
+    /// Keys that are taken to have no record, without a look.
+    presumed: BTreeSet<Key>,
     /// Memory that changes at once.
     pub at_once: Vec<Change>,
     /// Memory that changes when the batch is durable.
@@ -106,14 +147,30 @@ pub(crate) struct Wake {
 pub struct Tx<'a> {
     now: Timestamp,
     rng: ChaCha20Rng,
-    view: &'a View,
+    records: &'a dyn Records,
     busy: &'a dyn Fn(&Lane) -> bool,
+    reruns: u8,
     pub(crate) effects: Effects,
 }
 
 impl<'a> Tx<'a> {
-    pub(crate) fn new(now: Timestamp, seed: [u8; 32], view: &'a View, busy: &'a dyn Fn(&Lane) -> bool) -> Self {
-        Self { now, rng: ChaCha20Rng::from_seed(seed), view, busy, effects: Effects::default() }
+    pub(crate) fn new(
+        now: Timestamp,
+        seed: [u8; 32],
+        records: &'a dyn Records,
+        busy: &'a dyn Fn(&Lane) -> bool,
+    ) -> Self {
+        Self { now, rng: ChaCha20Rng::from_seed(seed), records, busy, reruns: 0, effects: Effects::default() }
+    }
+
+    /// A run of an input that met a conflict so often.
+    pub(crate) fn again(self, reruns: u8) -> Self {
+        Self { reruns, ..self }
+    }
+
+    /// Whether this input ran before, and its batch met a conflict.
+    pub(crate) fn is_again(&self) -> bool {
+        self.reruns > 0
     }
 
     /// The moment of this input.
@@ -145,11 +202,22 @@ impl<'a> Tx<'a> {
         let mut missing = Vec::new();
         for key in keys {
             self.check_lane(&key)?;
-            if !self.view.records.contains_key(&key) && self.written(&key).is_none() {
+            if self.written(&key).is_none() && !self.records.has(&key) {
                 missing.push(key);
             }
         }
         if missing.is_empty() { Ok(()) } else { Err(Halt::Need(Fetch::Keys(missing))) }
+    }
+
+    /// Whether there is no record, as far as this run must know before it writes one: without a look, because there hardly ever
+    /// is. Where there was one, the batch meets a conflict, and the run that follows looks.
+    pub fn presume_absent(&mut self, key: &[u8]) -> Run<bool> {
+        if self.is_again() || self.records.seen(key).is_some() || self.written(key).is_some() {
+            return Ok(self.get(key)?.is_none());
+        }
+        self.check_lane(key)?;
+        self.effects.presumed.insert(key.to_vec());
+        Ok(true)
     }
 
     /// Reads a record: what this run has written, else what the store holds.
@@ -161,24 +229,19 @@ impl<'a> Tx<'a> {
                 Write::Delete { .. } => None,
             });
         }
-        match self.view.records.get(key) {
+        match self.records.record(key) {
             None => Err(Halt::Need(Fetch::Keys(vec![key.to_vec()]))),
-            Some(record) => Ok(record.as_ref().map(|(_, value)| value.clone())),
+            Some(record) => Ok(record.map(|(_, value)| value)),
         }
     }
 
     /// Reads up to `limit` rows below a prefix, as the store holds them.
     pub fn rows(&mut self, prefix: &[u8], limit: usize) -> Run<Vec<(Key, Vec<u8>)>> {
-        let keys = match self.view.prefixes.get(prefix) {
-            Some((seen, keys)) if *seen >= limit => keys,
-            _ => return Err(Halt::Need(Fetch::Prefix { prefix: prefix.to_vec(), limit })),
+        let Some(rows) = self.records.below(prefix, limit) else {
+            return Err(Halt::Need(Fetch::Prefix { prefix: prefix.to_vec(), limit }));
         };
-        let mut rows = Vec::with_capacity(keys.len());
-        for key in keys {
+        for (key, _) in &rows {
             self.check_lane(key)?;
-            if let Some(Some((_, value))) = self.view.records.get(key) {
-                rows.push((key.clone(), value.clone()));
-            }
         }
         Ok(rows)
     }
@@ -195,13 +258,13 @@ impl<'a> Tx<'a> {
 
     fn write(&mut self, write: Write) -> Run {
         self.check_lane(write.key())?;
-        let Effects { batch, places, .. } = &mut self.effects;
+        let Effects { batch, places, presumed, .. } = &mut self.effects;
         if let Some(slot) = places.get(write.key()).and_then(|place| batch.writes.get_mut(*place)) {
             *slot = write;
             return Ok(());
         }
-        if let Some(record) = self.view.records.get(write.key()) {
-            let version = record.as_ref().map_or(ABSENT, |(version, _)| *version);
+        let presumed = || presumed.contains(write.key()).then_some(ABSENT);
+        if let Some(version) = self.records.seen(write.key()).or_else(presumed) {
             batch.expects.push((write.key().clone(), version));
         }
         places.insert(write.key().clone(), batch.writes.len());
@@ -302,6 +365,27 @@ mod tests {
         assert_eq!(batch.expects, [(vec![1], 7), (vec![2], ABSENT)]);
         let put = |key, value| Write::Put { key: vec![key], value: vec![value] };
         assert_eq!(batch.writes, [put(1, 2), Write::Delete { key: vec![2] }, put(3, 2)]);
+    }
+
+    #[test]
+    fn a_presumed_absence_is_expected_without_a_look_and_looked_at_after_a_conflict() {
+        let mut view = View::default();
+        let batch = run(&view, |tx| {
+            assert!(tx.presume_absent(&[1]).unwrap(), "nobody looked");
+            tx.put(vec![1], vec![9]).unwrap();
+            assert!(!tx.presume_absent(&[1]).unwrap(), "this run wrote it");
+        });
+        assert_eq!(batch.expects, [(vec![1], ABSENT)]);
+        let idle = |_: &Lane| false;
+        let mut tx = Tx::new(Timestamp(1), [1; 32], &view, &idle).again(1);
+        assert!(matches!(tx.presume_absent(&[1]), Err(Halt::Need(Fetch::Keys(keys))) if keys == [vec![1]]));
+        view.insert(vec![1], Some((7, vec![0])));
+        let mut tx = Tx::new(Timestamp(1), [1; 32], &view, &idle);
+        assert!(!tx.presume_absent(&[1]).unwrap(), "it was read and is there");
+        let busy = |lane: &Lane| *lane == key::lane(&[1]);
+        let nothing = View::default();
+        let mut tx = Tx::new(Timestamp(1), [1; 32], &nothing, &busy);
+        assert!(matches!(tx.presume_absent(&[1]), Err(Halt::Wait(_))), "a batch on its way may write it");
     }
 
     /// Comparing each write with all before it would take minutes here.

@@ -275,7 +275,7 @@ fn opened_by(
         job::create(node, tx, &mut entity, &message, &job)?;
     }
     tx.then(Change::MacGood(entity.id));
-    node.count(tx, "message_consumed");
+    node.count_then(tx, "message_consumed");
     node.trace(tx, message, "vault", || "decrypted; result and publication are durable");
     if outcome == MessageOutcome::Pending {
         return receipts::accepted(node, tx, incoming.from, message, &seen);

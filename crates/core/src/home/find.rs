@@ -39,8 +39,8 @@ impl People {
     }
 }
 
-/// Finds the people. `seen` is the record key of the block, read along with what else a message that opens needs: each round
-/// of reading runs everything before it again, the ratchet included.
+/// Finds the people. `seen` is the record key of the block, read along with what else a message that opens needs, so that a
+/// store that answers late is asked once.
 pub(super) fn people(
     node: &Node,
     tx: &mut Tx<'_>,
@@ -51,7 +51,7 @@ pub(super) fn people(
     let bridge = match payload {
         Payload::Platform(_) => {
             let id = platform_entity(node, tx, incoming)?;
-            return Ok(People { account: load(node, tx, incoming, id, seen)?, bridge: None });
+            return Ok(People { account: load(node, tx, id, seen)?, bridge: None });
         }
         Payload::Bridge(bridge) => bridge,
     };
@@ -61,21 +61,15 @@ pub(super) fn people(
         account = index::find(node, tx, Kind::Phone, number.reveal().as_bytes())?;
     }
     let identity = index::find(node, tx, Kind::Bridge, number.reveal().as_bytes())?;
-    let account = load(node, tx, incoming, account, seen)?;
-    Ok(People { account, bridge: load(node, tx, incoming, identity, seen)? })
+    let account = load(node, tx, account, seen)?;
+    Ok(People { account, bridge: load(node, tx, identity, seen)? })
 }
 
-fn load(
-    node: &Node,
-    tx: &mut Tx<'_>,
-    incoming: &Incoming<'_>,
-    id: Option<EntityId>,
-    seen: &[u8],
-) -> Run<Option<Entity>> {
+fn load(node: &Node, tx: &mut Tx<'_>, id: Option<EntityId>, seen: &[u8]) -> Run<Option<Entity>> {
     let Some(id) = id else { return Ok(None) };
     let records = [(SEEN, seen), (SESSION, b""), (NOTICES, b""), (ACCOUNT, b"")];
     let records = records.map(|(table, record)| key::entity(&id, table, record));
-    tx.prefetch(records.into_iter().chain([key::head(&id), key::job(&incoming.message)]))?;
+    tx.prefetch(records.into_iter().chain([key::head(&id)]))?;
     Entity::load(node, tx, id)
 }
 

@@ -233,7 +233,7 @@ fn record(message: &MessageId) -> &[u8] {
 /// Writes a new job in the entity's batch. Where one lies already (no honest message comes there), the run is refused:
 /// what is owed is never written over.
 pub(super) fn create(node: &Node, tx: &mut Tx<'_>, entity: &mut Entity, message: &MessageId, job: &Job) -> Run {
-    if tx.get(&key::job(message))?.is_some() {
+    if !tx.presume_absent(&key::job(message))? {
         node.count(tx, "job_in_the_way");
         return Err(Refusal::unavailable().into());
     }

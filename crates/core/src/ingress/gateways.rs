@@ -115,6 +115,10 @@ pub(super) fn admit<'n>(node: &'n Node, tx: &mut Tx<'_>, door: Door) -> Run<Opti
         }
         Door::Open | Door::Content => None,
     };
+    if tx.is_again() {
+        // It was let in, and paid for it.
+        return Ok(gateway);
+    }
     let now = tx.now();
     if !node.ingress.usage(door).bucket.allows(now) {
         node.count(tx, "sms_over_rate");

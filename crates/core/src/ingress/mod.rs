@@ -221,7 +221,10 @@ fn take_message(
             MessageId::of(number.reveal().as_bytes(), &message.bytes)
         }
     };
-    if let Some(known) = get_node::<Outbox>(node, tx, &key::outbox(&id))? {
+    let place = key::outbox(&id);
+    if (node.delivery.holds(&id) || !tx.presume_absent(&place)?)
+        && let Some(known) = get_node::<Outbox>(node, tx, &place)?
+    {
         node.count(tx, "sms_duplicate");
         node.trace(tx, id, "ingress", || "duplicate, merged");
         return answer(node, tx, reply, id, known.outcome());
@@ -240,8 +243,8 @@ fn take_message(
         trusted: origin.trusted,
         stage: Stage::Held,
     };
-    put_node(node, tx, key::outbox(&id), &outbox)?;
-    node.count(tx, "sms_accepted");
+    put_node(node, tx, place, &outbox)?;
+    node.count_then(tx, "sms_accepted");
     node.trace(tx, id, "ingress", || "stored");
     answer(node, tx, reply, id, None)?;
     delivery::hold(tx, id, &outbox);
