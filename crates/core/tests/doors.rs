@@ -385,3 +385,55 @@ fn the_doctor_finds_gateway_clients_that_are_silent_and_those_that_forward_priva
     world.run_for(7 * DAY_MS);
     assert_eq!(level(&mut world, "gateways.silent"), "warning");
 }
+
+#[test]
+fn the_doctor_finds_a_clock_that_others_contradict() {
+    let mut world = World::new();
+    let (a, b, c) = (world.add("a", 1), world.add("b", 2), world.add("c", 3));
+    let peers = |world: &mut World| {
+        let OperatorReply::Doctor(all) = world.operate(a, OperatorCommand::Doctor) else { panic!("no findings") };
+        let finding = all.into_iter().find(|finding| finding.check == "clock.peers").unwrap();
+        assert_eq!(["ok", "unknown"].contains(&finding.level.as_str()), finding.fix.is_empty(), "{finding:?}");
+        finding.level
+    };
+    assert_eq!(peers(&mut world), "unknown", "it is alone");
+    world.join(a, b);
+    world.join(a, c);
+    world.run_for(10_000);
+    assert_eq!(peers(&mut world), "ok");
+    // The node is off for an hour that its clock does not count.
+    let back = |world: &mut World, millis: u64| {
+        world.kill(a);
+        world.now = Timestamp(world.now.0 - millis);
+        world.restart(a);
+    };
+    back(&mut world, 3_600_000);
+    assert_eq!(peers(&mut world), "error", "all say so");
+    world.run_for(3_600_000);
+    assert_eq!(peers(&mut world), "ok", "time has passed");
+    world.kill(c);
+    world.kill(a);
+    world.run_for(9 * DAY_MS);
+    world.restart(a);
+    world.run_for(60_000);
+    assert_eq!(peers(&mut world), "ok", "one of them is away, and its record old");
+    back(&mut world, 3 * DAY_MS);
+    world.run_for(60_000);
+    assert_eq!(peers(&mut world), "warning", "one of two says so");
+}
+
+#[test]
+fn the_doctor_counts_records_that_are_too_far_ahead_to_be_taken_in() {
+    let mut world = World::new();
+    let (a, b) = (world.add("a", 1), world.add("b", 2));
+    world.join(a, b);
+    let start = world.now;
+    world.kill(a);
+    world.run_for(9 * DAY_MS);
+    world.now = start;
+    world.restart(a);
+    world.run_for(10 * 60_000);
+    let OperatorReply::Doctor(all) = world.operate(a, OperatorCommand::Doctor) else { panic!("no findings") };
+    let finding = all.into_iter().find(|finding| finding.check == "clock.peers").unwrap();
+    assert!(finding.level == "warning" && !finding.found.contains(" 0 times"), "{finding:?}");
+}
