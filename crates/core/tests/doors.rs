@@ -96,6 +96,7 @@ fn doors_without_enrolment_have_small_buckets_of_their_own() {
     assert_eq!(refused(&reply).0, Code::ResourceExhausted);
     assert_eq!(accepted(&mut world, Door::Open, 300), 300, "each door has its own");
     assert_eq!(accepted(&mut world, enrolled, 400), 400);
+    assert!(accepted(&mut world, Door::Content, 40) < 40, "that took a moment; it is empty again");
     world.run_for(2_000);
     assert!((20..30).contains(&accepted(&mut world, Door::Content, 40)), "ten a second");
 }
@@ -111,6 +112,19 @@ fn only_what_an_enrolled_gateway_client_brought_is_told_when_it_expires() {
     }
     sleep(&mut world, a, 120 * DAY_MS + 1_000);
     assert_eq!(counter(&world, a, "message_expired"), 3);
+    let told: Vec<&str> = world.sms.iter().map(|(to, _)| to.as_str()).collect();
+    assert_eq!(told, [NUMBER]);
+}
+
+#[test]
+fn what_an_enrolled_gateway_client_brings_too_is_told_when_it_expires_to_the_number_that_it_names() {
+    let mut world = World::new();
+    let a = world.add("a", 1);
+    let enrolled = enrol(&mut world, a, "modem");
+    let doors = [(Door::Open, "+237650000001"), (enrolled, NUMBER), (Door::Open, "+237650000002")];
+    let ids = doors.map(|(door, sender)| message(&submit(&mut world, a, door, sender, &stray(1))));
+    assert!(ids.iter().all(|id| *id == ids[0]), "it is one message");
+    sleep(&mut world, a, 120 * DAY_MS + 1_000);
     let told: Vec<&str> = world.sms.iter().map(|(to, _)| to.as_str()).collect();
     assert_eq!(told, [NUMBER]);
 }

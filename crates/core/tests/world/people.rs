@@ -157,6 +157,11 @@ impl Person {
 
     /// The SMS text of a reliability test.
     pub fn compose_test(&mut self, id: u64) -> String {
+        self.compose_test_as(id, true)
+    }
+
+    /// The same, as phones write that know no device ID.
+    pub fn compose_test_as(&mut self, id: u64, with_device: bool) -> String {
         let content = PlatformContent { content: Content::Test { id: id.to_string() }, tokens: None };
         let plain = content.encode(PlatformVersion::V2).expect("a number");
         let block = self.session.encrypt(&plain, &self.ad).expect("a session");
@@ -164,7 +169,7 @@ impl Person {
             version: PlatformVersion::V2,
             shortcode: b'r',
             block: block.as_bytes().to_vec(),
-            device_id: Some(self.device),
+            device_id: with_device.then_some(self.device),
             language: Some(Language::FR),
         });
         base64text::encode_wrapped(&payload.encode().expect("a small payload"))
