@@ -12,7 +12,7 @@ use relaymesh_seal::keyfile::Keyring;
 
 use crate::batch::{ABSENT, Batch, Key, Outcome, Write};
 use crate::command::{AccountCommand, AccountReply, ClientKeys, Code, Command, Identity, Reply};
-use crate::config::{Accept, Config, Otp, Pace, Platform, Roles};
+use crate::config::{Config, Otp, Platform};
 use crate::crypto::RealCrypto;
 use crate::input::{Input, ReplyTo};
 use crate::node::Node;
@@ -85,34 +85,17 @@ pub(crate) struct World {
 
 pub(crate) fn config() -> Config {
     Config {
-        name: "home".to_owned(),
         instance: "test".to_owned(),
-        contact: String::new(),
-        mesh: MeshId([1; 16]),
-        roles: Roles { gateway: true, vault: true, relay: false, bridge: false },
-        country: None,
-        addresses: Vec::new(),
-        local_addresses: Vec::new(),
-        accept: Accept::Invite,
-        ingress_wait: Duration::ZERO,
         otp: Otp { sms: true, email: true },
         platforms: vec![Platform {
-            name: "mastodon".to_owned(),
             authorize_url: "https://m.example/oauth/authorize".to_owned(),
-            client_id: "client".to_owned(),
             scope: "read write".to_owned(),
             redirect_urls: vec!["https://relay.smswithoutborders.com/android".to_owned()],
-            text_max: 500,
             resend_within: Duration::ZERO,
+            ..Platform::stand_in()
         }],
-        bridge_domain: None,
         sms: true,
-        egress: crate::config::Egress::default(),
-        otp_countries: Vec::new(),
-        captcha: false,
-        metered: false,
-        pace: Pace::default(),
-        timelines: crate::config::TIMELINES,
+        ..Config::bare("home", MeshId([1; 16]))
     }
 }
 

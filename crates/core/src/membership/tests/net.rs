@@ -12,7 +12,7 @@ use relaymesh_seal::keyfile::Keyring;
 
 use crate::batch::{ABSENT, Batch, Key, Outcome, Write};
 use crate::command::{Command, NodeRow, OperatorCommand, OperatorReply, Refusal, Reply};
-use crate::config::{Accept, Config, Otp, Pace, Roles};
+use crate::config::Config;
 use crate::crypto::RealCrypto;
 use crate::input::{Input, LinkError, ReplyTo};
 use crate::node::Node;
@@ -108,26 +108,11 @@ pub(crate) struct Net {
 
 pub(crate) fn config(name: &str) -> Config {
     Config {
-        name: name.to_owned(),
         instance: format!("{name}-org"),
         contact: format!("mailto:ops@{name}.example"),
-        mesh: MeshId([name.as_bytes()[0]; 16]),
-        roles: Roles { gateway: true, vault: true, relay: false, bridge: false },
         country: Some("CM".to_owned()),
         addresses: vec![format!("/dns4/{name}.example/tcp/7443")],
-        local_addresses: Vec::new(),
-        accept: Accept::Invite,
-        ingress_wait: Duration::ZERO,
-        otp: Otp { sms: false, email: false },
-        platforms: Vec::new(),
-        bridge_domain: None,
-        sms: false,
-        egress: crate::config::Egress::default(),
-        otp_countries: Vec::new(),
-        captcha: false,
-        metered: false,
-        pace: Pace::default(),
-        timelines: crate::config::TIMELINES,
+        ..Config::bare(name, MeshId([name.as_bytes()[0]; 16]))
     }
 }
 
