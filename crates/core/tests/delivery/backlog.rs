@@ -5,7 +5,7 @@ use rand_core::{Rng, SeedableRng};
 use relaymesh_core::command::{OperatorCommand, OperatorReply};
 use relaymesh_protocol::base64text;
 
-use crate::world::{Fate, Frame, Person, World, platform_text};
+use crate::world::{Fate, Frame, Person, World, counter, platform_text};
 use crate::{NUMBER, minutes, three};
 
 /// More than the skipped keys that a ratchet keeps, and six times what it bears out of order.
@@ -178,9 +178,9 @@ fn a_message_that_no_longer_waits_for_whoever_is_away_holds_up_no_other() {
     world.run_for(minutes(25 * 60));
     let mut stays = Person::sign_up(&mut world, c, NUMBER, 11);
     world.run_for(minutes(60));
-    let lost = counted(&world, a, "route_no_candidate");
+    let lost = counter(&world, a, "route_no_candidate");
     world.run_for(minutes(60));
-    assert!(counted(&world, a, "route_no_candidate") > lost, "the oldest has nobody to go to");
+    assert!(counter(&world, a, "route_no_candidate") > lost, "the oldest has nobody to go to");
     for n in 0..3 {
         let sms = stays.compose(&text(n), true);
         stays.send(&mut world, a, &sms);
@@ -194,11 +194,7 @@ fn a_message_that_no_longer_waits_for_whoever_is_away_holds_up_no_other() {
 }
 
 fn offered(world: &World, node: usize) -> u64 {
-    counted(world, node, "leg_offered")
-}
-
-fn counted(world: &World, node: usize, name: &str) -> u64 {
-    world.nodes[node].node().counters().get(name).copied().unwrap_or_default()
+    counter(world, node, "leg_offered")
 }
 
 #[test]

@@ -8,7 +8,7 @@ use relaymesh_core::command::{
 };
 use relaymesh_core::gateway_id;
 use relaymesh_protocol::content::{Content, PlatformContent};
-use relaymesh_protocol::ids::{DeviceId, GatewayId, Language, MessageId};
+use relaymesh_protocol::ids::{DeviceId, Language, MessageId};
 use relaymesh_protocol::payload::{Payload, PlatformPayload, PlatformVersion};
 use relaymesh_protocol::{base64text, segment};
 use relaymesh_ratchet::{KeyPair, PublicKey, Session, agree, device_id, llt};
@@ -238,6 +238,3 @@ pub fn code(world: &World, number: &str) -> String {
     let (_, text) = world.sms.iter().rev().find(|(to, _)| to == number).expect("a code was sent");
     text.rsplit(' ').next().expect("a code").to_owned()
 }
-
-#[allow(dead_code)]
-pub fn gateway(_: GatewayId) {}
