@@ -154,8 +154,6 @@ fn doctor_looks_at_disk_clock_names_and_certificate_and_fails_for_what_is_wrong_
     let key = node.path("node/key.pem");
     std::fs::copy(format!("{certificates}/key.pem"), &key).unwrap();
     std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    // Longer than a label may be: no resolver is asked.
-    let smart_host = format!("{}.example.org", "m".repeat(64));
     let ask = |cert: &str| {
         Command::new(env!("CARGO_BIN_EXE_relaymesh"))
             .args(["doctor", "--json", "--config"])
@@ -163,7 +161,8 @@ fn doctor_looks_at_disk_clock_names_and_certificate_and_fails_for_what_is_wrong_
             .env_clear()
             .env("RELAYMESH_LISTEN__TLS_CERT", cert)
             .env("RELAYMESH_LISTEN__TLS_KEY", &key)
-            .env("RELAYMESH_BRIDGE__SMTP__HOST", &smart_host)
+            // An address in the old form, which no resolver needs to be asked about; it is none of IPv6.
+            .env("RELAYMESH_MESH__EXTERNAL", "/dns6/127.1/tcp/7443")
             .output()
             .unwrap()
     };
