@@ -128,6 +128,58 @@ fn doctor_without_a_node_names_what_to_do_and_is_exit_5() {
     assert!(errors.iter().any(|one| one["fix"].as_str().unwrap().contains("relaymesh run")), "{found}");
 }
 
+/// The level of each finding of a check.
+fn levels(output: &std::process::Output, check: &str) -> Vec<String> {
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let of = found.as_array().unwrap().iter().filter(|one| one["check"] == check);
+    of.map(|one| one["level"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn doctor_looks_at_disk_clock_names_and_certificate_and_fails_for_what_is_wrong_only() {
+    let node = Running::start(&[]);
+    let healthy = node.ask(&["doctor", "--json"]);
+    for check in ["disk.write", "disk.owner", "clock", "dns", "tls"] {
+        assert_eq!(levels(&healthy, check), ["ok"], "{check}: {}", text(&healthy.stdout));
+    }
+    // What these say is up to the machine; that nothing can be asked is no failure.
+    for check in ["disk.space", "clock.sync", "clock.peers"] {
+        assert_eq!(levels(&healthy, check).len(), 1, "{check}: {}", text(&healthy.stdout));
+    }
+    if levels(&healthy, "disk.space") != ["error"] {
+        assert_eq!(healthy.status.code(), Some(0), "{}", text(&healthy.stdout));
+    }
+
+    let certificates = concat!(env!("CARGO_MANIFEST_DIR"), "/src/cli/doctor/certificate");
+    let key = node.path("node/key.pem");
+    std::fs::copy(format!("{certificates}/key.pem"), &key).unwrap();
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let ask = |cert: &str| {
+        Command::new(env!("CARGO_BIN_EXE_relaymesh"))
+            .args(["doctor", "--json", "--config"])
+            .arg(node.path("node/relaymesh.toml"))
+            .env_clear()
+            .env("RELAYMESH_LISTEN__TLS_CERT", cert)
+            .env("RELAYMESH_LISTEN__TLS_KEY", &key)
+            // An address in the old form, which no resolver needs to be asked about; it is none of IPv6.
+            .env("RELAYMESH_MESH__EXTERNAL", "/dns6/127.1/tcp/7443")
+            .output()
+            .unwrap()
+    };
+    let ill = ask(&format!("{certificates}/chain.pem"));
+    assert_eq!(ill.status.code(), Some(5), "{}", text(&ill.stdout));
+    assert_eq!(levels(&ill, "tls")[0], "error", "it was made for a spring long ago");
+    assert_eq!(levels(&ill, "dns"), ["error"], "{}", text(&ill.stdout));
+    assert_eq!(levels(&ask("nowhere.pem"), "tls"), ["error"]);
+
+    let ahead = std::time::SystemTime::now() + std::time::Duration::from_secs(3600);
+    std::fs::File::create(node.path("node/keyring.new")).unwrap().set_modified(ahead).unwrap();
+    let ill = node.ask(&["doctor", "--json"]);
+    assert_eq!((ill.status.code(), levels(&ill, "clock")), (Some(5), vec!["error".to_owned()]));
+    let told = text(&node.ask(&["doctor"]).stdout);
+    assert!(told.contains("clock: ") && told.contains("timedatectl"), "{told}");
+}
+
 #[test]
 fn a_bundle_is_never_written_over_something() {
     let dir = tempfile::tempdir().unwrap();

@@ -69,6 +69,34 @@ impl Default for Pace {
 }
 
 impl Config {
+    /// A gateway and vault with a name and nothing around it: no address, platform, port for SMS or mail, and nobody waits.
+    /// Where nodes are made without a file (simulated worlds, benches, tests), this is what they begin with.
+    #[must_use]
+    pub fn bare(name: &str, mesh: MeshId) -> Self {
+        Self {
+            name: name.to_owned(),
+            instance: name.to_owned(),
+            contact: String::new(),
+            mesh,
+            roles: Roles { gateway: true, vault: true, relay: false, bridge: false },
+            country: None,
+            addresses: Vec::new(),
+            local_addresses: Vec::new(),
+            accept: Accept::Invite,
+            ingress_wait: Duration::ZERO,
+            otp: Otp { sms: false, email: false },
+            platforms: Vec::new(),
+            bridge_domain: None,
+            sms: false,
+            egress: Egress::default(),
+            otp_countries: Vec::new(),
+            captcha: false,
+            metered: false,
+            pace: Pace::default(),
+            timelines: TIMELINES,
+        }
+    }
+
     /// The addresses that the node's record carries.
     #[must_use]
     pub fn published(&self) -> &[String] {
@@ -171,4 +199,20 @@ pub struct Platform {
     pub text_max: usize,
     /// How long after the first attempt a part may be repeated under its idempotency key; zero = never.
     pub resend_within: Duration,
+}
+
+impl Platform {
+    /// A Mastodon instance that is nowhere, for nodes whose platform is played by what drives them.
+    #[must_use]
+    pub fn stand_in() -> Self {
+        Self {
+            name: "mastodon".to_owned(),
+            authorize_url: "https://mastodon.test/oauth/authorize".to_owned(),
+            client_id: "client".to_owned(),
+            scope: "profile write:statuses write:media".to_owned(),
+            redirect_urls: Vec::new(),
+            text_max: 500,
+            resend_within: Duration::from_secs(45 * 60),
+        }
+    }
 }

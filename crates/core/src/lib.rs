@@ -32,6 +32,8 @@ mod publisher;
 mod pump;
 pub mod record;
 mod sets;
+#[cfg(test)]
+mod testing;
 mod timer;
 mod tx;
 mod watch;

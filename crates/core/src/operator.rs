@@ -1,14 +1,16 @@
 //! What the operator asks of a running node: how it is, what became of a message, whether another node answers.
 
+mod doctor;
+
 use std::borrow::Cow;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use relaymesh_protocol::ids::{GatewayId, MessageId, NodeId, Timestamp};
+use relaymesh_protocol::ids::{MessageId, NodeId, Timestamp};
 
 use crate::command::{
-    Code, Finding, OperatorCommand, OperatorReply, Refusal, Reply, StatusReport, Target, TraceEvent, TraceReport,
+    Code, OperatorCommand, OperatorReply, Refusal, Reply, StatusReport, Target, TraceEvent, TraceReport,
 };
 use crate::delivery::{self, Body, Opened, Outbox, Stage};
 use crate::input::ReplyTo;
@@ -17,8 +19,6 @@ use crate::record::{key, open_row};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 
-/// A gateway client that brought nothing for so long may have died.
-const SILENT_AFTER: Duration = Duration::from_hours(7 * 24);
 /// Lines of one timeline.
 const TRACE_LINES_MAX: usize = 64;
 /// A ping without answer is given up after this.
@@ -96,7 +96,7 @@ impl State {
 pub(crate) fn on_command(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, command: &OperatorCommand) -> Run {
     let answer = match command {
         OperatorCommand::Trace { message } => OperatorReply::Trace(trace(node, tx, message)?),
-        OperatorCommand::Doctor => OperatorReply::Doctor(findings(node, tx.now())),
+        OperatorCommand::Doctor => OperatorReply::Doctor(doctor::findings(node, tx.now())),
         OperatorCommand::Ping { node: target } => return ping(node, tx, reply, target),
         _ => OperatorReply::Status(status(node, tx.now())),
     };
@@ -165,86 +165,6 @@ fn record_events(node: &Node, outbox: &Outbox) -> Vec<TraceEvent> {
         Stage::Expired { at } => events.push(event(at, "ingress", "expired: no home accepted it".into())),
     }
     events
-}
-
-/// Whether an enrolled gateway client has brought nothing for long, or ever. Phones stop forwarding without a word.
-fn is_silent(node: &Node, id: &GatewayId, now: Timestamp) -> bool {
-    now.since(node.ingress.brought(id).last_seen) >= SILENT_AFTER
-}
-
-fn findings(node: &Node, now: Timestamp) -> Vec<Finding> {
-    let finding = |check: &str, level: &str, found: String, fix: &str| Finding {
-        check: check.to_owned(),
-        level: level.to_owned(),
-        found,
-        fix: fix.to_owned(),
-    };
-    let judge = |check: &str, good: bool, found: String, fix: &str| {
-        let (level, fix) = if good { ("ok", "") } else { ("warning", fix) };
-        finding(check, level, found, fix)
-    };
-    let members = node.membership.members().count();
-    let connected = node.membership.connected().len();
-    let failed = node.counters().get("store_failed").copied().unwrap_or(0);
-    let gateways = node.ingress.gateways().count();
-    let config = node.config();
-    let mut all = vec![
-        judge(
-            "mesh.members",
-            members > 0,
-            format!("{members} other members"),
-            "run `relaymesh node invite` on a node of the mesh and `relaymesh node join CODE` here",
-        ),
-        judge(
-            "mesh.connected",
-            connected > 0 || members == 0,
-            format!("{connected} of {members} connected"),
-            "check listen.mesh, the firewall and the addresses in `relaymesh node list`",
-        ),
-        judge(
-            "gateways",
-            gateways > 0 || !config.roles.gateway,
-            format!("{gateways} enrolled"),
-            "run `relaymesh gateway add NAME --msisdn +…`",
-        ),
-        judge(
-            "sms.route",
-            config.sms,
-            (if config.sms { "configured" } else { "none" }).to_owned(),
-            "set [sms.file] or [sms.http] so that people get codes and answers",
-        ),
-        judge(
-            "platforms",
-            !config.platforms.is_empty() || !config.roles.vault,
-            format!("{} configured", config.platforms.len()),
-            "set [platform.mastodon]",
-        ),
-    ];
-    let silent = node.ingress.gateways().filter(|(id, _)| is_silent(node, id, now)).count();
-    let ignored: u64 = node.ingress.gateways().map(|(id, _)| node.ingress.brought(id).ignored).sum();
-    all.push(judge(
-        "gateways.silent",
-        silent == 0,
-        format!("{silent} brought nothing for a week, or ever"),
-        "look at `relaymesh gateway list`, then at the phone: is its app still running, and its battery manager off?",
-    ));
-    all.push(judge(
-        "privacy",
-        ignored == 0,
-        format!("{ignored} private SMS were forwarded here, and dropped unread"),
-        "let gateway clients forward RelaySMS messages only, or use a number that nobody else writes to",
-    ));
-    if failed > 0 {
-        all.push(finding(
-            "store",
-            "error",
-            format!("{failed} writes failed since start"),
-            "check free space and the disk's health, then restart",
-        ));
-    } else {
-        all.push(judge("store", true, "no write has failed".to_owned(), ""));
-    }
-    all
 }
 
 fn ping(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, target: &str) -> Run {

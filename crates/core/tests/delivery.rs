@@ -14,23 +14,7 @@ mod ways;
 mod world;
 
 use relaymesh_core::command::{OperatorCommand, OperatorReply};
-use world::{Person, PlatformMood, World};
-
-const NUMBER: &str = "+237650123456";
-
-/// Three nodes of three instances, all members of one mesh; the person's vault is at the last.
-fn three() -> (World, usize, usize, usize) {
-    let mut world = World::new();
-    let (a, b, c) = (world.add("a", 1), world.add("b", 2), world.add("c", 3));
-    world.join(a, b);
-    world.join(a, c);
-    world.run_for(10_000);
-    (world, a, b, c)
-}
-
-fn minutes(n: u64) -> u64 {
-    n * 60_000
-}
+use world::{NUMBER, Person, PlatformMood, World, minutes, three};
 
 #[test]
 fn a_message_that_enters_at_another_node_is_published_once() {

@@ -7,29 +7,18 @@ use relaymesh_core::command::{
     AccountCommand, ClientKeys, ClientsCommand, ClientsReply, Code, Command, Door, Identity, MessageOutcome,
     OperatorCommand, OperatorReply, Refusal, Reply, Submit, Submitted, TestEnd,
 };
-use relaymesh_core::gateway_id;
 use relaymesh_core::record::key;
 use relaymesh_protocol::base64text;
 use relaymesh_protocol::ids::{DeviceId, MessageId, Timestamp};
 use relaymesh_protocol::payload::PAYLOAD_BYTES_MAX;
 use relaymesh_protocol::segment::{SEGMENT_CHARS, split};
-use world::{Person, World, platform_text};
+use world::{NUMBER, Person, World, counter, enrol, platform_text};
 
-const NUMBER: &str = "+237650123456";
+/// The number of gateway clients.
+const MODEM: &str = "+237699000000";
 const DAY_MS: u64 = 86_400_000;
 /// Rows of `docs/gateway-client-conformance.jsonl`.
 const CASES: &str = include_str!("../../../docs/gateway-client-conformance.jsonl");
-
-fn enrol(world: &mut World, node: usize, name: &str) -> Door {
-    let add = OperatorCommand::GatewayAdd {
-        name: name.to_owned(),
-        msisdn: "+237699000000".into(),
-        country: None,
-        operator: None,
-    };
-    let OperatorReply::GatewayAdded { path, .. } = world.operate(node, add) else { panic!("no gateway client") };
-    Door::Gateway(gateway_id(path.reveal().split('/').nth(2).unwrap()))
-}
 
 fn submit(world: &mut World, node: usize, door: Door, sender: &str, text: &str) -> Reply {
     let (text, sender) = (text.into(), sender.into());
@@ -69,10 +58,6 @@ fn image(n: u16, session: u8) -> Vec<String> {
     split(&sized(n, 76 + 16 * 16), session, 5, 5).unwrap()
 }
 
-fn counter(world: &World, node: usize, name: &str) -> u64 {
-    world.nodes[node].node().counters().get(name).copied().unwrap_or_default()
-}
-
 /// The node stands still for so long, as if it had been switched off.
 fn sleep(world: &mut World, node: usize, millis: u64) {
     world.kill(node);
@@ -85,7 +70,7 @@ fn sleep(world: &mut World, node: usize, millis: u64) {
 fn doors_without_enrolment_have_small_buckets_of_their_own() {
     let mut world = World::new();
     let a = world.add("a", 1);
-    let enrolled = enrol(&mut world, a, "modem");
+    let enrolled = enrol(&mut world, a, "modem", MODEM);
     let accepted = |world: &mut World, door, count: u16| {
         (0..count).filter(|n| matches!(submit(world, a, door, NUMBER, &stray(*n)), Reply::Submitted(_))).count()
     };
@@ -96,6 +81,7 @@ fn doors_without_enrolment_have_small_buckets_of_their_own() {
     assert_eq!(refused(&reply).0, Code::ResourceExhausted);
     assert_eq!(accepted(&mut world, Door::Open, 300), 300, "each door has its own");
     assert_eq!(accepted(&mut world, enrolled, 400), 400);
+    assert!(accepted(&mut world, Door::Content, 40) < 40, "that took a moment; it is empty again");
     world.run_for(2_000);
     assert!((20..30).contains(&accepted(&mut world, Door::Content, 40)), "ten a second");
 }
@@ -104,7 +90,7 @@ fn doors_without_enrolment_have_small_buckets_of_their_own() {
 fn only_what_an_enrolled_gateway_client_brought_is_told_when_it_expires() {
     let mut world = World::new();
     let a = world.add("a", 1);
-    let enrolled = enrol(&mut world, a, "modem");
+    let enrolled = enrol(&mut world, a, "modem", MODEM);
     let doors = [(Door::Open, "+237650000001"), (Door::Content, "+237650000002"), (enrolled, NUMBER)];
     for (n, (door, sender)) in (0..).zip(doors) {
         message(&submit(&mut world, a, door, sender, &stray(n)));
@@ -116,10 +102,23 @@ fn only_what_an_enrolled_gateway_client_brought_is_told_when_it_expires() {
 }
 
 #[test]
+fn what_an_enrolled_gateway_client_brings_too_is_told_when_it_expires_to_the_number_that_it_names() {
+    let mut world = World::new();
+    let a = world.add("a", 1);
+    let enrolled = enrol(&mut world, a, "modem", MODEM);
+    let doors = [(Door::Open, "+237650000001"), (enrolled, NUMBER), (Door::Open, "+237650000002")];
+    let ids = doors.map(|(door, sender)| message(&submit(&mut world, a, door, sender, &stray(1))));
+    assert!(ids.iter().all(|id| *id == ids[0]), "it is one message");
+    sleep(&mut world, a, 120 * DAY_MS + 1_000);
+    let told: Vec<&str> = world.sms.iter().map(|(to, _)| to.as_str()).collect();
+    assert_eq!(told, [NUMBER]);
+}
+
+#[test]
 fn only_images_that_an_enrolled_gateway_client_brought_some_of_are_told_when_they_stay_incomplete() {
     let mut world = World::new();
     let a = world.add("a", 1);
-    let enrolled = enrol(&mut world, a, "modem");
+    let enrolled = enrol(&mut world, a, "modem", MODEM);
     for (n, (doors, sender)) in (0..).zip([
         ([Door::Open, Door::Open], "+237650000001"),
         ([Door::Open, enrolled], "+237650000002"),
@@ -144,7 +143,7 @@ fn only_images_that_an_enrolled_gateway_client_brought_some_of_are_told_when_the
 fn a_sender_keeps_twenty_images_open_and_is_told_of_those_that_had_to_go() {
     let mut world = World::new();
     let a = world.add("a", 1);
-    let enrolled = enrol(&mut world, a, "modem");
+    let enrolled = enrol(&mut world, a, "modem", MODEM);
     let sets = |world: &World| world.nodes[a].disk.0.keys().filter(|row| row[0] == key::SEGMENTS).count();
     let begin = |world: &mut World, door, session: u8| {
         let segments = image(session.into(), session);
@@ -171,7 +170,7 @@ fn a_sender_keeps_twenty_images_open_and_is_told_of_those_that_had_to_go() {
 fn a_late_copy_of_a_segment_answers_what_the_whole_did() {
     let mut world = World::new();
     let a = world.add("a", 1);
-    let enrolled = enrol(&mut world, a, "modem");
+    let enrolled = enrol(&mut world, a, "modem", MODEM);
     let segments = image(3, 7);
     assert!(segments.len() > 2 && segments.iter().all(|segment| segment.len() <= SEGMENT_CHARS));
     let (last, first) = segments.split_last().unwrap();
@@ -191,7 +190,7 @@ fn a_late_copy_of_a_segment_answers_what_the_whole_did() {
 fn a_damaged_payload_is_told_on_a_gateway_clients_own_url_and_a_private_text_is_not() {
     let mut world = World::new();
     let a = world.add("a", 1);
-    let enrolled = enrol(&mut world, a, "modem");
+    let enrolled = enrol(&mut world, a, "modem", MODEM);
     let cut: String = stray(1).chars().filter(|c| *c != '\n').take(100).collect();
     let reply = submit(&mut world, a, enrolled, NUMBER, &cut);
     let (code, text) = refused(&reply);
@@ -207,7 +206,7 @@ fn a_damaged_payload_is_told_on_a_gateway_clients_own_url_and_a_private_text_is_
 fn the_list_for_gateway_clients_holds_for_the_node_too() {
     let mut world = World::new();
     let a = world.add("a", 1);
-    let enrolled = enrol(&mut world, a, "modem");
+    let enrolled = enrol(&mut world, a, "modem", MODEM);
     let mut run = 0;
     for line in CASES.lines() {
         let case: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -239,7 +238,7 @@ fn the_longest_payload_reaches_its_home_and_a_longer_one_no_door() {
     world.join(a, c);
     let person = Person::sign_up(&mut world, c, NUMBER, 11);
     world.run_for(180_000);
-    let enrolled = enrol(&mut world, a, "modem");
+    let enrolled = enrol(&mut world, a, "modem", MODEM);
     let text = |block_len: usize| {
         let mut block = vec![7; block_len];
         block[..4].copy_from_slice(&40_u32.to_le_bytes());
@@ -263,7 +262,7 @@ fn the_longest_payload_reaches_its_home_and_a_longer_one_no_door() {
 fn what_a_gateway_client_brought_survives_a_crash_a_minute_later() {
     let mut world = World::new();
     let a = world.add("a", 1);
-    let (busy, gone) = (enrol(&mut world, a, "busy"), enrol(&mut world, a, "gone"));
+    let (busy, gone) = (enrol(&mut world, a, "busy", MODEM), enrol(&mut world, a, "gone", MODEM));
     for n in 0..3 {
         message(&submit(&mut world, a, busy, NUMBER, &stray(n)));
         submit(&mut world, a, gone, NUMBER, &stray(100 + n));
@@ -308,7 +307,7 @@ fn what_a_gateway_client_brought_survives_a_crash_a_minute_later() {
 fn the_sms_of_a_reliability_test_is_answered_in_the_words_that_testers_know() {
     let mut world = World::new();
     let c = world.add("c", 3);
-    let enrolled = enrol(&mut world, c, "modem");
+    let enrolled = enrol(&mut world, c, "modem", MODEM);
     let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
     let start = Command::Clients(ClientsCommand::StartTest { msisdn: "+237699000000".into() });
     let start = |world: &mut World| match world.ask(c, start.clone()) {
@@ -367,7 +366,7 @@ fn a_vault_that_lacks_an_account_throws_nobody_out_while_another_may_have_it() {
 fn the_doctor_finds_gateway_clients_that_are_silent_and_those_that_forward_private_sms() {
     let mut world = World::new();
     let node = world.add("a", 1);
-    let door = enrol(&mut world, node, "booth");
+    let door = enrol(&mut world, node, "booth", MODEM);
     let level = |world: &mut World, check: &str| {
         let OperatorReply::Doctor(all) = world.operate(node, OperatorCommand::Doctor) else { panic!("no findings") };
         let finding = all.into_iter().find(|finding| finding.check == check).unwrap();
@@ -384,4 +383,56 @@ fn the_doctor_finds_gateway_clients_that_are_silent_and_those_that_forward_priva
     assert_eq!(level(&mut world, "privacy"), "warning");
     world.run_for(7 * DAY_MS);
     assert_eq!(level(&mut world, "gateways.silent"), "warning");
+}
+
+#[test]
+fn the_doctor_finds_a_clock_that_others_contradict() {
+    let mut world = World::new();
+    let (a, b, c) = (world.add("a", 1), world.add("b", 2), world.add("c", 3));
+    let peers = |world: &mut World| {
+        let OperatorReply::Doctor(all) = world.operate(a, OperatorCommand::Doctor) else { panic!("no findings") };
+        let finding = all.into_iter().find(|finding| finding.check == "clock.peers").unwrap();
+        assert_eq!(["ok", "unknown"].contains(&finding.level.as_str()), finding.fix.is_empty(), "{finding:?}");
+        finding.level
+    };
+    assert_eq!(peers(&mut world), "unknown", "it is alone");
+    world.join(a, b);
+    world.join(a, c);
+    world.run_for(10_000);
+    assert_eq!(peers(&mut world), "ok");
+    // The node is off for an hour that its clock does not count.
+    let back = |world: &mut World, millis: u64| {
+        world.kill(a);
+        world.now = Timestamp(world.now.0 - millis);
+        world.restart(a);
+    };
+    back(&mut world, 3_600_000);
+    assert_eq!(peers(&mut world), "error", "all say so");
+    world.run_for(3_600_000);
+    assert_eq!(peers(&mut world), "ok", "time has passed");
+    world.kill(c);
+    world.kill(a);
+    world.run_for(9 * DAY_MS);
+    world.restart(a);
+    world.run_for(60_000);
+    assert_eq!(peers(&mut world), "ok", "one of them is away, and its record old");
+    back(&mut world, 3 * DAY_MS);
+    world.run_for(60_000);
+    assert_eq!(peers(&mut world), "warning", "one of two says so");
+}
+
+#[test]
+fn the_doctor_counts_records_that_are_too_far_ahead_to_be_taken_in() {
+    let mut world = World::new();
+    let (a, b) = (world.add("a", 1), world.add("b", 2));
+    world.join(a, b);
+    let start = world.now;
+    world.kill(a);
+    world.run_for(9 * DAY_MS);
+    world.now = start;
+    world.restart(a);
+    world.run_for(10 * 60_000);
+    let OperatorReply::Doctor(all) = world.operate(a, OperatorCommand::Doctor) else { panic!("no findings") };
+    let finding = all.into_iter().find(|finding| finding.check == "clock.peers").unwrap();
+    assert!(finding.level == "warning" && !finding.found.contains(" 0 times"), "{finding:?}");
 }

@@ -5,9 +5,7 @@ mod world;
 
 use relaymesh_core::command::{OperatorCommand, OperatorReply};
 use relaymesh_core::config::{Egress, SmsWay};
-use world::{Fate, Frame, Person, SmsMood, World};
-
-const NUMBER: &str = "+237650123456";
+use world::{Fate, Frame, NUMBER, Person, SmsMood, World, minutes};
 
 /// A home with two more nodes of its instance and two partners, and a person who lives there.
 struct Scene {
@@ -19,10 +17,6 @@ struct Scene {
     second: usize,
     person: Person,
     posts: usize,
-}
-
-fn minutes(n: u64) -> u64 {
-    n * 60_000
 }
 
 impl Scene {

@@ -8,11 +8,8 @@ mod memory;
 mod platform;
 mod world;
 
-use relaymesh_core::command::{MessageOutcome, OperatorCommand, OperatorReply, Reply, StatusReport, Submitted};
-use relaymesh_ratchet::PublicKey;
-use world::{Person, World};
-
-const NUMBER: &str = "+237650123456";
+use relaymesh_core::command::{MessageOutcome, Reply, Submitted};
+use world::{NUMBER, Person, World, minutes, static_key, status};
 
 /// An ingress and a home.
 fn two() -> (World, usize, usize) {
@@ -21,24 +18,6 @@ fn two() -> (World, usize, usize) {
     world.join(a, c);
     world.run_for(10_000);
     (world, a, c)
-}
-
-fn minutes(n: u64) -> u64 {
-    n * 60_000
-}
-
-fn static_key(world: &mut World, node: usize) -> (u8, PublicKey) {
-    let OperatorReply::BridgeKeys(rows) = world.operate(node, OperatorCommand::BridgeKeysGenerate { count: 2 }) else {
-        panic!("no keys");
-    };
-    (rows[1].kid, PublicKey::from_base64_lenient(&rows[1].keypair).unwrap())
-}
-
-fn status(world: &mut World, node: usize) -> StatusReport {
-    match world.operate(node, OperatorCommand::Status) {
-        OperatorReply::Status(status) => status,
-        other => panic!("{other:?}"),
-    }
 }
 
 /// What a node says of a message that is handed in again.

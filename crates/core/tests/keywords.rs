@@ -9,50 +9,20 @@ mod resend;
 mod stop;
 mod world;
 
-use relaymesh_core::command::{Command, Door, OperatorCommand, OperatorReply, Reply, Submit, Submitted};
-use relaymesh_core::gateway_id;
+use relaymesh_core::command::{Command, Door, Reply, Submit, Submitted};
 use relaymesh_core::record::key;
 use relaymesh_protocol::ids::EntityId;
 use relaymesh_ratchet::PublicKey;
-use world::{Stranger, World, bridge_text};
+use world::{NUMBER, Stranger, World, booth, bridge_text, counter, minutes, static_key};
 
-const NUMBER: &str = "+237650123456";
 const OTHER: &str = "+237650999999";
 const DAY_MS: u64 = 86_400_000;
 
-fn minutes(n: u64) -> u64 {
-    n * 60_000
-}
-
 /// Three nodes of three instances; the first and the last are partners.
 fn three() -> (World, usize, usize, usize) {
-    let mut world = World::new();
-    let (a, b, c) = (world.add("a", 1), world.add("b", 2), world.add("c", 3));
-    world.join(a, b);
-    world.join(a, c);
+    let (mut world, a, b, c) = world::three();
     world.federate(a, c);
-    world.run_for(10_000);
     (world, a, b, c)
-}
-
-/// A gateway client's own URL at a node.
-fn gateway(world: &mut World, node: usize) -> Door {
-    let add = OperatorCommand::GatewayAdd {
-        name: "booth".to_owned(),
-        msisdn: "+237699000000".into(),
-        country: None,
-        operator: None,
-    };
-    let OperatorReply::GatewayAdded { path, .. } = world.operate(node, add) else { panic!("no gateway") };
-    Door::Gateway(gateway_id(path.reveal().split('/').nth(2).unwrap()))
-}
-
-/// Static key 0 of a node.
-fn static_key(world: &mut World, node: usize) -> PublicKey {
-    let OperatorReply::BridgeKeys(rows) = world.operate(node, OperatorCommand::BridgeKeysGenerate { count: 1 }) else {
-        panic!("no keys");
-    };
-    PublicKey::from_base64_lenient(&rows[0].keypair).unwrap()
 }
 
 fn sms(text: &str, from: &str, door: Door, sent: Option<i64>) -> Command {
@@ -84,10 +54,6 @@ fn entities(world: &World, node: usize) -> Vec<EntityId> {
     heads.map(|row| EntityId::try_from(&row[1..]).unwrap()).collect()
 }
 
-fn counter(world: &World, node: usize, name: &str) -> u64 {
-    world.nodes[node].node().counters().get(name).copied().unwrap_or_default()
-}
-
 /// The texts of the mails that went out.
 fn mails(world: &World) -> Vec<String> {
     let body = |mail: &relaymesh_core::PublishRequest| match &mail.content {
@@ -99,7 +65,7 @@ fn mails(world: &World) -> Vec<String> {
 
 /// A number without an account whose first mail went out from `home`, through `node`.
 fn bridge_user(world: &mut World, node: usize, door: Door, home: usize) -> (Stranger, PublicKey) {
-    let server = static_key(world, home);
+    let server = static_key(world, home, 1).1;
     world.run_for(minutes(2));
     let mut phone = Stranger::new(server, 0, 1);
     let hello = bridge_text(phone.mail("hello", true));

@@ -1,6 +1,6 @@
 //! What the writer needs of an engine. Private: no caller ever sees an engine.
 
-use std::{io, sync::Arc};
+use std::{collections::BTreeMap, io, sync::Arc};
 
 use crate::{
     error::OpenError,
@@ -53,6 +53,9 @@ pub(crate) enum CacheTrust {
     InDoubt,
 }
 
+/// What readers see instead of the rows that a commit on its way touches: the records from before it.
+pub(crate) type Hidden = BTreeMap<Key, Option<Record>>;
+
 /// Reads one record of whatever state the next batch builds on.
 pub(crate) trait Lookup {
     fn lookup(&self, key: &[u8]) -> Result<Option<Record>, EngineError>;
@@ -60,7 +63,15 @@ pub(crate) trait Lookup {
 
 /// An ordered map on some disk. Only the writer thread calls `write` and `sync`.
 pub(crate) trait Engine: Lookup + Send + Sync {
-    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<(Key, Record)>, EngineError>;
+    /// Up to `limit` records in order, those of `hidden` counted and perhaps left out: a commit is on its way there, and
+    /// whoever reads a record in several steps would see it half written. The caller has what belongs in their place.
+    fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+        hidden: &Hidden,
+    ) -> Result<Vec<(Key, Record)>, EngineError>;
 
     fn meta(&self) -> Result<Meta, EngineError>;
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::{
-    engine::{CacheTrust, Change, Engine, EngineError, Lookup, Meta, Opener},
+    engine::{CacheTrust, Change, Engine, EngineError, Hidden, Lookup, Meta, Opener},
     error::{OpenError, StoreError, SubmitError},
     memory_engine::MemoryDisk,
     sled_files::SledOpener,
@@ -62,8 +62,14 @@ impl<E: Engine + ?Sized> Lookup for Faulty<E> {
 }
 
 impl<E: Engine + ?Sized> Engine for Faulty<E> {
-    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<(Key, Record)>, EngineError> {
-        self.inner.scan(prefix, after, limit)
+    fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+        hidden: &Hidden,
+    ) -> Result<Vec<(Key, Record)>, EngineError> {
+        self.inner.scan(prefix, after, limit, hidden)
     }
 
     fn meta(&self) -> Result<Meta, EngineError> {
@@ -253,8 +259,14 @@ impl Lookup for SlowSync {
 }
 
 impl Engine for SlowSync {
-    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<(Key, Record)>, EngineError> {
-        self.inner.scan(prefix, after, limit)
+    fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+        hidden: &Hidden,
+    ) -> Result<Vec<(Key, Record)>, EngineError> {
+        self.inner.scan(prefix, after, limit, hidden)
     }
 
     fn meta(&self) -> Result<Meta, EngineError> {

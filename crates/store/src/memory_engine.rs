@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::{
-    engine::{CacheTrust, Change, Engine, EngineError, Lookup, Meta, Opener},
+    engine::{CacheTrust, Change, Engine, EngineError, Hidden, Lookup, Meta, Opener},
     error::OpenError,
     layers::Layers,
     memory::{Fault, Faults},
@@ -46,7 +46,13 @@ impl Lookup for MemoryDisk {
 }
 
 impl Engine for MemoryDisk {
-    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<(Key, Record)>, EngineError> {
+    fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+        _hidden: &Hidden,
+    ) -> Result<Vec<(Key, Record)>, EngineError> {
         Ok(self.lock().layers.scan_applied(prefix, after, limit))
     }
 

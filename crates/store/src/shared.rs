@@ -3,16 +3,13 @@
 //! While a commit is on its way to the disk, readers see the values from before it. So nobody
 //! ever acts on a record that a power loss could still take away.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+use std::sync::{
+    Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    atomic::{AtomicU64, Ordering::Relaxed},
 };
 
 use crate::{
-    engine::{Change, Engine, EngineError, Meta},
+    engine::{Change, Engine, EngineError, Hidden, Meta},
     error::{StoreError, SubmitError},
     layers::{merge, overlay_range},
     types::{Key, Record},
@@ -58,7 +55,7 @@ struct State {
     engine: Option<Arc<dyn Engine>>,
     closed: bool,
     /// Values from before the commit in flight.
-    hidden: BTreeMap<Key, Option<Record>>,
+    hidden: Hidden,
 }
 
 /// The meeting point of all handles and the writer.
@@ -72,7 +69,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub fn new(engine: Arc<dyn Engine>) -> Self {
-        let state = State { engine: Some(engine), closed: false, hidden: BTreeMap::new() };
+        let state = State { engine: Some(engine), closed: false, hidden: Hidden::new() };
         Self { state: RwLock::new(state), gate: RwLock::new(Gate::Open), counters: Counters::default() }
     }
 
@@ -148,7 +145,7 @@ impl View<'_> {
     pub fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<(Key, Record)>, StoreError> {
         let hidden = overlay_range(&self.state.hidden, prefix, after);
         let room = limit.saturating_add(hidden.len());
-        let rows = self.engine.scan(prefix, after, room).map_err(|error| unreadable(&error))?;
+        let rows = self.engine.scan(prefix, after, room, &hidden).map_err(|error| unreadable(&error))?;
         Ok(merge(rows, hidden, limit))
     }
 

@@ -3,7 +3,7 @@
 use std::fs::File;
 
 use crate::{
-    engine::{Change, Engine, EngineError, Lookup, Meta},
+    engine::{Change, Engine, EngineError, Hidden, Lookup, Meta},
     sled_rows::{META_ROW, chunk_row, data_row, encode_meta, extra_chunks, key_of, parse_head, parse_meta, rows_of},
     types::{Key, Record},
 };
@@ -42,7 +42,13 @@ impl Lookup for SledEngine {
 }
 
 impl Engine for SledEngine {
-    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<(Key, Record)>, EngineError> {
+    fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+        hidden: &Hidden,
+    ) -> Result<Vec<(Key, Record)>, EngineError> {
         let mut found = Vec::new();
         let mut start = data_row(prefix);
         if let Some(after) = after.filter(|after| *after >= prefix) {
@@ -54,7 +60,10 @@ impl Engine for SledEngine {
             let Some(key) = key_of(&row).filter(|key| key.starts_with(prefix)) else {
                 break;
             };
-            found.push((key.to_vec(), self.record(key, &head)?));
+            // Its parts lie in rows of their own, which the commit on its way may have reached already.
+            if !hidden.contains_key(key) {
+                found.push((key.to_vec(), self.record(key, &head)?));
+            }
         }
         Ok(found)
     }
@@ -102,5 +111,39 @@ fn writing(error: &sled::Error) -> EngineError {
     match error {
         sled::Error::Io(source) => EngineError::writing(source),
         other => EngineError::CacheInDoubt(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        engine::{CacheTrust, Opener as _},
+        limits::CHUNK_BYTES,
+        sled_files::SledOpener,
+        types::Version,
+    };
+
+    #[test]
+    fn a_half_written_record_is_not_read_while_its_commit_is_on_its_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store");
+        let long = Record { version: Version(1), value: vec![7; 3 * CHUNK_BYTES] };
+        let change = |key: &[u8]| Change { key: key.to_vec(), before: None, after: Some(long.clone()) };
+        let changes = [change(b"a"), change(b"b"), change(b"c")];
+        let engine = SledOpener { path: path.clone(), cache_bytes: 1 << 20 }.open(CacheTrust::Trusted).unwrap();
+        engine.write(&changes, Meta::default()).unwrap();
+        engine.sync().unwrap();
+        drop(engine);
+        let db = sled::Config::new().path(path).open().unwrap();
+        let torn = SledEngine { db, file: File::open(dir.path()).unwrap() };
+        torn.db.remove(chunk_row(b"b", 1)).unwrap();
+        let keys = |hidden: &Hidden| {
+            let rows = torn.scan(b"", None, 3, hidden).map_err(|error| error.to_string())?;
+            Ok::<_, String>(rows.into_iter().map(|(key, _)| key).collect::<Vec<_>>())
+        };
+        assert!(keys(&Hidden::new()).is_err(), "it is torn");
+        let hidden = Hidden::from([(b"b".to_vec(), Some(long.clone()))]);
+        assert_eq!(keys(&hidden), Ok(vec![b"a".to_vec(), b"c".to_vec()]));
     }
 }

@@ -6,7 +6,10 @@ mod common;
 use std::{
     collections::HashSet,
     io::Cursor,
-    sync::mpsc::{Receiver, channel},
+    sync::{
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        mpsc::{Receiver, channel},
+    },
     thread,
     time::Duration,
 };
@@ -16,6 +19,9 @@ use relaymesh_store::{
     Batch, Completion, Config, Discard, ImportError, MAX_KEY_BYTES, MAX_VALUE_BYTES, MemoryDisk, Outcome, Read as _,
     Store, StoreError, SubmitError, Version,
 };
+
+/// Commits in which a long record is written again under the eyes of readers.
+const LONG_COMMITS: usize = 200;
 
 /// Runs a test on each engine.
 fn both(test: impl Fn(&Bed)) {
@@ -348,4 +354,44 @@ fn submit_patiently(store: &Store, token: u64, batch: Batch) {
             Err(error) => panic!("{error}"),
         }
     }
+}
+
+/// A record of one byte, as often as its version of the length says.
+fn is_whole(value: &[u8], sizes: &[usize]) -> bool {
+    value.first().is_some_and(|first| {
+        sizes.get(usize::from(*first)) == Some(&value.len()) && value.iter().all(|byte| byte == first)
+    })
+}
+
+#[test]
+fn a_scan_sees_a_long_record_whole_while_it_is_written_again() {
+    const SIZES: [usize; 4] = [60_000, 7, 25_000, 9_000];
+    both(|bed| {
+        let store = bed.open(Discard);
+        let put = |n: usize| {
+            let value = vec![(n % SIZES.len()) as u8; SIZES[n % SIZES.len()]];
+            store.apply(Batch::new().put("a", "").put("b", value.clone()).put("c", value))
+        };
+        assert_eq!(put(0), Outcome::Ok);
+        let (done, looks) = (AtomicBool::new(false), AtomicUsize::new(0));
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !done.load(Relaxed) {
+                        let rows = store.scan(b"", None, 9).unwrap();
+                        let (b, c) = (&rows[1].1, &rows[2].1);
+                        assert!(rows.len() == 3 && is_whole(&b.value, &SIZES), "{rows:?}");
+                        assert_eq!((b.version, &b.value), (c.version, &c.value), "of one commit");
+                        looks.fetch_add(1, Relaxed);
+                    }
+                });
+            }
+            scope.spawn(|| {
+                let all = (1..LONG_COMMITS).all(|n| put(n) == Outcome::Ok);
+                done.store(true, Relaxed);
+                assert!(all);
+            });
+        });
+        assert!(looks.into_inner() > 0);
+    });
 }

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 use relaymesh_core::batch::{Batch, Key, Outcome, Write};
 use relaymesh_core::command::{Command, OperatorCommand, OperatorReply, Reply};
-use relaymesh_core::config::{Accept, Config, Otp, Pace, Platform, Roles};
+use relaymesh_core::config::{Config, Otp, Platform, Roles};
 use relaymesh_core::crypto::RealCrypto;
 use relaymesh_core::record::key;
 use relaymesh_core::{Input, LinkError, Load, Loaded, Node, Output, Pump, ReplyTo, Unavailable, WorkDone};
@@ -436,33 +436,13 @@ pub fn keyring(seed: u8) -> Keyring {
 /// A node of an instance of its own.
 pub fn config(name: &str, seed: u8) -> Config {
     Config {
-        name: name.to_owned(),
         instance: format!("instance-{name}"),
-        contact: String::new(),
-        mesh: MeshId([seed; 16]),
         roles: Roles { gateway: true, vault: true, relay: true, bridge: false },
         country: Some("CM".to_owned()),
         addresses: vec![format!("/ip4/192.0.2.{seed}/tcp/7443")],
-        local_addresses: Vec::new(),
-        accept: Accept::Invite,
-        ingress_wait: Duration::ZERO,
         otp: Otp { sms: true, email: false },
-        platforms: vec![Platform {
-            name: "mastodon".to_owned(),
-            authorize_url: "https://mastodon.test/oauth/authorize".to_owned(),
-            client_id: "client".to_owned(),
-            scope: "profile write:statuses write:media".to_owned(),
-            redirect_urls: Vec::new(),
-            text_max: 500,
-            resend_within: Duration::from_secs(45 * 60),
-        }],
-        bridge_domain: None,
+        platforms: vec![Platform::stand_in()],
         sms: true,
-        egress: relaymesh_core::config::Egress::default(),
-        otp_countries: Vec::new(),
-        captcha: false,
-        metered: false,
-        pace: Pace::default(),
-        timelines: relaymesh_core::config::TIMELINES,
+        ..Config::bare(name, MeshId([seed; 16]))
     }
 }

@@ -52,6 +52,9 @@ pub enum Command {
         message: String,
     },
     /// What is wrong, and the command that mends it.
+    ///
+    /// Looks at the configuration, keys, disk, clock, names, certificate, services, and the running node. Each finding is ok,
+    /// a warning, an error, or unknown where it could not be checked; only errors are exit code 5.
     Doctor,
     /// Measure the whole way to another node and back.
     Ping {

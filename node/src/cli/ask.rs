@@ -1,12 +1,12 @@
 //! The commands that are one question to the running node.
 
-use relaymesh_core::command::{Finding, OperatorCommand, OperatorReply, Private};
+use relaymesh_core::command::{OperatorCommand, OperatorReply, Private};
 use serde::Serialize;
 
 use super::args::{Global, NodeCommand};
 use super::exit::{ExitError, Kind};
-use super::{print, print_json, reach};
-use crate::config::{Config, Env, Loaded};
+use super::{print, print_json};
+use crate::config::{Config, Env};
 use crate::render;
 use crate::socket::{self, AskError, Told};
 
@@ -54,7 +54,7 @@ pub fn strange() -> ExitError {
 }
 
 /// Prints the answer's data, as JSON or as text.
-fn show<T: Serialize>(global: &Global, value: &T, text: impl FnOnce(&T) -> String) -> Result<(), ExitError> {
+pub fn show<T: Serialize>(global: &Global, value: &T, text: impl FnOnce(&T) -> String) -> Result<(), ExitError> {
     if global.json { print_json(value) } else { print(&text(value)) }
 }
 
@@ -98,53 +98,6 @@ pub fn ping(global: &Global, node: String) -> Result<(), ExitError> {
             format!("{} answered in {} ms, {} hops there\n", pong.peer_id, pong.millis, pong.hops)
         }),
         _ => Err(strange()),
-    }
-}
-
-/// The node's own findings after those that need no node; exit 5 when one is an error.
-pub fn doctor(global: &Global) -> Result<(), ExitError> {
-    let loaded = Config::load(&global.config, &Env::of_process())?;
-    let node = match ask_node(global, &loaded.config, OperatorCommand::Doctor) {
-        Ok(OperatorReply::Doctor(found)) => Ok(found),
-        Ok(_) => return Err(strange()),
-        Err(error) => Err(error),
-    };
-    let mut all = of_config(&loaded, node.is_ok());
-    all.extend(reach::findings(&loaded.config));
-    match node {
-        Ok(found) => all.extend(found),
-        Err(error) => all.push(finding("node", "error", error.what, error.help)),
-    }
-    show(global, &all, |all| render::findings(all))?;
-    let errors = all.iter().filter(|finding| finding.level == "error").count();
-    match errors {
-        0 => Ok(()),
-        1 => Err(ExitError::new(Kind::Unhealthy, "1 check failed", "do what stands beside it")),
-        more => Err(ExitError::new(Kind::Unhealthy, format!("{more} checks failed"), "do what stands beside them")),
-    }
-}
-
-pub(super) fn finding(check: &str, level: &str, found: impl Into<String>, fix: impl Into<String>) -> Finding {
-    Finding { check: check.to_owned(), level: level.to_owned(), found: found.into(), fix: fix.into() }
-}
-
-/// Whether the next `run` would take the configuration. A key that only systemd or a person can give is in the hands of the
-/// running node, which is proof enough.
-fn of_config(loaded: &Loaded, runs: bool) -> Vec<Finding> {
-    let good = || finding("config", "ok", format!("{} is good", loaded.path.display()), "");
-    match loaded.config.prepare() {
-        Ok(prepared) => {
-            let warnings = loaded.warnings(&prepared);
-            let warnings = warnings.iter().map(|warning| {
-                let (found, fix) = warning.split_once("; ").unwrap_or((warning, ""));
-                finding("config", "warning", found, fix)
-            });
-            std::iter::once(good()).chain(warnings).collect()
-        }
-        Err(error) if error.is_about_access() && runs => {
-            vec![good(), finding("keys", "ok", "open in the running node", "")]
-        }
-        Err(error) => vec![finding("config", "error", error.to_string(), error.help)],
     }
 }
 

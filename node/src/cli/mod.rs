@@ -3,13 +3,13 @@
 mod args;
 mod ask;
 mod config;
+mod doctor;
 pub mod exit;
 mod files;
 mod gateway;
 mod init;
 mod keys;
 mod phone;
-mod reach;
 mod run;
 
 use std::io::Write as _;
@@ -56,7 +56,7 @@ fn dispatch(cli: Cli) -> Result<(), ExitError> {
         Command::Bench(args) => run::bench(&global, args),
         Command::Status => ask::status(&global),
         Command::Trace { message } => ask::trace(&global, message),
-        Command::Doctor => ask::doctor(&global),
+        Command::Doctor => doctor::run(&global),
         Command::Ping { node } => ask::ping(&global, node),
         Command::Gateway(command) => gateway::run(&global, command),
         Command::Node(command) => ask::node(&global, command),

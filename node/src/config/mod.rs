@@ -5,12 +5,13 @@
 //! that both agree on what is accepted.
 
 mod core;
-mod disk;
+pub mod disk;
 mod env;
 mod error;
 mod keys;
 mod layer;
 mod multiaddr;
+mod names;
 mod parts;
 mod prepare;
 mod secret;
@@ -27,6 +28,7 @@ pub use self::env::Env;
 pub use self::error::{ConfigError, suggest};
 pub use self::keys::is_credential_name;
 pub use self::multiaddr::{Use, check as check_multiaddr};
+pub use self::names::{Family, HostName};
 pub use self::prepare::{Prepared, SmsPort};
 pub use self::secret::{Secret, SecretAt};
 pub use self::sections::{Bridge, Ingress, Keys, Listen, Log, Mesh, Net, Node, Otp, Platforms, Role, Sms, Store};

@@ -10,11 +10,10 @@ use relaymesh_core::command::{BridgeKeyRow, Finding, GatewayRow, NodeRow, Status
 use relaymesh_protocol::ids::Timestamp;
 
 pub use table::table;
-pub use time::date;
+pub use time::{date, span};
 
 use qr::qr;
 use table::pairs;
-use time::span;
 
 /// `status`.
 pub fn status(report: &StatusReport) -> String {

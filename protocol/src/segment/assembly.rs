@@ -5,6 +5,9 @@
 //! whole is offered in up to [`ASSEMBLIES_MAX`] combinations, likeliest first. The block's MAC tells which one is real,
 //! and only the home can compute it. A set belongs to one sender and one session; its owner knows which.
 
+mod combine;
+mod device;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -12,9 +15,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{CHUNK_LETTERS_MAX, Head, Part, Segment};
-use crate::base64text;
-use crate::ids::{DeviceId, Timestamp};
-use crate::payload::platform::{DEVICE_ID_BYTES, device_id_at};
+use crate::ids::Timestamp;
 
 /// A segment without its fellows is dropped after a day: phones send a whole image within half an hour, and sessions
 /// come round again after 256 images.
@@ -96,21 +97,6 @@ pub enum Reason {
     Crowded,
 }
 
-/// How one combination picks a chunk for each number.
-#[derive(Clone, Copy)]
-enum Pick {
-    /// Came closest to the first segment.
-    Nearest,
-    Newest,
-    Oldest,
-    /// Came closest to when a phone sent it that makes [`SENDING_PAUSE_MS`] between its segments.
-    InStep,
-}
-
-const PICKS: [Pick; ASSEMBLIES_MAX / CANDIDATES_MAX] = [Pick::Nearest, Pick::InStep, Pick::Newest, Pick::Oldest];
-/// Android's pause after each segment, in milliseconds.
-const SENDING_PAUSE_MS: u64 = 5000;
-
 impl Set {
     /// Takes a segment that arrived at `now`.
     pub fn insert(&mut self, segment: Segment, now: Timestamp) -> Progress {
@@ -162,34 +148,6 @@ impl Set {
         let numbers = 1..total.unwrap_or(u8::MAX);
         let have = 1 + numbers.filter(|&n| self.eligible(n, first).next().is_some()).count();
         Progress::Held { have, total }
-    }
-
-    /// The combinations that make a whole, likeliest first, each once, at most [`ASSEMBLIES_MAX`].
-    pub fn assemblies(&self) -> impl Iterator<Item = Assembly> {
-        let mut found: Vec<Assembly> = Vec::new();
-        for pick in PICKS {
-            for first in self.heads() {
-                if let Some(assembly) = self.assemble(first, pick).filter(|a| !found.contains(a)) {
-                    found.push(assembly);
-                }
-            }
-        }
-        found.into_iter().take(ASSEMBLIES_MAX)
-    }
-
-    /// Device IDs whose letters are all here, though the whole may not be; likeliest first, at most [`CANDIDATES_MAX`].
-    #[must_use]
-    pub fn device_ids(&self) -> Vec<DeviceId> {
-        let mut found = Vec::new();
-        for pick in PICKS {
-            for first in self.heads() {
-                if let Some(device) = self.device(first, pick).filter(|device| !found.contains(device)) {
-                    found.push(device);
-                }
-            }
-        }
-        found.truncate(CANDIDATES_MAX);
-        found
     }
 
     /// Drops what is older than [`SEGMENT_TTL`]; true when nothing is left.
@@ -262,113 +220,6 @@ impl Set {
             self.parts.retain(|_, held| !held.is_empty());
         }
     }
-
-    /// First segments, newest first.
-    fn heads(&self) -> impl Iterator<Item = &Candidate> {
-        self.parts.get(&0).into_iter().flatten().rev()
-    }
-
-    /// Chunks of a number that can belong to a first segment, oldest first.
-    fn eligible<'a>(&'a self, number: u8, first: &'a Candidate) -> impl DoubleEndedIterator<Item = &'a Candidate> {
-        let reused = self.parts.get(&0).is_some_and(|heads| heads.len() > 1);
-        let from = if reused { first.at.before(REUSE_WINDOW) } else { Timestamp(0) };
-        self.parts.get(&number).into_iter().flatten().filter(move |c| c.at >= from)
-    }
-
-    fn assemble(&self, first: &Candidate, pick: Pick) -> Option<Assembly> {
-        let head = first.head?;
-        let mut text = first.chunk.clone();
-        for number in 1..head.total {
-            match self.choose(number, first, pick) {
-                Some(chosen) => text.push_str(&chosen.chunk),
-                None if number + 1 == head.total && is_whole(&text) => {}
-                None => return None,
-            }
-        }
-        Some(Assembly { text, image_len: head.image_len, text_len: head.text_len })
-    }
-
-    fn choose<'a>(&'a self, number: u8, first: &'a Candidate, pick: Pick) -> Option<&'a Candidate> {
-        let mut eligible = self.eligible(number, first);
-        let sent = first.at.0.saturating_add(SENDING_PAUSE_MS * u64::from(number));
-        match pick {
-            Pick::Nearest => eligible.min_by_key(|c| c.at.0.abs_diff(first.at.0)),
-            Pick::InStep => eligible.min_by_key(|c| c.at.0.abs_diff(sent)),
-            Pick::Newest => eligible.next_back(),
-            Pick::Oldest => eligible.next(),
-        }
-    }
-
-    /// The device ID that one combination has. The first segment tells where in the payload it lies; letters are
-    /// counted from the first segment on, or from the last one back, as far as there is no gap.
-    fn device(&self, first: &Candidate, pick: Pick) -> Option<DeviceId> {
-        let head = first.head?;
-        let at = device_id_at(&letters_of(&first.chunk, 0..PREFIX_LETTERS)?)?;
-        let end = at + DEVICE_ID_BYTES;
-        let chunk = |number| match number {
-            0 => Some(first.chunk.as_str()),
-            _ => self.choose(number, first, pick).map(|chosen| chosen.chunk.as_str()),
-        };
-        let front: Vec<&str> = (0..head.total).map_while(chunk).collect();
-        if let Some(device) = device_within(&front.concat(), at, 0) {
-            return Some(device);
-        }
-        // The last segment may hold nothing but a line break, and is then none. It may be lost as well.
-        let is_ended = chunk(head.total - 1).is_some();
-        let last = if is_ended { head.total } else { head.total - 1 };
-        let mut back: Vec<&str> = (0..last).rev().map_while(chunk).collect();
-        back.reverse();
-        let missing = usize::from(last).checked_sub(front.len() + back.len())?;
-        let (front, back) = (front.concat(), back.concat());
-        // Phones fill each segment alike; a line break more or less is no letter.
-        let (least, most) = (first.chunk.len().saturating_sub(LINE_BREAKS), first.chunk.len() + LINE_BREAKS);
-        let fits = |skipped: &usize| (missing * least..=missing * most).contains(&skipped.saturating_sub(front.len()));
-        // Where the last piece begins depends on whether a language follows.
-        let skipped = |language| letters_for(end + language).checked_sub(back.len()).filter(fits);
-        let with_language = skipped(LANGUAGE_BYTES).filter(|skipped| ends_in_language(&back, *skipped, end));
-        with_language.or_else(|| skipped(0).filter(|_| is_ended)).and_then(|skipped| device_within(&back, at, skipped))
-    }
-}
-
-/// Letters of the first segment that hold the payload's own header.
-const PREFIX_LETTERS: usize = 8;
-/// Segments of one text differ by so many letters: the line breaks in one more than in the other.
-const LINE_BREAKS: usize = 2;
-/// The language behind a device ID, which may be missing.
-const LANGUAGE_BYTES: usize = 2;
-
-/// Letters of so many bytes.
-fn letters_for(bytes: usize) -> usize {
-    (bytes * 4).div_ceil(3)
-}
-
-/// The bytes behind some of a text's letters.
-fn letters_of(text: &str, range: std::ops::Range<usize>) -> Option<Vec<u8>> {
-    base64text::decode(text.get(range)?).ok()
-}
-
-/// Bytes `from..to` of a payload, out of a piece of its text that begins behind so many letters.
-fn bytes_within(piece: &str, from: usize, to: usize, skipped: usize) -> Option<Vec<u8>> {
-    // Four letters are three bytes: decoding begins where both do.
-    let start = (from / 3 * 4).checked_sub(skipped)?;
-    let bytes = letters_of(piece, start..letters_for(to).checked_sub(skipped)?)?;
-    bytes.get(from % 3..).and_then(|bytes| bytes.get(..to - from)).map(<[u8]>::to_vec)
-}
-
-fn device_within(piece: &str, at: usize, skipped: usize) -> Option<DeviceId> {
-    let bytes = bytes_within(piece, at, at + DEVICE_ID_BYTES, skipped)?;
-    Some(DeviceId(bytes.try_into().ok()?))
-}
-
-fn ends_in_language(piece: &str, skipped: usize, end: usize) -> bool {
-    let language = bytes_within(piece, end, end + LANGUAGE_BYTES, skipped);
-    language.is_some_and(|letters| letters.iter().all(u8::is_ascii_lowercase))
-}
-
-/// Android cuts wrapped base64, so its last segment may hold nothing but a line break, which no detection can tell from a
-/// private word. A payload whose lengths sum exactly without it needs no more letters.
-fn is_whole(text: &str) -> bool {
-    crate::detect::parse_text(text).is_ok()
 }
 
 impl From<UncheckedSet> for Set {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use relaymesh_core::batch::Key;
 use relaymesh_core::command::{Command, OperatorCommand, OperatorReply, Reply};
-use relaymesh_core::config::{Accept, Config, Otp, Pace, Platform, Roles};
+use relaymesh_core::config::{Config, Otp, Platform, Roles};
 use relaymesh_core::crypto::Crypto;
 use relaymesh_core::record::key;
 use relaymesh_core::{Input, Output, ReplyTo, WorkDone};
@@ -240,10 +240,7 @@ fn one_key_per_operator(all: &mut [Alone]) {
 fn config(scenario: &Scenario, group: &NodeGroup, index: u32, operator: u32) -> Config {
     let has = |role| group.roles.contains(&role);
     Config {
-        name: format!("n{index}"),
         instance: format!("op{operator}"),
-        contact: String::new(),
-        mesh: MeshId([7; 16]),
         roles: Roles {
             gateway: has(Role::Gateway),
             vault: has(Role::Vault),
@@ -252,27 +249,12 @@ fn config(scenario: &Scenario, group: &NodeGroup, index: u32, operator: u32) -> 
         },
         country: Some("CM".to_owned()),
         addresses: if group.reachable { vec![format!("/memory/{}", index + 1)] } else { Vec::new() },
-        local_addresses: Vec::new(),
-        accept: Accept::Invite,
-        ingress_wait: Duration::ZERO,
         otp: Otp { sms: true, email: false },
-        platforms: vec![Platform {
-            name: "mastodon".to_owned(),
-            authorize_url: "https://mastodon.test/oauth/authorize".to_owned(),
-            client_id: "client".to_owned(),
-            scope: "profile write:statuses write:media".to_owned(),
-            redirect_urls: Vec::new(),
-            text_max: 500,
-            resend_within: Duration::from_secs(45 * 60),
-        }],
-        bridge_domain: None,
+        platforms: vec![Platform::stand_in()],
         sms: true,
-        egress: relaymesh_core::config::Egress::default(),
-        otp_countries: Vec::new(),
-        captcha: false,
         metered: !scenario.switches.mesh || !group.reachable,
-        pace: Pace::default(),
         timelines: 0,
+        ..Config::bare(&format!("n{index}"), MeshId([7; 16]))
     }
 }
 

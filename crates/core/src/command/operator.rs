@@ -239,11 +239,11 @@ pub struct TraceEvent {
 pub struct Finding {
     /// Dotted name of the check.
     pub check: String,
-    /// `ok`, `warning` or `error`.
+    /// `ok`, `warning`, `error`, or `unknown` where it could not be checked.
     pub level: String,
     /// What is the case.
     pub found: String,
-    /// The command or setting that mends it; empty when ok.
+    /// The command or setting that mends it; empty when ok or unknown.
     pub fix: String,
 }
 

@@ -8,7 +8,9 @@ use std::time::Duration;
 use relaymesh_protocol::ids::{InstanceId, NodeId, Timestamp};
 use sha2::{Digest, Sha256};
 
-use super::{Change, FOREIGN_TEXT_MAX, QUEUE_MAX, Row, is_named, queue};
+use super::row::Row;
+use super::ways::is_named;
+use super::{Change, FOREIGN_TEXT_MAX, QUEUE_MAX, queue};
 use crate::delivery::{self, Body, SmsEnd, SmsRequest};
 use crate::membership::{Member, Relation};
 use crate::node::Node;

@@ -3,6 +3,8 @@
 //! node is asked by a sealed request and answers how it ended; `foreign` is that node's side.
 
 mod foreign;
+mod row;
+mod ways;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,33 +12,26 @@ use std::time::Duration;
 use relaymesh_protocol::frame::Taken;
 use relaymesh_protocol::ids::{E164, InstanceId, Language, NodeId, Timestamp};
 use relaymesh_protocol::sms_text::Notice;
-use serde::{Deserialize, Serialize};
 
 pub(crate) use foreign::on_request;
 
+use row::Row;
+use ways::{ask, go_on};
+
 use crate::batch::Key;
-use crate::config::SmsWay;
-use crate::delivery::{self, SmsEnd, SmsRequest};
+use crate::delivery::SmsEnd;
 use crate::input::{Follow, LinkError};
-use crate::membership::{Member, Relation};
 use crate::node::Node;
-use crate::output::{Output, SendError, SmsPurpose, Work, WorkDone, WorkId};
-use crate::record::{Stored, delete_row, get_node, key, put_node, restore_row};
+use crate::output::{SendError, WorkDone, WorkId};
+use crate::record::{delete_row, get_node, key, put_node, restore_row};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 use crate::watch::Gauge;
 
 /// An SMS that could not leave for so long is no longer news.
 const SMS_LIFE: Duration = Duration::from_hours(24);
-/// Shortest and longest pause between attempts.
-const PAUSE_MIN: Duration = Duration::from_secs(5);
-const PAUSE_MAX: Duration = Duration::from_secs(15 * 60);
-/// Nodes that are asked in one round of the order.
-const ASKED_MAX: usize = 4;
 /// How it ended is kept for an asker who did not hear; longer than anybody asks.
 const ANSWER_LIFE: Duration = Duration::from_hours(48);
-/// Digits of an instance's id that name it.
-const ID_PREFIX_MIN: usize = 8;
 /// Most SMS that wait at once; further ones are dropped and counted.
 const QUEUE_MAX: usize = 100_000;
 /// Longest text that another node may ask to send: four joined SMS.
@@ -96,48 +91,6 @@ impl State {
     }
 }
 
-/// An SMS that waits, or one of another node whose end may not have been heard there.
-#[derive(Debug, Serialize, Deserialize)]
-struct Row {
-    to: E164,
-    text: String,
-    since: Timestamp,
-    attempts: u32,
-    /// Where in the order of ways it stands.
-    way: usize,
-    /// Some way said "later" since the order began, and after how long, in milliseconds.
-    later: Option<Option<u64>>,
-    /// The node that was asked, until it answers.
-    asked: Option<NodeId>,
-    /// That node may have the request: nobody else is asked before it answers.
-    reached: bool,
-    /// Nodes that sent nothing since the order began.
-    declined: Vec<NodeId>,
-    /// Who asked for it, and by which id.
-    from: Option<(NodeId, [u8; 16])>,
-    /// How it ended, for the asker.
-    end: Option<SmsEnd>,
-}
-
-impl Stored for Row {}
-
-impl Row {
-    fn new(to: E164, text: String, since: Timestamp, from: Option<(NodeId, [u8; 16])>) -> Self {
-        let (later, asked, declined, end) = (None, None, Vec::new(), None);
-        Self { to, text, since, attempts: 0, way: 0, later, asked, reached: false, declined, from, end }
-    }
-
-    /// The node that was asked sent nothing.
-    fn decline(&mut self, by: NodeId, later: bool) {
-        self.asked = None;
-        self.reached = false;
-        self.declined.push(by);
-        if later {
-            self.later = self.later.or(Some(None));
-        }
-    }
-}
-
 /// How full the queue is.
 pub(crate) fn gauges(node: &Node) -> [Gauge; 1] {
     [Gauge { name: "sms_queued", value: node.egress.queued(), cap: QUEUE_MAX }]
@@ -189,87 +142,6 @@ pub(crate) fn on_sms(node: &Node, tx: &mut Tx<'_>, id: &[u8; 16]) -> Run {
         }
         None => go_on(node, tx, *id, row),
     }
-}
-
-/// Takes the next way, if there is one.
-fn go_on(node: &Node, tx: &mut Tx<'_>, id: [u8; 16], mut row: Row) -> Run {
-    if row.from.is_some() {
-        return send(node, tx, id, row, None);
-    }
-    while let Some(way) = node.config().egress.order.get(row.way) {
-        if let SmsWay::Ports(group) = way {
-            if node.config().sms {
-                return send(node, tx, id, row, Some(*group));
-            }
-        } else if let Some(other) = pick(node, way, &row) {
-            return ask(node, tx, id, row, other);
-        }
-        row.way += 1;
-    }
-    let Some(after_ms) = row.later.take() else {
-        let nobody = row.declined.is_empty() && !node.config().sms;
-        node.count(tx, if nobody { "sms_no_route" } else { "sms_failed" });
-        return end(node, tx, id, row, SmsEnd::Refused);
-    };
-    row.attempts = row.attempts.saturating_add(1);
-    row.way = 0;
-    row.declined.clear();
-    let pause = pause(row.attempts);
-    let pause = after_ms.map_or(pause, Duration::from_millis).min(PAUSE_MAX);
-    put_node(node, tx, key::sms(&id), &row)?;
-    tx.wake(tx.now().after(pause), Timer::Sms(id));
-    Ok(())
-}
-
-fn pause(attempts: u32) -> Duration {
-    PAUSE_MIN.saturating_mul(1 << attempts.min(9)).min(PAUSE_MAX)
-}
-
-/// Hands it to own ports.
-fn send(node: &Node, tx: &mut Tx<'_>, id: [u8; 16], row: Row, ports: Option<usize>) -> Run {
-    put_node(node, tx, key::sms(&id), &row)?;
-    let work = WorkId(u64::from_be_bytes(tx.random()));
-    tx.then(Change::Sending(work, id));
-    let to = row.to.reveal().to_owned().into();
-    let sms = Work::Sms { to, text: row.text.into(), id, purpose: SmsPurpose::Notice, ports };
-    tx.output(Output::Work { id: work, work: sms });
-    Ok(())
-}
-
-/// A node of this way that says it can send there and did not decline: connected ones first.
-fn pick(node: &Node, way: &SmsWay, row: &Row) -> Option<NodeId> {
-    if row.declined.len() >= ASKED_MAX {
-        return None;
-    }
-    let country = row.to.country().unwrap_or_default();
-    let fits = |member: &&Member| {
-        let relation = node.membership.relation(&member.id);
-        let of = match way {
-            SmsWay::Ports(_) => false,
-            SmsWay::Own => relation == Relation::Own,
-            SmsWay::Partner(name) => relation == Relation::Partner && is_named(member, name),
-        };
-        of && member.sends_to(&country) && !row.declined.contains(&member.id)
-    };
-    let members = node.membership.members().filter(fits);
-    members.min_by_key(|member| (!node.membership.connected().contains(&member.id), member.id)).map(|member| member.id)
-}
-
-/// Whether an instance is called so: by its name, or the beginning of its id.
-fn is_named(member: &Member, name: &str) -> bool {
-    member.instance_name == name || (name.len() >= ID_PREFIX_MIN && member.instance.to_string().starts_with(name))
-}
-
-/// Asks another node. Until it answers, or surely has not got the request, it is asked again and nobody else is.
-fn ask(node: &Node, tx: &mut Tx<'_>, id: [u8; 16], mut row: Row, other: NodeId) -> Run {
-    row.asked = Some(other);
-    let request = SmsRequest { id, to: row.to.clone(), text: row.text.clone() };
-    let pause = pause(row.attempts + 3);
-    put_node(node, tx, key::sms(&id), &row)?;
-    node.count(tx, "sms_asked");
-    delivery::offer_sms(node, tx, other, id, request);
-    tx.wake(tx.now().after(pause), Timer::Sms(id));
-    Ok(())
 }
 
 /// Whether the node that was asked has the request.

@@ -69,7 +69,8 @@ impl Allowance {
     }
 }
 
-/// Through whom a mail came.
+/// Through whom a mail came. Which gateway client it was is known of this node's own only: another ingress does not tell, and
+/// all of its gateway clients are one here.
 pub(super) type Via = (NodeId, Option<E164>);
 
 /// Mails of this day, as far as this process saw it. Every entry stands for a mail, so there are no more than mails.

@@ -4,6 +4,7 @@ mod allowance;
 mod bridge;
 mod claim;
 mod consume;
+mod ending;
 mod find;
 mod images;
 mod job;
@@ -17,6 +18,8 @@ mod seen;
 mod sessions;
 mod spent;
 mod sweep;
+mod tokens;
+mod unheard;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,16 +34,18 @@ use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 use crate::watch::Gauge;
 
-use receipts::Unheard;
+use unheard::Unheard;
 
 pub(crate) use consume::{on_assembled, on_local, on_submission};
+pub(crate) use ending::give_up;
 pub(crate) use images::{has_image, on_home_set};
 pub(crate) use job::reads as reads_job;
 pub(crate) use kept::on_kept;
-pub(crate) use receipts::{Word, heard, lost, on_connected, on_remind, on_remind_of};
+pub(crate) use receipts::{heard, lost, on_connected, on_remind, on_remind_of};
 pub(crate) use refusals::on_refusal;
-pub(crate) use run::{give_up, on_job, on_worked};
+pub(crate) use run::{on_job, on_worked};
 pub(crate) use sweep::{on_sweep, soon as sweep_soon, sweep_spent};
+pub(crate) use unheard::Word;
 
 /// A job that is owed.
 #[derive(Clone, Copy, Debug)]
@@ -102,7 +107,7 @@ pub(crate) enum Change {
 pub(crate) fn gauges(node: &Node) -> Vec<Gauge> {
     let state = &node.home;
     let mut gauges = vec![Gauge { name: "entities_failing", value: state.failures.len(), cap: FAILURES_MAX }];
-    gauges.extend(receipts::gauges(&state.unheard));
+    gauges.extend(unheard::gauges(&state.unheard));
     gauges
 }
 

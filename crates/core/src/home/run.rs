@@ -4,20 +4,19 @@
 use std::time::Duration;
 
 use relaymesh_protocol::ids::{EntityId, MessageId, Timestamp};
-use relaymesh_protocol::sms_text::Notice;
 use relaymesh_seal::labels;
 use sha2::{Digest, Sha256};
 
+use super::ending::finish;
 use super::job::{self, EMAIL_BRIDGE, Job, Part};
-use super::{Change, Owed, kept, keywords, receipts, refusals};
+use super::tokens::{overlay, refresh, refreshed};
+use super::{Change, Owed, kept, keywords, receipts};
 use crate::command::{FailureClass, MessageOutcome};
-use crate::delivery::{self, Receipt};
 use crate::input::Follow;
 use crate::node::Node;
 use crate::output::{Output, PublishRequest, SendError, Work, WorkDone, WorkId};
 use crate::record::Entity;
-use crate::record::key;
-use crate::record::vault::{SEEN, Seen, TOKEN, Token, token_key};
+use crate::record::vault::{TOKEN, Token, token_key};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 
@@ -149,15 +148,6 @@ fn idempotency_key(entity: EntityId, block: &[u8; 16], index: usize) -> String {
     format!("{}-{index}", hex::encode(&hash.finalize()[..16]))
 }
 
-/// The phone's own tokens over what the vault keeps.
-fn overlay(json: &str, device: Option<&(String, String)>) -> String {
-    let Some((access, refresh)) = device else { return json.to_owned() };
-    let mut token: serde_json::Map<String, serde_json::Value> = serde_json::from_str(json).unwrap_or_default();
-    token.insert("access_token".to_owned(), access.clone().into());
-    token.insert("refresh_token".to_owned(), refresh.clone().into());
-    serde_json::Value::Object(token).to_string()
-}
-
 /// A publication or a refresh ended.
 pub(crate) fn on_worked(node: &Node, tx: &mut Tx<'_>, id: WorkId, done: &WorkDone) -> Run {
     let Some(message) = node.home.working.get(&id).copied() else { return Ok(()) };
@@ -220,7 +210,7 @@ fn unpublished(
 }
 
 /// Final.
-fn failed(
+pub(super) fn failed(
     node: &Node,
     tx: &mut Tx<'_>,
     entity: &mut Entity,
@@ -237,7 +227,7 @@ fn pause(attempts: u32) -> Duration {
 
 /// Tries a job again after a pause, as the platform wished or longer each time. A part in doubt has only as long as the
 /// platform knows its key, and where that is over it ends now.
-fn again(
+pub(super) fn again(
     node: &Node,
     tx: &mut Tx<'_>,
     entity: &mut Entity,
@@ -257,148 +247,4 @@ fn again(
     tx.wake(tx.now().after(wait), Timer::Job(*message));
     node.trace(tx, *message, "publish", || format!("will be tried again in {} s", wait.as_secs()));
     Ok(())
-}
-
-/// The platform did not take the token: it is refreshed, once with an answer. What the attempt left is durable before.
-fn refresh(node: &Node, tx: &mut Tx<'_>, entity: &mut Entity, message: &MessageId, job: &mut Job) -> Run {
-    let place = token_key(&job.platform, &job.account);
-    let Some(stored) = entity.get::<Token>(node, tx, TOKEN, &place)? else {
-        return failed(node, tx, entity, message, job, FailureClass::Account);
-    };
-    // Two refreshes at once would spend one rotating token twice, for which platforms take the whole grant away.
-    let of = (entity.id, place);
-    if node.home.refreshing.values().any(|other| *other == of) {
-        return again(node, tx, entity, message, job, None);
-    }
-    job::put(node, tx, entity, message, job)?;
-    let id = WorkId(u64::from_be_bytes(tx.random()));
-    tx.then(Change::Working(id, *message));
-    tx.then(Change::Refreshing(id, of));
-    let work = Work::Refresh { platform: job.platform.clone(), token: stored.json.clone().into() };
-    tx.output(Output::Work { id, work });
-    Ok(())
-}
-
-/// A refreshed token is durable before the send that uses it. Asking again is harmless where the answer was lost or nobody
-/// was there: the platform either gives the next token, or says that the old one was spent.
-fn refreshed(
-    node: &Node,
-    tx: &mut Tx<'_>,
-    entity: &mut Entity,
-    message: &MessageId,
-    job: &mut Job,
-    result: &Result<crate::command::Private, SendError>,
-) -> Run {
-    match result {
-        Ok(json) => {
-            let place = token_key(&job.platform, &job.account);
-            if entity.get::<Token>(node, tx, TOKEN, &place)?.is_none() {
-                // The person has revoked it since.
-                return failed(node, tx, entity, message, job, FailureClass::Account);
-            }
-            let token =
-                Token { platform: job.platform.clone(), account: job.account.clone(), json: json.reveal().to_owned() };
-            entity.put(node, tx, TOKEN, &place, &token)?;
-            job.refreshed = true;
-            job::put(node, tx, entity, message, job)?;
-            tx.follow(Follow::RunJob(*message));
-            Ok(())
-        }
-        Err(SendError::Retry { after_ms }) => {
-            again(node, tx, entity, message, job, after_ms.map(Duration::from_millis))
-        }
-        Err(SendError::Unknown) => again(node, tx, entity, message, job, None),
-        Err(_) => failed(node, tx, entity, message, job, FailureClass::Account),
-    }
-}
-
-/// The end of a job: result for duplicates, receipt for the ingress, SMS for the person, in one batch.
-fn finish(
-    node: &Node,
-    tx: &mut Tx<'_>,
-    entity: &mut Entity,
-    message: &MessageId,
-    job: &Job,
-    outcome: MessageOutcome,
-) -> Run {
-    let mut seen = entity.get::<Seen>(node, tx, SEEN, &job.block)?;
-    if let Some(seen) = &mut seen {
-        seen.outcome = outcome;
-        entity.put(node, tx, SEEN, &job.block, seen)?;
-    }
-    let keeps = outcome == MessageOutcome::Uncertain && kept::may_ask(job);
-    if keeps {
-        kept::keep(node, tx, entity, message, job)?;
-    } else {
-        job::delete(tx, message)?;
-    }
-    end(node, tx, message, job, outcome, seen.as_ref(), keeps)
-}
-
-/// An account goes: what is owed to it goes unpublished, and is told as ever. A part that is under way may still arrive.
-pub(crate) fn give_up(node: &Node, tx: &mut Tx<'_>, entity: EntityId) -> Run {
-    let owed: Vec<MessageId> =
-        node.home.owed.iter().filter(|(_, owed)| owed.entity == entity).map(|(message, _)| *message).collect();
-    tx.prefetch(owed.iter().map(key::job))?;
-    for message in &owed {
-        if let Some((_, job)) = job::get(node, tx, message)? {
-            job::delete(tx, message)?;
-            end(node, tx, message, &job, job.unfinished(FailureClass::Account), None, false)?;
-        }
-    }
-    Ok(())
-}
-
-/// Tells how a job ended. `seen` is what duplicates will hear, `keeps` whether its person may ask for it once more.
-fn end(
-    node: &Node,
-    tx: &mut Tx<'_>,
-    message: &MessageId,
-    job: &Job,
-    outcome: MessageOutcome,
-    seen: Option<&Seen>,
-    keeps: bool,
-) -> Run {
-    tx.then(Change::Settled(*message));
-    let notice = notice(job, outcome, tx.now(), keeps);
-    let tell = match &job.number {
-        Some(number) => {
-            refusals::tell_number(node, tx, number, job.language, &notice)?;
-            None
-        }
-        None => Some(notice.text(job.language)),
-    };
-    node.count(tx, "job_finished");
-    node.trace(tx, *message, "publish", || describe(outcome));
-    if !job.asked.is_empty() {
-        // The ingress heard how it ended when it became uncertain; what was asked for since is between home and person.
-        return Ok(());
-    }
-    match seen {
-        Some(seen) => receipts::ended(node, tx, (job.ingress, *message), &job.block, seen, tell),
-        // Unreadable: there is no proof to say again.
-        None => delivery::say(node, tx, job.ingress, vec![Receipt::Done { message: *message, outcome, tell }]),
-    }
-}
-
-fn describe(outcome: MessageOutcome) -> String {
-    match outcome {
-        MessageOutcome::Pending => "pending".to_owned(),
-        MessageOutcome::Published => "PUBLISHED".to_owned(),
-        MessageOutcome::Failed(class) => format!("FAILED: {}", class.text()),
-        MessageOutcome::Uncertain => "UNCERTAIN: the answer never came".to_owned(),
-        MessageOutcome::Test { id, .. } => format!("test {id}"),
-    }
-}
-
-fn notice(job: &Job, outcome: MessageOutcome, at: Timestamp, resend: bool) -> Notice {
-    let platform = job.platform.clone();
-    let number = job.told_as();
-    match outcome {
-        MessageOutcome::Published => Notice::Published { platform, at, number },
-        MessageOutcome::Failed(_) => Notice::Failed { platform, at, number },
-        MessageOutcome::Uncertain | MessageOutcome::Pending | MessageOutcome::Test { .. } => {
-            Notice::Uncertain { platform, at, number, resend }
-        }
-    }
 }

@@ -1,11 +1,12 @@
 //! Where a message enters: one SMS from a gateway client becomes durable, is answered, and only then routed.
 
+mod copies;
 mod gateways;
 mod keywords;
 mod segments;
 mod waits;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use relaymesh_protocol::detect::{DetectError, Detected, Message, detect};
 use relaymesh_protocol::ids::{E164, GatewayId, MessageId, Timestamp};
@@ -39,6 +40,8 @@ pub(crate) struct State {
     waits: BTreeMap<u64, Wait>,
     by_message: BTreeMap<MessageId, Vec<u64>>,
     keywords: keywords::Counts,
+    /// Further doors of tests, oldest first.
+    doors: VecDeque<copies::TestDoor>,
 }
 
 /// How ingress's memory changes.
@@ -54,6 +57,7 @@ pub(crate) enum Change {
     Wait(u64, Wait),
     Waited(u64),
     Keyword(keywords::Who, Timestamp),
+    TestDoor(copies::TestDoor),
 }
 
 impl State {
@@ -100,6 +104,12 @@ impl State {
             }
             Change::Waited(id) => self.drop_wait(id),
             Change::Keyword(who, at) => self.keywords.count(who, at),
+            Change::TestDoor(door) => {
+                if self.doors.len() >= copies::DOORS_MAX {
+                    self.doors.pop_front();
+                }
+                self.doors.push_back(door);
+            }
         }
     }
 
@@ -227,6 +237,7 @@ fn take_message(
     {
         node.count(tx, "sms_duplicate");
         node.trace(tx, id, "ingress", || "duplicate, merged");
+        copies::came_again(node, tx, id, &known, origin, &message.payload)?;
         return answer(node, tx, reply, id, known.outcome());
     }
     delivery::make_room(node, tx, id, origin.trusted)?;

@@ -13,6 +13,7 @@ use crate::command::{Code, OperatorCommand, OperatorReply};
 use crate::crypto::{self, Crypto, RealCrypto, RecordAad};
 use crate::membership::tests::net::{Net, START};
 use crate::record::{Head, OpenedHead, decode, encode, key};
+use crate::testing::Router as _;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -253,10 +254,10 @@ fn a_store_that_fails_at_midnight_only_delays_the_daily_work() {
     let code = net.invite(0);
     net.join(1, &code).unwrap();
     let id = create(&mut net, 1, 1);
-    net.peers[1].disk.down = true;
+    net.peers[1].disk.full = true;
     net.days(2);
     assert!(read(&net, 1, &id, &net.peers[1].keyring).is_some());
-    net.peers[1].disk.down = false;
+    net.peers[1].disk.full = false;
     net.pass(Duration::from_secs(7_200));
     let ring = net.peers[1].keyring.clone();
     assert_eq!(ring.wraps.iter().map(|(epoch, _)| *epoch).collect::<Vec<_>>(), [today(net.now)]);

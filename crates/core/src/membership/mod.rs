@@ -361,7 +361,7 @@ struct Taken {
 fn take<'b>(node: &Node, tx: &mut Tx<'_>, facts: impl Iterator<Item = &'b [u8]>) -> Run<Taken> {
     let state = &node.membership;
     let mut verified = Vec::new();
-    let (mut refused, mut room) = (0, WRITE_BYTES_MAX);
+    let (mut refused, mut early, mut room) = (0, false, WRITE_BYTES_MAX);
     for bytes in facts {
         if room < bytes.len() {
             break;
@@ -374,11 +374,17 @@ fn take<'b>(node: &Node, tx: &mut Tx<'_>, facts: impl Iterator<Item = &'b [u8]>)
                 room -= bytes.len();
                 verified.push(held);
             }
-            Err(_) => refused += 1,
+            Err(error) => {
+                refused += 1;
+                early |= matches!(error, fact::FactError::Future);
+            }
         }
     }
     if refused > 0 {
         node.count(tx, "fact_refused");
+    }
+    if early {
+        node.count(tx, "fact_of_the_future");
     }
     let mut entry = state.entry(tx.now());
     let (_, missing) = entry.take_all(verified);

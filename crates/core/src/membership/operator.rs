@@ -76,6 +76,13 @@ fn row(state: &State, member: &Member, now: Timestamp) -> NodeRow {
     }
 }
 
+impl State {
+    /// When a node made its newest record, by its own clock.
+    pub(crate) fn issued(&self, id: &NodeId) -> Option<Timestamp> {
+        self.facts.record(id).map(|record| record.issued)
+    }
+}
+
 fn needs_instance_key(node: &Node) -> Run {
     if own::speaks_for_instance(node) {
         return Ok(());

@@ -5,7 +5,7 @@ use rand_core::{Rng, SeedableRng};
 use relaymesh_core::command::{OperatorCommand, OperatorReply};
 use relaymesh_protocol::base64text;
 
-use crate::world::{Person, World, platform_text};
+use crate::world::{Fate, Frame, Person, World, counter, platform_text};
 use crate::{NUMBER, minutes, three};
 
 /// More than the skipped keys that a ratchet keeps, and six times what it bears out of order.
@@ -157,8 +157,44 @@ fn a_node_that_is_alone_tries_no_more() {
     assert!((6..250).contains(&offers), "{offers} offers in four hours");
 }
 
+#[test]
+fn a_message_that_no_longer_waits_for_whoever_is_away_holds_up_no_other() {
+    let (mut world, a, b, c) = three();
+    let mut gone = Person::sign_up(&mut world, c, "+237650123499", 12);
+    world.run_for(minutes(3));
+    // The home can be offered messages again when the link is back, and shows in no other way that it is; nobody carries
+    // anything for it.
+    world.tap(move |from, to, frame| match frame {
+        Frame::Envelope(_) if (from, to) == (a, b) || (from, to) == (c, a) => Fate::Lose,
+        Frame::Request(_) if (from, to) == (a, c) || (from, to) == (c, a) => Fate::Lose,
+        _ => Fate::Pass,
+    });
+    world.cut(a, c);
+    let sms = gone.compose("the oldest", true);
+    gone.send(&mut world, a, &sms);
+    world.run_for(minutes(5));
+    // Its account ends; the filter that says so comes by way of the third node, with that of the next newcomer.
+    gone.delete(&mut world, c);
+    world.run_for(minutes(25 * 60));
+    let mut stays = Person::sign_up(&mut world, c, NUMBER, 11);
+    world.run_for(minutes(60));
+    let lost = counter(&world, a, "route_no_candidate");
+    world.run_for(minutes(60));
+    assert!(counter(&world, a, "route_no_candidate") > lost, "the oldest has nobody to go to");
+    for n in 0..3 {
+        let sms = stays.compose(&text(n), true);
+        stays.send(&mut world, a, &sms);
+    }
+    world.run_for(minutes(60));
+    assert_eq!(missing(&world, 3).len(), 3, "the home is cut off");
+    world.heal(a, c);
+    world.run_for(minutes(3 * 60));
+    assert_eq!(missing(&world, 3), Vec::<usize>::new());
+    assert_eq!(world.count("the oldest"), 0);
+}
+
 fn offered(world: &World, node: usize) -> u64 {
-    world.nodes[node].node().counters().get("leg_offered").copied().unwrap_or_default()
+    counter(world, node, "leg_offered")
 }
 
 #[test]

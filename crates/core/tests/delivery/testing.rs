@@ -66,6 +66,112 @@ fn a_test_ends_well_only_by_an_sms_through_the_gateway_client_that_it_tests() {
     assert_eq!(world.sms.len(), told, "and nobody is told that something was damaged");
 }
 
+/// A test comes in through each of the doors of one node, in this order and within a second; whether it ends well. The home
+/// is that node itself, or a partner, which may be cut off until all have brought it.
+fn ends_well(doors: &[Brings], home: Home, with_device: bool) -> bool {
+    let (mut world, a, b, c) = three();
+    world.federate(a, c);
+    let ingress = if home == Home::Here { c } else { a };
+    let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
+    let tested = enrol(&mut world, ingress, "modem", MODEM);
+    let other = enrol(&mut world, ingress, "other", OTHER_MODEM);
+    if ingress != c {
+        enrol(&mut world, c, "modem", MODEM);
+    }
+    world.run_for(minutes(3));
+    let id = start(&mut world, c);
+    let sms = person.compose_test_as(id, with_device);
+    if home == Home::Away {
+        world.kill(b);
+        world.kill(c);
+    }
+    for door in doors {
+        let door = match door {
+            Brings::Anybody => Door::Open,
+            Brings::Other => other,
+            Brings::Tested => tested,
+        };
+        let reply = world.ask(ingress, person.submit_through(door, &sms));
+        assert!(matches!(reply, Reply::Submitted(Submitted::Accepted { .. })), "{reply:?}");
+        world.run_for(150);
+    }
+    if home == Home::Away {
+        world.run_for(minutes(2));
+        world.restart(c);
+    }
+    world.run_for(minutes(6));
+    state(&mut world, c, id) == "success"
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Brings {
+    Anybody,
+    Other,
+    Tested,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Home {
+    Here,
+    There,
+    Away,
+}
+
+#[test]
+fn no_door_shadows_the_tested_one_at_the_same_node() {
+    use Brings::{Anybody, Other, Tested};
+    for home in [Home::Here, Home::There, Home::Away] {
+        for doors in [
+            &[Anybody, Tested][..],
+            &[Other, Tested],
+            &[Tested, Anybody],
+            &[Tested, Other],
+            &[Anybody, Other, Tested],
+            &[Other, Anybody, Tested],
+            &[Anybody, Tested, Other],
+        ] {
+            assert!(ends_well(doors, home, true), "{doors:?}, {home:?}");
+        }
+        // Where the number was never asked for, nobody can be told while all are away.
+        assert_eq!(ends_well(&[Other, Tested], home, false), home != Home::Away, "by number, {home:?}");
+        assert!(!ends_well(&[Anybody, Other, Anybody, Other], home, true), "{home:?}");
+    }
+}
+
+#[test]
+fn a_door_that_repeats_itself_is_told_of_once() {
+    let (mut world, a, _, c) = three();
+    world.federate(a, c);
+    let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
+    let tested = enrol(&mut world, a, "modem", MODEM);
+    let other = enrol(&mut world, a, "other", OTHER_MODEM);
+    enrol(&mut world, c, "modem", MODEM);
+    world.run_for(minutes(3));
+    let id = start(&mut world, c);
+    let (sms, post) = (person.compose_test(id), person.compose("a post", true));
+    world.kill(c);
+    let told = Rc::new(RefCell::new(0));
+    let count = told.clone();
+    world.tap(move |from, to, frame| {
+        if let (true, Frame::Envelope(_)) = ((from, to) == (a, c), frame) {
+            *count.borrow_mut() += 1;
+        }
+        Fate::Pass
+    });
+    let mut sent = |door, text: &str| {
+        let before = *told.borrow();
+        let reply = world.ask(a, person.submit_through(door, text));
+        assert!(matches!(reply, Reply::Submitted(Submitted::Accepted { .. })), "{reply:?}");
+        world.run_for(50);
+        *told.borrow() - before
+    };
+    assert_eq!(sent(tested, &sms), 1);
+    assert_eq!(sent(other, &sms), 1);
+    let more: u32 = (0..20).map(|_| sent(other, &sms) + sent(tested, &sms) + sent(Door::Open, &sms)).sum();
+    assert!(more < 4, "{more}: retries only");
+    assert_eq!((sent(tested, &post), sent(other, &post)), (1, 0), "of a post it does not matter");
+}
+
 #[test]
 fn a_home_learns_which_gateway_client_brought_a_test_and_of_nothing_else() {
     let (mut world, a, _, c) = three();

@@ -3,13 +3,12 @@
 use relaymesh_core::command::{
     Command, Door, MessageOutcome, OperatorCommand, OperatorReply, Reply, Submit, Submitted,
 };
-use relaymesh_core::gateway_id;
 use relaymesh_core::record::{key, vault};
 use relaymesh_protocol::base64text;
 use relaymesh_protocol::payload::Payload;
 use relaymesh_ratchet::PublicKey;
 
-use crate::world::{Person, PlatformMood, Stranger, World, bridge_text};
+use crate::world::{Person, PlatformMood, Stranger, World, booth, bridge_text};
 use crate::{NUMBER, minutes, outcome, static_key, status, two};
 
 const DAY_MS: u64 = 86_400_000;
@@ -88,17 +87,10 @@ fn consumed_blocks_and_positions_are_swept_in_pages_after_150_days_and_not_befor
 fn the_positions_of_a_bridge_identity_stay_with_the_static_key() {
     let mut world = World::new();
     let c = world.add("c", 3);
-    let server = static_key(&mut world, c);
+    let server = static_key(&mut world, c, 2);
     let mut phone = Stranger::new(server.1, server.0, 1);
     let text = bridge_text(phone.mail("hello", true));
-    let add = OperatorCommand::GatewayAdd {
-        name: "booth".to_owned(),
-        msisdn: "+237699000000".into(),
-        country: None,
-        operator: None,
-    };
-    let OperatorReply::GatewayAdded { path, .. } = world.operate(c, add) else { panic!("no gateway") };
-    let door = Door::Gateway(gateway_id(path.reveal().split('/').nth(2).unwrap()));
+    let door = booth(&mut world, c);
     let submit = Submit { door, text: text.into(), sender: NUMBER.into(), date: None, date_sent: None };
     let _ = world.ask(c, Command::Submit(submit));
     world.run_for(minutes(1));
@@ -193,7 +185,7 @@ fn a_restart_within_the_grace_of_a_damaged_copy_keeps_nobody_from_being_told() {
 fn positions_of_a_static_key_go_when_it_is_retired_and_its_sessions_go_on() {
     let (mut world, a, c) = two();
     world.federate(a, c);
-    let door = gateway(&mut world, c);
+    let door = booth(&mut world, c);
     let OperatorReply::BridgeKeys(keys) = world.operate(c, OperatorCommand::BridgeKeysGenerate { count: 2 }) else {
         panic!("no keys");
     };
@@ -231,17 +223,6 @@ fn positions_of_a_static_key_go_when_it_is_retired_and_its_sessions_go_on() {
 
 fn number(n: u8) -> String {
     format!("+23765099{n:04}")
-}
-
-fn gateway(world: &mut World, node: usize) -> Door {
-    let add = OperatorCommand::GatewayAdd {
-        name: "booth".to_owned(),
-        msisdn: "+237699000000".into(),
-        country: None,
-        operator: None,
-    };
-    let OperatorReply::GatewayAdded { path, .. } = world.operate(node, add) else { panic!("no gateway") };
-    Door::Gateway(gateway_id(path.reveal().split('/').nth(2).unwrap()))
 }
 
 fn forward(world: &mut World, node: usize, door: Door, from: &str, text: &str) {

@@ -7,13 +7,13 @@ use std::rc::Rc;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use relaymesh_core::batch::Key;
-use relaymesh_core::command::{Command, Door, OperatorCommand, OperatorReply, Submit};
+use relaymesh_core::command::{Command, OperatorCommand, OperatorReply, Submit};
 use relaymesh_core::record::{is_sound, key};
 use relaymesh_protocol::base64text;
 use relaymesh_protocol::ids::EntityId;
 use relaymesh_ratchet::PublicKey;
 
-use crate::world::{Fate, Frame, Person, PlatformMood, Stranger, World, bridge_text};
+use crate::world::{Fate, Frame, Person, PlatformMood, Stranger, World, booth, bridge_text};
 use crate::{NUMBER, counter, minutes, status, three};
 
 /// Hands in a text and forgets the answer.
@@ -85,7 +85,7 @@ fn no_flip_in_a_first_contact_sends_another_mail() {
     let hello = Stranger::new(server, rows[1].kid, 4).mail("the only text", true);
     let bytes = base64text::decode(&bridge_text(hello.clone())).unwrap();
     let start = find(&bytes, &hello.block);
-    let door = Door::Gateway(crate::forged::gateway(&mut world, c));
+    let door = booth(&mut world, c);
     let hand_in = |world: &mut World, bytes: &[u8]| {
         let Command::Submit(submit) = person.submit(&base64text::encode(bytes)) else { unreachable!() };
         let _ = world.ask(c, Command::Submit(Submit { door, ..submit }));

@@ -6,17 +6,16 @@ use hmac::{Hmac, KeyInit, Mac};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use relaymesh_core::batch::Key;
-use relaymesh_core::command::{BridgeKeyRow, Code, Command, Door, OperatorCommand, OperatorReply, Reply, Submit};
+use relaymesh_core::command::{Code, Command, Door, Reply, Submit};
 use relaymesh_core::delivery::{Body, Receipt};
-use relaymesh_core::gateway_id;
 use relaymesh_core::record::{is_sound, key, vault};
 use relaymesh_protocol::base64text;
-use relaymesh_protocol::ids::{DeviceId, EntityId, GatewayId};
+use relaymesh_protocol::ids::{DeviceId, EntityId};
 use relaymesh_protocol::payload::{BridgePayload, KeyExchange, Payload};
 use relaymesh_ratchet::PublicKey;
 use sha2::Sha256;
 
-use crate::world::{Fate, Frame, Person, Stranger, World, bridge_text, open, platform_text};
+use crate::world::{Fate, Frame, Person, Stranger, World, booth, bridge_text, open, platform_text, static_key};
 use crate::{NUMBER, counter, minutes, three};
 
 /// All rows that belong to an entity: its head and its records.
@@ -40,25 +39,6 @@ fn without_notices(world: &World, node: usize, rows: &BTreeMap<Key, Vec<u8>>) ->
     kept.inspect(|(row, value)| assert!(is_sound(world.nodes[node].node(), row, value, head)))
         .map(|(row, value)| (row.clone(), value.clone()))
         .collect()
-}
-
-fn static_key(world: &mut World, node: usize) -> (u8, PublicKey) {
-    let OperatorReply::BridgeKeys(rows) = world.operate(node, OperatorCommand::BridgeKeysGenerate { count: 2 }) else {
-        panic!("no keys");
-    };
-    let BridgeKeyRow { kid, keypair, .. } = &rows[1];
-    (*kid, PublicKey::from_base64_lenient(keypair).unwrap())
-}
-
-pub fn gateway(world: &mut World, node: usize) -> GatewayId {
-    let add = OperatorCommand::GatewayAdd {
-        name: "booth".to_owned(),
-        msisdn: "+237699000000".into(),
-        country: None,
-        operator: None,
-    };
-    let OperatorReply::GatewayAdded { path, .. } = world.operate(node, add) else { panic!("no gateway") };
-    gateway_id(path.reveal().split('/').nth(2).unwrap())
 }
 
 fn submit(text: &str, door: Door) -> Command {
@@ -102,10 +82,10 @@ fn forgery(n: u64, rng: &mut ChaCha20Rng, person: &Person, real: &[u8], server: 
 #[test]
 fn a_thousand_forgeries_leave_the_account_byte_identical() {
     let (mut world, a, _, c) = three();
-    let server = static_key(&mut world, c);
+    let server = static_key(&mut world, c, 2);
     let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
     let [id] = entities(&world, c)[..] else { panic!("one account") };
-    let (door, at_a) = (Door::Gateway(gateway(&mut world, c)), Door::Gateway(gateway(&mut world, a)));
+    let (door, at_a) = (booth(&mut world, c), booth(&mut world, a));
     world.federate(a, c);
     world.run_for(minutes(2));
     let first = person.compose("first", true);
@@ -137,7 +117,7 @@ fn a_thousand_forgeries_leave_the_account_byte_identical() {
 #[test]
 fn forgeries_from_the_open_door_do_not_even_count_notices() {
     let (mut world, _, _, c) = three();
-    let server = static_key(&mut world, c);
+    let server = static_key(&mut world, c, 2);
     let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
     let [id] = entities(&world, c)[..] else { panic!("one account") };
     let waiting = base64text::decode(&person.compose("waits", true)).unwrap();
@@ -170,7 +150,7 @@ fn bridge_user(
 #[test]
 fn key_exchanges_of_others_neither_touch_nor_push_out_the_session_of_a_bridge_user() {
     let (mut world, _, _, c) = three();
-    let (server, door) = (static_key(&mut world, c), Door::Gateway(gateway(&mut world, c)));
+    let (server, door) = (static_key(&mut world, c, 2), booth(&mut world, c));
     let (id, mut phone, _) = bridge_user(&mut world, c, server, door);
     let before = entity_rows(&world, c, &id);
     let sessions = |world: &World| {
@@ -201,7 +181,7 @@ fn key_exchanges_of_others_neither_touch_nor_push_out_the_session_of_a_bridge_us
 #[test]
 fn unsound_key_exchanges_leave_a_bridge_user_byte_identical() {
     let (mut world, _, _, c) = three();
-    let (server, door) = (static_key(&mut world, c), Door::Gateway(gateway(&mut world, c)));
+    let (server, door) = (static_key(&mut world, c, 2), booth(&mut world, c));
     let (id, _, hello) = bridge_user(&mut world, c, server, door);
     let before = entity_rows(&world, c, &id);
     let mut rng = ChaCha20Rng::seed_from_u64(8);
@@ -261,7 +241,7 @@ fn remade(block: &[u8], proof: &Receipt, twin: bool, at: usize) -> Vec<u8> {
 #[test]
 fn a_shown_mac_key_never_counts_twice() {
     let (mut world, a, _, c) = three();
-    let server = static_key(&mut world, c);
+    let server = static_key(&mut world, c, 2);
     let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
     world.federate(a, c);
     world.run_for(minutes(2));
@@ -285,7 +265,7 @@ fn a_shown_mac_key_never_counts_twice() {
     // A bridge key exchange can be derived again for as long as the static key lives, from a twin of its key too.
     heard.borrow_mut().take();
     let hello = Stranger::new(server.1, server.0, 3).mail("hello", true);
-    let (at_a, door) = (Door::Gateway(gateway(&mut world, a)), Door::Gateway(gateway(&mut world, c)));
+    let (at_a, door) = (booth(&mut world, a), booth(&mut world, c));
     let _ = world.ask(a, submit(&bridge_text(hello.clone()), at_a));
     world.run_for(minutes(1));
     let proof = heard.borrow().clone().expect("an acceptance came");
@@ -310,7 +290,7 @@ fn a_shown_mac_key_never_counts_twice() {
 fn one_damaged_copy_never_asks_to_log_in_again_and_three_do() {
     let (mut world, _, _, c) = three();
     let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
-    let door = Door::Gateway(gateway(&mut world, c));
+    let door = booth(&mut world, c);
     world.run_for(minutes(2));
     let told = world.sms.len();
     let mut damaged = |world: &mut World| {
@@ -331,7 +311,7 @@ fn one_damaged_copy_never_asks_to_log_in_again_and_three_do() {
 #[test]
 fn bridge_mail_comes_in_only_where_somebody_known_vouches_for_the_gateway_client() {
     let (mut world, a, b, c) = three();
-    let server = static_key(&mut world, c);
+    let server = static_key(&mut world, c, 2);
     let mail = |n, text: &str| bridge_text(Stranger::new(server.1, server.0, n).mail(text, true));
     for node in [a, c] {
         for door in [Door::Open, Door::Content] {
@@ -340,11 +320,11 @@ fn bridge_mail_comes_in_only_where_somebody_known_vouches_for_the_gateway_client
         }
     }
     // A member that is no partner says that its gateway client is enrolled.
-    let at_b = Door::Gateway(gateway(&mut world, b));
+    let at_b = booth(&mut world, b);
     let _ = world.ask(b, submit(&mail(2, "a stranger's word"), at_b));
     world.run_for(minutes(5));
     assert!(world.mails.is_empty() && entities(&world, c).is_empty());
-    let door = Door::Gateway(gateway(&mut world, c));
+    let door = booth(&mut world, c);
     let _ = world.ask(c, submit(&mail(3, "vouched for"), door));
     world.run_for(minutes(1));
     assert_eq!(world.mails.len(), 1);

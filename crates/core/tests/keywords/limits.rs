@@ -6,13 +6,13 @@ use relaymesh_protocol::base64text;
 use relaymesh_protocol::payload::{KeyExchange, Payload};
 
 use crate::world::{Stranger, World, bridge_text};
-use crate::{DAY_MS, NUMBER, OTHER, bridge_user, counter, entities, forward, gateway, mails, minutes, rows, told};
+use crate::{DAY_MS, NUMBER, OTHER, booth, bridge_user, counter, entities, forward, mails, minutes, rows, told};
 
 /// One node of its own.
 pub fn alone() -> (World, usize, Door) {
     let mut world = World::new();
     let c = world.add("c", 3);
-    let door = gateway(&mut world, c);
+    let door = booth(&mut world, c);
     (world, c, door)
 }
 

@@ -12,7 +12,7 @@ use relaymesh_protocol::sms_text::Keyword;
 use crate::limits::alone;
 use crate::world::{Fate, Frame, Person, PlatformMood, World, letter, open};
 use crate::{
-    DAY_MS, NUMBER, OTHER, bridge_text, bridge_user, counter, forward, gateway, mails, minutes, rows, sms, three, told,
+    DAY_MS, NUMBER, OTHER, booth, bridge_text, bridge_user, counter, forward, mails, minutes, rows, sms, three, told,
 };
 
 /// Somebody at the last node whose message nobody can tell the outcome of; it is not on the platform.
@@ -31,7 +31,7 @@ fn uncertain(world: &mut World, a: usize, c: usize) -> Person {
 #[test]
 fn what_is_missing_is_sent_once_more_and_told_under_its_number() {
     let (mut world, a, b, c) = three();
-    let (at_a, at_b) = (gateway(&mut world, a), gateway(&mut world, b));
+    let (at_a, at_b) = (booth(&mut world, a), booth(&mut world, b));
     uncertain(&mut world, a, c);
     assert!(forward(&mut world, a, at_a, NUMBER, "resend #1"));
     world.run_for(minutes(2));
@@ -53,7 +53,7 @@ fn what_is_missing_is_sent_once_more_and_told_under_its_number() {
 #[test]
 fn the_same_answer_through_two_gateways_and_twice_sends_once_more() {
     let (mut world, a, _, c) = three();
-    let (at_a, at_c) = (gateway(&mut world, a), gateway(&mut world, c));
+    let (at_a, at_c) = (booth(&mut world, a), booth(&mut world, c));
     let (mut phone, _) = bridge_user(&mut world, a, at_a, c);
     world.mood = PlatformMood::LosesAnswers;
     assert!(forward(&mut world, a, at_a, NUMBER, &bridge_text(phone.mail("maybe", false))));
@@ -72,7 +72,7 @@ fn the_same_answer_through_two_gateways_and_twice_sends_once_more() {
 #[test]
 fn each_uncertain_outcome_can_be_asked_about_once_and_three_times_in_all() {
     let (mut world, a, _, c) = three();
-    let (at_a, door) = (gateway(&mut world, a), gateway(&mut world, c));
+    let (at_a, door) = (booth(&mut world, a), booth(&mut world, c));
     let (mut phone, _) = bridge_user(&mut world, c, door, c);
     world.mood = PlatformMood::LosesAnswers;
     assert!(forward(&mut world, c, door, NUMBER, &bridge_text(phone.mail("again", false))));
@@ -93,7 +93,7 @@ fn each_uncertain_outcome_can_be_asked_about_once_and_three_times_in_all() {
 #[test]
 fn an_answer_survives_its_ingress_and_its_home() {
     let (mut world, a, _, c) = three();
-    let door = gateway(&mut world, a);
+    let door = booth(&mut world, a);
     uncertain(&mut world, a, c);
     world.kill(c);
     assert!(forward(&mut world, a, door, NUMBER, "RESEND 1"));
@@ -130,7 +130,7 @@ fn after_three_days_the_content_is_destroyed() {
 #[test]
 fn others_cannot_ask() {
     let (mut world, a, b, c) = three();
-    let (at_a, at_c) = (gateway(&mut world, a), gateway(&mut world, c));
+    let (at_a, at_c) = (booth(&mut world, a), booth(&mut world, c));
     uncertain(&mut world, a, c);
     let open_door = world.ask(c, sms("RESEND 1", NUMBER, Door::Open, None));
     let Reply::Refused(Refusal { code: Code::InvalidArgument, text }) = open_door else { panic!("{open_door:?}") };
@@ -186,7 +186,7 @@ fn overhear(world: &mut World, a: usize, c: usize, door: Door) -> Submission {
 #[test]
 fn a_home_says_the_same_at_the_same_time_to_whom_it_knows_and_whom_not() {
     let (mut world, a, _, c) = three();
-    let door = gateway(&mut world, a);
+    let door = booth(&mut world, a);
     uncertain(&mut world, a, c);
     let real = overhear(&mut world, a, c, door);
     world.run_for(minutes(10));

@@ -6,12 +6,12 @@ use relaymesh_core::command::Door;
 use relaymesh_core::record::key;
 
 use crate::world::{Person, PlatformMood, Stranger, bridge_text};
-use crate::{NUMBER, OTHER, bridge_user, counter, entities, forward, gateway, mails, minutes, sms, three, told};
+use crate::{NUMBER, OTHER, booth, bridge_user, counter, entities, forward, mails, minutes, sms, three, told};
 
 #[test]
 fn nothing_is_mailed_for_a_number_that_said_stop_and_it_hears_so_once() {
     let (mut world, a, _, c) = three();
-    let (at_a, at_c) = (gateway(&mut world, a), gateway(&mut world, c));
+    let (at_a, at_c) = (booth(&mut world, a), booth(&mut world, c));
     let (mut phone, server) = bridge_user(&mut world, a, at_a, c);
     assert_eq!(told(&world, NUMBER, "Répondez STOP"), 1);
     for text in ["stop!", "STOP"] {
@@ -40,7 +40,7 @@ fn nothing_is_mailed_for_a_number_that_said_stop_and_it_hears_so_once() {
 #[test]
 fn start_and_a_new_key_exchange_through_a_gateway_client_begin_again() {
     let (mut world, a, _, c) = three();
-    let (at_a, at_c) = (gateway(&mut world, a), gateway(&mut world, c));
+    let (at_a, at_c) = (booth(&mut world, a), booth(&mut world, c));
     let (mut phone, server) = bridge_user(&mut world, a, at_a, c);
     assert!(forward(&mut world, a, at_a, NUMBER, "STOP"));
     world.run_for(minutes(2));
@@ -67,7 +67,7 @@ fn start_and_a_new_key_exchange_through_a_gateway_client_begin_again() {
 #[test]
 fn a_late_copy_of_an_answer_changes_nothing() {
     let (mut world, _, _, c) = three();
-    let door = gateway(&mut world, c);
+    let door = booth(&mut world, c);
     let (_, server) = bridge_user(&mut world, c, door, c);
     let early = Some(i64::try_from(world.now.0).unwrap());
     let _ = world.ask(c, sms("STOP", NUMBER, door, early));
@@ -85,7 +85,7 @@ fn a_late_copy_of_an_answer_changes_nothing() {
 #[test]
 fn a_mail_that_has_not_left_does_not_leave_after_stop() {
     let (mut world, _, _, c) = three();
-    let door = gateway(&mut world, c);
+    let door = booth(&mut world, c);
     let (mut phone, _) = bridge_user(&mut world, c, door, c);
     world.mood = PlatformMood::Down;
     assert!(forward(&mut world, c, door, NUMBER, &bridge_text(phone.mail("waits", false))));
@@ -100,7 +100,7 @@ fn a_mail_that_has_not_left_does_not_leave_after_stop() {
 #[test]
 fn an_account_of_the_number_is_not_touched() {
     let (mut world, a, _, c) = three();
-    let door = gateway(&mut world, a);
+    let door = booth(&mut world, a);
     let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
     let [id] = entities(&world, c)[..] else { panic!("one account") };
     let account = |world: &crate::World| -> BTreeMap<_, _> {
@@ -127,7 +127,7 @@ fn an_account_of_the_number_is_not_touched() {
 #[test]
 fn stop_from_the_open_door_or_for_another_number_does_nothing() {
     let (mut world, a, _, c) = three();
-    let (at_a, at_c) = (gateway(&mut world, a), gateway(&mut world, c));
+    let (at_a, at_c) = (booth(&mut world, a), booth(&mut world, c));
     let (mut phone, _) = bridge_user(&mut world, a, at_a, c);
     let _ = world.ask(c, sms("STOP", NUMBER, Door::Open, None));
     for (text, from) in [("STOP", OTHER), ("START", NUMBER), ("please STOP", NUMBER)] {
@@ -143,7 +143,7 @@ fn stop_from_the_open_door_or_for_another_number_does_nothing() {
 #[test]
 fn one_number_has_its_share_of_answers_in_a_day() {
     let (mut world, a, _, _) = three();
-    let door = gateway(&mut world, a);
+    let door = booth(&mut world, a);
     let taken = (0..20).filter(|_| forward(&mut world, a, door, NUMBER, "STOP")).count();
     assert_eq!(taken, 10);
     assert!(forward(&mut world, a, door, OTHER, "STOP"));

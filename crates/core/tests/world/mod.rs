@@ -6,6 +6,7 @@ mod forge;
 mod network;
 mod people;
 mod sim;
+mod usual;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -18,6 +19,7 @@ pub use forge::{Stranger, bridge_text, letter, letter_bytes, open, platform_text
 pub use network::{Fate, Frame, Mind, Tap};
 pub use people::{Person, enrol};
 pub use sim::{Health, Sim};
+pub use usual::{NUMBER, booth, counter, minutes, static_key, status, three};
 
 /// Virtual start: 2026-01-01.
 pub const START: Timestamp = Timestamp(1_767_225_600_000);

@@ -8,7 +8,7 @@ use relaymesh_core::command::{
 };
 use relaymesh_core::gateway_id;
 use relaymesh_protocol::content::{Content, PlatformContent};
-use relaymesh_protocol::ids::{DeviceId, GatewayId, Language, MessageId};
+use relaymesh_protocol::ids::{DeviceId, Language, MessageId};
 use relaymesh_protocol::payload::{Payload, PlatformPayload, PlatformVersion};
 use relaymesh_protocol::{base64text, segment};
 use relaymesh_ratchet::{KeyPair, PublicKey, Session, agree, device_id, llt};
@@ -157,6 +157,11 @@ impl Person {
 
     /// The SMS text of a reliability test.
     pub fn compose_test(&mut self, id: u64) -> String {
+        self.compose_test_as(id, true)
+    }
+
+    /// The same, as phones write that know no device ID.
+    pub fn compose_test_as(&mut self, id: u64, with_device: bool) -> String {
         let content = PlatformContent { content: Content::Test { id: id.to_string() }, tokens: None };
         let plain = content.encode(PlatformVersion::V2).expect("a number");
         let block = self.session.encrypt(&plain, &self.ad).expect("a session");
@@ -164,7 +169,7 @@ impl Person {
             version: PlatformVersion::V2,
             shortcode: b'r',
             block: block.as_bytes().to_vec(),
-            device_id: Some(self.device),
+            device_id: with_device.then_some(self.device),
             language: Some(Language::FR),
         });
         base64text::encode_wrapped(&payload.encode().expect("a small payload"))
@@ -233,6 +238,3 @@ pub fn code(world: &World, number: &str) -> String {
     let (_, text) = world.sms.iter().rev().find(|(to, _)| to == number).expect("a code was sent");
     text.rsplit(' ').next().expect("a code").to_owned()
 }
-
-#[allow(dead_code)]
-pub fn gateway(_: GatewayId) {}

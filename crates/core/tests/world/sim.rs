@@ -7,7 +7,7 @@ use std::time::Duration;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use relaymesh_core::batch::{ABSENT, BATCH_BYTES_MAX, Batch, Key, Outcome, RECORD_BYTES_MAX, Write};
-use relaymesh_core::config::{Accept, Config, Otp, Pace, Platform, Roles};
+use relaymesh_core::config::{Config, Otp, Platform, Roles};
 use relaymesh_core::crypto::RealCrypto;
 use relaymesh_core::record::key;
 use relaymesh_core::{Input, Load, Loaded, Node, Output, Pump, Unavailable};
@@ -217,33 +217,17 @@ impl Sim {
 
 fn config(name: &str, seed: u8) -> Config {
     Config {
-        name: name.to_owned(),
         instance: format!("instance-{name}"),
-        contact: String::new(),
-        mesh: MeshId([seed; 16]),
         roles: Roles { gateway: true, vault: true, relay: true, bridge: true },
         country: Some("CM".to_owned()),
         addresses: vec![format!("/memory/{seed}")],
-        local_addresses: Vec::new(),
-        accept: Accept::Invite,
-        ingress_wait: Duration::ZERO,
         otp: Otp { sms: true, email: true },
         platforms: vec![Platform {
-            name: "mastodon".to_owned(),
-            authorize_url: "https://mastodon.test/oauth/authorize".to_owned(),
-            client_id: "client".to_owned(),
-            scope: "profile write:statuses write:media".to_owned(),
             redirect_urls: vec!["https://relay.example/android".to_owned()],
-            text_max: 500,
-            resend_within: Duration::from_secs(45 * 60),
+            ..Platform::stand_in()
         }],
         bridge_domain: Some("relay.test".to_owned()),
         sms: true,
-        egress: relaymesh_core::config::Egress::default(),
-        otp_countries: Vec::new(),
-        captcha: false,
-        metered: false,
-        pace: Pace::default(),
-        timelines: relaymesh_core::config::TIMELINES,
+        ..Config::bare(name, MeshId([seed; 16]))
     }
 }

@@ -2,7 +2,8 @@ use proptest::prelude::*;
 
 use super::super::{CHUNK_CHARS, split};
 use super::*;
-use crate::ids::Language;
+use crate::base64text;
+use crate::ids::{DeviceId, Language};
 use crate::payload::{Payload, PlatformPayload, PlatformVersion, sample_block};
 
 const START: Timestamp = Timestamp(1_750_000_000_000);

@@ -10,59 +10,21 @@ use relaymesh_protocol::ids::{DeviceId, MeshId, Timestamp};
 use relaymesh_ratchet::{KeyPair, PublicKey, SharedSecret, agree, llt};
 use relaymesh_seal::keyfile::Keyring;
 
-use crate::batch::{ABSENT, Batch, Key, Outcome, Write};
+use crate::batch::Batch;
 use crate::command::{AccountCommand, AccountReply, ClientKeys, Code, Command, Identity, Reply};
-use crate::config::{Accept, Config, Otp, Pace, Platform, Roles};
+use crate::config::{Config, Otp, Platform};
 use crate::crypto::RealCrypto;
 use crate::input::{Input, ReplyTo};
 use crate::node::Node;
 use crate::output::{Exchanged, Output, SendError, Work, WorkDone, WorkError, WorkId};
-use crate::pump::{Load, Loaded, Pump, Unavailable};
+use crate::pump::{Load as _, Pump};
+use crate::testing::Disk;
 use crate::tx::{Fetch, Halt, Run, Tx, View};
 
 pub(crate) const PHONE: &str = "+237650123456";
 pub(crate) const PASSWORD: &str = "correct-Horse-9";
 /// A working day in 2026: tokens carry it, so it must be a real time.
 const START: Timestamp = Timestamp(1_770_000_000_000);
-
-/// The store: rows with versions.
-#[derive(Clone, Default)]
-pub(crate) struct Disk {
-    pub rows: BTreeMap<Key, (u64, Vec<u8>)>,
-    versions: u64,
-    pub down: bool,
-}
-
-impl Disk {
-    fn apply(&mut self, batch: &Batch) -> Outcome {
-        let fits = |(key, version): &(Key, u64)| self.rows.get(key).map_or(ABSENT, |(v, _)| *v) == *version;
-        if self.down {
-            return Outcome::Failed;
-        }
-        if !batch.expects.iter().all(fits) {
-            return Outcome::Conflict;
-        }
-        for write in &batch.writes {
-            self.versions += 1;
-            match write {
-                Write::Put { key, value } => self.rows.insert(key.clone(), (self.versions, value.clone())),
-                Write::Delete { key } => self.rows.remove(key),
-            };
-        }
-        Outcome::Ok
-    }
-}
-
-impl Load for Disk {
-    fn get(&mut self, key: &[u8]) -> Result<Option<(u64, Vec<u8>)>, Unavailable> {
-        if self.down { Err(Unavailable) } else { Ok(self.rows.get(key).cloned()) }
-    }
-
-    fn rows(&mut self, prefix: &[u8], limit: usize) -> Result<Loaded, Unavailable> {
-        let below = self.rows.range(prefix.to_vec()..).take_while(|(key, _)| key.starts_with(prefix));
-        Ok(below.take(limit).map(|(key, (version, value))| (key.clone(), *version, value.clone())).collect())
-    }
-}
 
 pub(crate) struct World {
     pub pump: Pump,
@@ -85,34 +47,17 @@ pub(crate) struct World {
 
 pub(crate) fn config() -> Config {
     Config {
-        name: "home".to_owned(),
         instance: "test".to_owned(),
-        contact: String::new(),
-        mesh: MeshId([1; 16]),
-        roles: Roles { gateway: true, vault: true, relay: false, bridge: false },
-        country: None,
-        addresses: Vec::new(),
-        local_addresses: Vec::new(),
-        accept: Accept::Invite,
-        ingress_wait: Duration::ZERO,
         otp: Otp { sms: true, email: true },
         platforms: vec![Platform {
-            name: "mastodon".to_owned(),
             authorize_url: "https://m.example/oauth/authorize".to_owned(),
-            client_id: "client".to_owned(),
             scope: "read write".to_owned(),
             redirect_urls: vec!["https://relay.smswithoutborders.com/android".to_owned()],
-            text_max: 500,
             resend_within: Duration::ZERO,
+            ..Platform::stand_in()
         }],
-        bridge_domain: None,
         sms: true,
-        egress: crate::config::Egress::default(),
-        otp_countries: Vec::new(),
-        captcha: false,
-        metered: false,
-        pace: Pace::default(),
-        timelines: crate::config::TIMELINES,
+        ..Config::bare("home", MeshId([1; 16]))
     }
 }
 
@@ -196,7 +141,7 @@ impl World {
     /// Makes one batch durable.
     pub fn persist(&mut self) -> bool {
         let Some((token, batch)) = self.batches.pop_front() else { return false };
-        let outcome = self.disk.apply(&batch);
+        let outcome = self.disk.write(&batch);
         self.pump.persisted(token, outcome, self.now, &mut self.disk);
         self.drain();
         true

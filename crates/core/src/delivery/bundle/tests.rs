@@ -12,6 +12,7 @@ use crate::command::{LeftBehind, OperatorReply};
 use crate::delivery::Body;
 use crate::locator::tests::world::{World, device};
 use crate::locator::{Lookup, Routing, filter_heads, tests};
+use crate::testing::Router as _;
 
 const MINUTE: Duration = Duration::from_secs(60);
 

@@ -10,6 +10,7 @@ use serde_bytes::ByteBuf;
 use super::world::{World, device, message, number};
 use crate::locator::{Candidate, Lookup, Routing, filter_bytes, filter_heads, import, locate, on_heads, remove_entity};
 use crate::record::key;
+use crate::testing::Router as _;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -71,7 +72,7 @@ fn filters_survive_a_restart_and_versions_only_grow() {
     assert_eq!(candidates(&mut world, 0, &Lookup::Device(device(7))).len(), 1);
     world.restart(1);
     assert_eq!(version(&world, 1), before, "no new base for a restart");
-    world.peers[1].pump.feed(crate::Input::Timer(crate::Timer::Daily), world.now, &mut super::world::Disk::default());
+    world.peers[1].pump.feed(crate::Input::Timer(crate::Timer::Daily), world.now, &mut crate::testing::Disk::default());
     world.settle();
     assert!(version(&world, 1) > before);
 }
@@ -86,7 +87,7 @@ fn a_removed_person_leaves_with_the_next_base() {
     assert!(!world.peers[1].disk.rows.keys().any(|row| row[0] == key::TAG));
     world.restart(1);
     assert!(candidates(&mut world, 1, &Lookup::Device(device(7))).iter().all(|c| c.node != world.id(1)));
-    world.peers[1].pump.feed(crate::Input::Timer(crate::Timer::Daily), world.now, &mut super::world::Disk::default());
+    world.peers[1].pump.feed(crate::Input::Timer(crate::Timer::Daily), world.now, &mut crate::testing::Disk::default());
     world.settle();
     world.pass(MINUTE * 4);
     // The recent filter of a node keeps who was new until somebody else is.

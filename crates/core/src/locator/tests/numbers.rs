@@ -14,6 +14,7 @@ use crate::locator::{Candidate, Lookup, Routing, add_entity, locate};
 use crate::record::Entity;
 use crate::record::index::{self, Kind};
 use crate::record::vault::{ACCOUNT, Account, PasswordLimiter};
+use crate::testing::Router as _;
 
 const MINUTE: Duration = Duration::from_secs(60);
 

@@ -8,7 +8,7 @@ use relaymesh_protocol::frame::{Request, Response, Taken};
 use relaymesh_protocol::ids::{DeviceId, E164, EntityId, MessageId, NodeId, Timestamp};
 use relaymesh_seal::keyfile::Keyring;
 
-use crate::batch::{ABSENT, BATCH_BYTES_MAX, Batch, Key, Outcome, Write};
+use crate::batch::Outcome;
 use crate::command::{Command, OperatorCommand, OperatorReply, Reply};
 use crate::config::{Config, Roles};
 use crate::crypto::RealCrypto;
@@ -18,48 +18,10 @@ use crate::locator::{Lookup, Routing, add_entity};
 use crate::membership::tests::net::{Net, config};
 use crate::node::Node;
 use crate::output::{Output, WorkDone};
-use crate::pump::{Load, Loaded, Pump, Unavailable};
+use crate::pump::{Load as _, Pump};
 use crate::record::{key, put_node};
+use crate::testing::{Disk, Router};
 use crate::tx::{Effects, Fetch, Halt, Run, Tx, View};
-
-#[derive(Debug, Default)]
-pub struct Disk {
-    pub rows: BTreeMap<Key, (u64, Vec<u8>)>,
-    versions: u64,
-}
-
-impl Disk {
-    fn write(&mut self, batch: &Batch) -> Outcome {
-        let sizes = batch.writes.iter().map(|write| match write {
-            Write::Put { key, value } => key.len() + value.len(),
-            Write::Delete { key } => key.len(),
-        });
-        assert!(sizes.sum::<usize>() <= BATCH_BYTES_MAX);
-        let version = |key: &Key| self.rows.get(key).map_or(ABSENT, |(version, _)| *version);
-        if batch.expects.iter().any(|(key, expected)| version(key) != *expected) {
-            return Outcome::Conflict;
-        }
-        for write in &batch.writes {
-            self.versions += 1;
-            match write {
-                Write::Put { key, value } => drop(self.rows.insert(key.clone(), (self.versions, value.clone()))),
-                Write::Delete { key } => drop(self.rows.remove(key)),
-            }
-        }
-        Outcome::Ok
-    }
-}
-
-impl Load for Disk {
-    fn get(&mut self, key: &[u8]) -> Result<Option<(u64, Vec<u8>)>, Unavailable> {
-        Ok(self.rows.get(key).cloned())
-    }
-
-    fn rows(&mut self, prefix: &[u8], limit: usize) -> Result<Loaded, Unavailable> {
-        let below = self.rows.range(prefix.to_vec()..).take_while(|(key, _)| key.starts_with(prefix));
-        Ok(below.take(limit).map(|(key, (version, value))| (key.clone(), *version, value.clone())).collect())
-    }
-}
 
 pub struct Peer {
     pub pump: Pump,
@@ -108,6 +70,54 @@ pub fn message(n: u8) -> MessageId {
     MessageId([n; 32])
 }
 
+impl Router for World {
+    fn count(&self) -> usize {
+        self.peers.len()
+    }
+
+    fn machine(&mut self, at: usize) -> (&mut Pump, &mut Disk) {
+        let peer = &mut self.peers[at];
+        (&mut peer.pump, &mut peer.disk)
+    }
+
+    fn clock(&mut self) -> &mut Timestamp {
+        &mut self.now
+    }
+
+    fn inbox(&mut self) -> &mut VecDeque<(usize, Input)> {
+        &mut self.inbox
+    }
+
+    fn act(&mut self, at: usize, output: Output) {
+        match output {
+            Output::Persist { token, batch } => {
+                self.persist(at, token, &batch);
+            }
+            Output::Reply { to, reply } => drop(self.replies.insert(to.0, reply)),
+            Output::Ask { to, token, request } => self.ask(at, to, token, request),
+            Output::Respond { to, response } => self.respond(to, response),
+            Output::Carry { to, envelope, carried } => {
+                let other = self.peers.iter().position(|peer| peer.node().id() == to).unwrap();
+                self.carried.push((at, other));
+                if self.is_cut(at, other) {
+                    let taken = Err(LinkError::Unreachable);
+                    return self.inbox.push_back((at, Input::Carried { to, envelope, taken }));
+                }
+                self.next += 1;
+                self.carries.insert(self.next, (at, to, envelope));
+                let from = Some(self.id(at));
+                self.inbox.push_back((other, Input::Envelope { reply: ReplyTo(self.next), from, carried }));
+            }
+            Output::Taken { to, taken } => self.taken(to, taken),
+            Output::SaveKeys { id, keyring } => {
+                self.peers[at].keyring = *keyring;
+                self.inbox.push_back((at, Input::Worked { id, done: WorkDone::KeysSaved(Ok(())) }));
+            }
+            _ => {}
+        }
+    }
+}
+
 impl World {
     /// A mesh in which all are partners.
     pub fn partners(names: &[&str]) -> Self {
@@ -137,9 +147,11 @@ impl World {
             net.pass(Duration::from_secs(300));
         }
         let now = net.now;
-        let peers = net.peers.into_iter().map(|peer| {
-            let disk = Disk { versions: 1_000_000, rows: peer.disk.rows };
-            Peer { pump: peer.pump, disk, keyring: peer.keyring, config: peer.config }
+        let peers = net.peers.into_iter().map(|peer| Peer {
+            pump: peer.pump,
+            disk: peer.disk,
+            keyring: peer.keyring,
+            config: peer.config,
         });
         let mut world = Self {
             peers: peers.collect(),
@@ -178,8 +190,7 @@ impl World {
         let node = Node::new(peer.config.clone(), peer.keyring.clone(), Arc::new(RealCrypto), self.now);
         peer.pump = Pump::new(node, [77; 32]);
         for table in key::RESTORED {
-            let rows = peer.disk.rows.iter().filter(|(key, _)| key.first() == Some(&table));
-            let rows = rows.map(|(key, (_, value))| (key.clone(), value.clone())).collect();
+            let rows = peer.disk.table(table);
             self.inbox.push_back((at, Input::Restore { table, rows }));
         }
         self.inbox.push_back((at, Input::Started));
@@ -291,61 +302,6 @@ impl World {
         self.restart(at);
     }
 
-    pub fn settle(&mut self) {
-        for _ in 0..200_000 {
-            let acted = self.perform();
-            if let Some((at, input)) = self.inbox.pop_front() {
-                let peer = &mut self.peers[at];
-                peer.pump.feed(input, self.now, &mut peer.disk);
-            } else if !acted {
-                return;
-            }
-        }
-        panic!("the mesh does not come to rest");
-    }
-
-    fn perform(&mut self) -> bool {
-        let mut acted = false;
-        for at in 0..self.peers.len() {
-            while let Some(output) = self.peers[at].pump.poll_output() {
-                acted = true;
-                self.act(at, output);
-            }
-        }
-        acted
-    }
-
-    fn act(&mut self, at: usize, output: Output) {
-        match output {
-            Output::Persist { token, batch } => {
-                let peer = &mut self.peers[at];
-                let outcome = peer.disk.write(&batch);
-                peer.pump.persisted(token, outcome, self.now, &mut peer.disk);
-            }
-            Output::Reply { to, reply } => drop(self.replies.insert(to.0, reply)),
-            Output::Ask { to, token, request } => self.ask(at, to, token, request),
-            Output::Respond { to, response } => self.respond(to, response),
-            Output::Carry { to, envelope, carried } => {
-                let other = self.peers.iter().position(|peer| peer.node().id() == to).unwrap();
-                self.carried.push((at, other));
-                if self.is_cut(at, other) {
-                    let taken = Err(LinkError::Unreachable);
-                    return self.inbox.push_back((at, Input::Carried { to, envelope, taken }));
-                }
-                self.next += 1;
-                self.carries.insert(self.next, (at, to, envelope));
-                let from = Some(self.id(at));
-                self.inbox.push_back((other, Input::Envelope { reply: ReplyTo(self.next), from, carried }));
-            }
-            Output::Taken { to, taken } => self.taken(to, taken),
-            Output::SaveKeys { id, keyring } => {
-                self.peers[at].keyring = *keyring;
-                self.inbox.push_back((at, Input::Worked { id, done: WorkDone::KeysSaved(Ok(())) }));
-            }
-            _ => {}
-        }
-    }
-
     fn ask(&mut self, at: usize, to: NodeId, token: u64, request: Request) {
         let other = self.peers.iter().position(|peer| peer.node().id() == to).unwrap();
         let gossip = matches!(request, Request::Digest(_) | Request::Heads(_) | Request::Facts(_));
@@ -378,21 +334,6 @@ impl World {
         if let Some((at, to, envelope)) = self.carries.remove(&to.0) {
             self.inbox.push_back((at, Input::Carried { to, envelope, taken: Ok(taken) }));
         }
-    }
-
-    pub fn pass(&mut self, span: Duration) {
-        let end = self.now.after(span);
-        loop {
-            let next = self.peers.iter().filter_map(|peer| peer.pump.poll_timeout()).min().filter(|next| *next <= end);
-            let Some(next) = next else { break };
-            self.now = self.now.max(next);
-            for at in 0..self.peers.len() {
-                let peer = &mut self.peers[at];
-                peer.pump.tick(self.now, &mut peer.disk);
-            }
-            self.settle();
-        }
-        self.now = end;
     }
 
     pub fn operator(&mut self, at: usize, command: OperatorCommand) -> OperatorReply {

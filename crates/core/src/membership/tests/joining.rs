@@ -14,6 +14,7 @@ use crate::command::{Code, OperatorCommand, OperatorReply};
 use crate::config::Accept;
 use crate::crypto::RecordAad;
 use crate::record::{encode, key};
+use crate::testing::Router as _;
 
 fn refused(result: Result<OperatorReply, crate::command::Refusal>) -> (Code, String) {
     let refusal = result.expect_err("refused");

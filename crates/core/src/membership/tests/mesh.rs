@@ -12,6 +12,7 @@ use super::net::{Net, config};
 use crate::command::{Code, OperatorCommand, OperatorReply};
 use crate::config::{Config, Roles};
 use crate::crypto::Crypto;
+use crate::testing::Router as _;
 
 /// A mesh where the first node invited all others.
 fn mesh(names: &[&str]) -> Net {

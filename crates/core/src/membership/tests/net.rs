@@ -10,56 +10,17 @@ use relaymesh_protocol::frame::Response;
 use relaymesh_protocol::ids::{MeshId, NodeId, Timestamp};
 use relaymesh_seal::keyfile::Keyring;
 
-use crate::batch::{ABSENT, Batch, Key, Outcome, Write};
 use crate::command::{Command, NodeRow, OperatorCommand, OperatorReply, Refusal, Reply};
-use crate::config::{Accept, Config, Otp, Pace, Roles};
+use crate::config::Config;
 use crate::crypto::RealCrypto;
 use crate::input::{Input, LinkError, ReplyTo};
 use crate::node::Node;
 use crate::output::{Output, WorkDone};
-use crate::pump::{Load, Loaded, Pump, Unavailable};
+use crate::pump::Pump;
 use crate::record::key;
+use crate::testing::{Disk, Router};
 
 pub(crate) const START: Timestamp = Timestamp(1_800_000_000_000);
-
-#[derive(Debug, Default)]
-pub(crate) struct Disk {
-    pub rows: BTreeMap<Key, (u64, Vec<u8>)>,
-    versions: u64,
-    /// Nothing can be written.
-    pub down: bool,
-}
-
-impl Disk {
-    fn write(&mut self, batch: &Batch) -> Outcome {
-        if self.down {
-            return Outcome::Failed;
-        }
-        let version = |key: &Key| self.rows.get(key).map_or(ABSENT, |(version, _)| *version);
-        if batch.expects.iter().any(|(key, expected)| version(key) != *expected) {
-            return Outcome::Conflict;
-        }
-        for write in &batch.writes {
-            self.versions += 1;
-            match write {
-                Write::Put { key, value } => drop(self.rows.insert(key.clone(), (self.versions, value.clone()))),
-                Write::Delete { key } => drop(self.rows.remove(key)),
-            }
-        }
-        Outcome::Ok
-    }
-}
-
-impl Load for Disk {
-    fn get(&mut self, key: &[u8]) -> Result<Option<(u64, Vec<u8>)>, Unavailable> {
-        Ok(self.rows.get(key).cloned())
-    }
-
-    fn rows(&mut self, prefix: &[u8], limit: usize) -> Result<Loaded, Unavailable> {
-        let below = self.rows.range(prefix.to_vec()..).take_while(|(key, _)| key.starts_with(prefix));
-        Ok(below.take(limit).map(|(key, (version, value))| (key.clone(), *version, value.clone())).collect())
-    }
-}
 
 pub(crate) struct Peer {
     pub pump: Pump,
@@ -108,31 +69,67 @@ pub(crate) struct Net {
 
 pub(crate) fn config(name: &str) -> Config {
     Config {
-        name: name.to_owned(),
         instance: format!("{name}-org"),
         contact: format!("mailto:ops@{name}.example"),
-        mesh: MeshId([name.as_bytes()[0]; 16]),
-        roles: Roles { gateway: true, vault: true, relay: false, bridge: false },
         country: Some("CM".to_owned()),
         addresses: vec![format!("/dns4/{name}.example/tcp/7443")],
-        local_addresses: Vec::new(),
-        accept: Accept::Invite,
-        ingress_wait: Duration::ZERO,
-        otp: Otp { sms: false, email: false },
-        platforms: Vec::new(),
-        bridge_domain: None,
-        sms: false,
-        egress: crate::config::Egress::default(),
-        otp_countries: Vec::new(),
-        captcha: false,
-        metered: false,
-        pace: Pace::default(),
-        timelines: crate::config::TIMELINES,
+        ..Config::bare(name, MeshId([name.as_bytes()[0]; 16]))
     }
 }
 
 fn pair(a: usize, b: usize) -> (usize, usize) {
     (a.min(b), a.max(b))
+}
+
+impl Router for Net {
+    fn count(&self) -> usize {
+        self.peers.len()
+    }
+
+    fn machine(&mut self, at: usize) -> (&mut Pump, &mut Disk) {
+        let peer = &mut self.peers[at];
+        (&mut peer.pump, &mut peer.disk)
+    }
+
+    fn clock(&mut self) -> &mut Timestamp {
+        &mut self.now
+    }
+
+    fn inbox(&mut self) -> &mut VecDeque<(usize, Input)> {
+        &mut self.inbox
+    }
+
+    fn act(&mut self, at: usize, output: Output) {
+        match output {
+            Output::Persist { token, batch } => {
+                self.persist(at, token, &batch);
+            }
+            Output::Reply { to, reply } => drop(self.replies.insert(to.0, reply)),
+            Output::Members { allow, blocked, relays, open } => self.members(at, allow, blocked, relays, open),
+            Output::Dial { node, .. } => {
+                self.peers[at].dialled.insert(node);
+                if let Some(other) = self.index(&node) {
+                    self.link(at, other);
+                }
+            }
+            Output::Ask { to, token, request } => self.ask(at, to, token, request),
+            Output::Respond { to, response } => {
+                if let Some((asker, asked, token)) = self.asked.remove(&to.0) {
+                    let from = self.peers[asked].id();
+                    self.inbox.push_back((asker, Input::Answered { token, from, response: Ok(response) }));
+                }
+            }
+            Output::SaveKeys { id, keyring } => {
+                let fail = self.peers[at].keys_fail;
+                if !fail {
+                    self.peers[at].keyring = *keyring;
+                }
+                let saved = if fail { Err(crate::output::WorkError::Failed) } else { Ok(()) };
+                self.inbox.push_back((at, Input::Worked { id, done: WorkDone::KeysSaved(saved) }));
+            }
+            _ => {}
+        }
+    }
 }
 
 impl Net {
@@ -168,8 +165,7 @@ impl Net {
 
     fn begin(&mut self, at: usize) {
         for table in key::RESTORED {
-            let rows = self.peers[at].disk.rows.iter().filter(|(key, _)| key.first() == Some(&table));
-            let rows = rows.map(|(key, (_, value))| (key.clone(), value.clone())).collect();
+            let rows = self.peers[at].disk.table(table);
             self.inbox.push_back((at, Input::Restore { table, rows }));
         }
         self.inbox.push_back((at, Input::Started));
@@ -230,65 +226,6 @@ impl Net {
         self.settle();
     }
 
-    /// Runs until nobody has anything to do at this moment.
-    pub fn settle(&mut self) {
-        for _ in 0..1_000_000 {
-            let acted = self.perform();
-            if let Some((at, input)) = self.inbox.pop_front() {
-                let peer = &mut self.peers[at];
-                peer.pump.feed(input, self.now, &mut peer.disk);
-            } else if !acted {
-                return;
-            }
-        }
-        panic!("the mesh does not come to rest");
-    }
-
-    fn perform(&mut self) -> bool {
-        let mut acted = false;
-        for at in 0..self.peers.len() {
-            while let Some(output) = self.peers[at].pump.poll_output() {
-                acted = true;
-                self.act(at, output);
-            }
-        }
-        acted
-    }
-
-    fn act(&mut self, at: usize, output: Output) {
-        match output {
-            Output::Persist { token, batch } => {
-                let peer = &mut self.peers[at];
-                let outcome = peer.disk.write(&batch);
-                peer.pump.persisted(token, outcome, self.now, &mut peer.disk);
-            }
-            Output::Reply { to, reply } => drop(self.replies.insert(to.0, reply)),
-            Output::Members { allow, blocked, relays, open } => self.members(at, allow, blocked, relays, open),
-            Output::Dial { node, .. } => {
-                self.peers[at].dialled.insert(node);
-                if let Some(other) = self.index(&node) {
-                    self.link(at, other);
-                }
-            }
-            Output::Ask { to, token, request } => self.ask(at, to, token, request),
-            Output::Respond { to, response } => {
-                if let Some((asker, asked, token)) = self.asked.remove(&to.0) {
-                    let from = self.peers[asked].id();
-                    self.inbox.push_back((asker, Input::Answered { token, from, response: Ok(response) }));
-                }
-            }
-            Output::SaveKeys { id, keyring } => {
-                let fail = self.peers[at].keys_fail;
-                if !fail {
-                    self.peers[at].keyring = *keyring;
-                }
-                let saved = if fail { Err(crate::output::WorkError::Failed) } else { Ok(()) };
-                self.inbox.push_back((at, Input::Worked { id, done: WorkDone::KeysSaved(saved) }));
-            }
-            _ => {}
-        }
-    }
-
     fn members(
         &mut self,
         at: usize,
@@ -322,21 +259,6 @@ impl Net {
         self.peers[other].heard += 1;
         let from = self.peers[at].id();
         self.inbox.push_back((other, Input::Asked { reply: ReplyTo(self.next), from, request }));
-    }
-
-    /// Lets time pass, timers included.
-    pub fn pass(&mut self, span: Duration) {
-        let end = self.now.after(span);
-        loop {
-            let next = self.peers.iter().filter_map(|peer| peer.pump.poll_timeout()).min().filter(|next| *next <= end);
-            let Some(next) = next else { break };
-            self.now = self.now.max(next);
-            for peer in &mut self.peers {
-                peer.pump.tick(self.now, &mut peer.disk);
-            }
-            self.settle();
-        }
-        self.now = end;
     }
 
     /// Lets days pass of which only the last minutes are lived through: what was due then happens late, once.

@@ -1,4 +1,4 @@
-//! `doctor`: whether the services that a node depends on answer, asked from this machine as the node would.
+//! Whether the services that a node depends on answer, asked from this machine as the node would.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use relaymesh_core::command::Finding;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::ask::finding;
+use super::finding;
 use crate::config::Config;
 
 /// A mail server that does not take a connection within this time keeps everybody's mail waiting.
@@ -15,13 +15,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const NOBODY: &str = "relaymesh doctor";
 
 /// One finding for each service that is configured.
-pub fn findings(config: &Config) -> Vec<Finding> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let Ok(runtime) = runtime else { return Vec::new() };
-    runtime.block_on(async {
-        let (captcha, mail) = tokio::join!(captcha(config), mail(config));
-        captcha.into_iter().chain(mail).collect()
-    })
+pub async fn findings(config: &Config) -> Vec<Finding> {
+    let (captcha, mail) = tokio::join!(captcha(config), mail(config));
+    captcha.into_iter().chain(mail).collect()
 }
 
 async fn captcha(config: &Config) -> Option<Finding> {

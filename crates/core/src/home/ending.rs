@@ -1,0 +1,104 @@
+//! How a job ends: what duplicates hear of it, its ingress, and its person.
+
+use relaymesh_protocol::ids::{EntityId, MessageId, Timestamp};
+use relaymesh_protocol::sms_text::Notice;
+
+use super::job::{self, Job};
+use super::{Change, kept, receipts, refusals};
+use crate::command::{FailureClass, MessageOutcome};
+use crate::delivery::{self, Receipt};
+use crate::node::Node;
+use crate::record::vault::{SEEN, Seen};
+use crate::record::{Entity, key};
+use crate::tx::{Run, Tx};
+
+/// The end of a job: result for duplicates, receipt for the ingress, SMS for the person, in one batch.
+pub(super) fn finish(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    entity: &mut Entity,
+    message: &MessageId,
+    job: &Job,
+    outcome: MessageOutcome,
+) -> Run {
+    let mut seen = entity.get::<Seen>(node, tx, SEEN, &job.block)?;
+    if let Some(seen) = &mut seen {
+        seen.outcome = outcome;
+        entity.put(node, tx, SEEN, &job.block, seen)?;
+    }
+    let keeps = outcome == MessageOutcome::Uncertain && kept::may_ask(job);
+    if keeps {
+        kept::keep(node, tx, entity, message, job)?;
+    } else {
+        job::delete(tx, message)?;
+    }
+    end(node, tx, message, job, outcome, seen.as_ref(), keeps)
+}
+
+/// An account goes: what is owed to it goes unpublished, and is told as ever. A part that is under way may still arrive.
+pub(crate) fn give_up(node: &Node, tx: &mut Tx<'_>, entity: EntityId) -> Run {
+    let owed: Vec<MessageId> =
+        node.home.owed.iter().filter(|(_, owed)| owed.entity == entity).map(|(message, _)| *message).collect();
+    tx.prefetch(owed.iter().map(key::job))?;
+    for message in &owed {
+        if let Some((_, job)) = job::get(node, tx, message)? {
+            job::delete(tx, message)?;
+            end(node, tx, message, &job, job.unfinished(FailureClass::Account), None, false)?;
+        }
+    }
+    Ok(())
+}
+
+/// Tells how a job ended. `seen` is what duplicates will hear, `keeps` whether its person may ask for it once more.
+fn end(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    message: &MessageId,
+    job: &Job,
+    outcome: MessageOutcome,
+    seen: Option<&Seen>,
+    keeps: bool,
+) -> Run {
+    tx.then(Change::Settled(*message));
+    let notice = notice(job, outcome, tx.now(), keeps);
+    let tell = match &job.number {
+        Some(number) => {
+            refusals::tell_number(node, tx, number, job.language, &notice)?;
+            None
+        }
+        None => Some(notice.text(job.language)),
+    };
+    node.count(tx, "job_finished");
+    node.trace(tx, *message, "publish", || describe(outcome));
+    if !job.asked.is_empty() {
+        // The ingress heard how it ended when it became uncertain; what was asked for since is between home and person.
+        return Ok(());
+    }
+    match seen {
+        Some(seen) => receipts::ended(node, tx, (job.ingress, *message), &job.block, seen, tell),
+        // Unreadable: there is no proof to say again.
+        None => delivery::say(node, tx, job.ingress, vec![Receipt::Done { message: *message, outcome, tell }]),
+    }
+}
+
+fn describe(outcome: MessageOutcome) -> String {
+    match outcome {
+        MessageOutcome::Pending => "pending".to_owned(),
+        MessageOutcome::Published => "PUBLISHED".to_owned(),
+        MessageOutcome::Failed(class) => format!("FAILED: {}", class.text()),
+        MessageOutcome::Uncertain => "UNCERTAIN: the answer never came".to_owned(),
+        MessageOutcome::Test { id, .. } => format!("test {id}"),
+    }
+}
+
+fn notice(job: &Job, outcome: MessageOutcome, at: Timestamp, resend: bool) -> Notice {
+    let platform = job.platform.clone();
+    let number = job.told_as();
+    match outcome {
+        MessageOutcome::Published => Notice::Published { platform, at, number },
+        MessageOutcome::Failed(_) => Notice::Failed { platform, at, number },
+        MessageOutcome::Uncertain | MessageOutcome::Pending | MessageOutcome::Test { .. } => {
+            Notice::Uncertain { platform, at, number, resend }
+        }
+    }
+}
