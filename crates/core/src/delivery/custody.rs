@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::copies::Copy;
 use super::letters::{HOPS_MAX, busy_pause, carry, taken};
-use super::{Change, Offer, Rows};
+use super::{Change, Offer, Rows, away};
 use crate::input::{LinkError, ReplyTo};
 use crate::node::Node;
 use crate::record::{Stored, delete_row, get_node, key, put_node, restore_row};
@@ -196,9 +196,26 @@ pub(crate) fn on_custody(node: &Node, tx: &mut Tx<'_>, recipient: NodeId) -> Run
         }
         carry(tx, recipient, id, row.envelope, row.hops.saturating_add(1), 0, Offer::Copy { recipient });
     }
-    let again = if due.len() == OFFERS_PER_RUN { Duration::from_secs(1) } else { RETRY * 15 };
+    let long = node.delivery.copies.away_since(&recipient).map(|since| away::long_pause(now.since(since), tx.rng()));
+    let seldom = long.unwrap_or_default().max(RETRY * 15);
+    let again = if due.len() == OFFERS_PER_RUN { Duration::from_secs(1) } else { seldom };
     tx.wake(now.after(again), Timer::Custody(recipient));
     Ok(())
+}
+
+/// A link came up: what is held for that peer goes, and if it was away for long, others may be back too.
+pub(super) fn on_connected(node: &Node, tx: &mut Tx<'_>, peer: NodeId) {
+    let (copies, now) = (&node.delivery.copies, tx.now());
+    if copies.of(&peer).is_none() {
+        return;
+    }
+    tx.wake(now, Timer::Custody(peer));
+    if copies.away_since(&peer).is_some_and(|since| now.since(since) >= away::LONG) {
+        for other in copies.away().filter(|other| **other != peer) {
+            tx.wake_by(now, Timer::Custody(*other));
+        }
+    }
+    tx.change(Change::CopyMet(peer));
 }
 
 /// What became of a copy that was offered to `to`.
@@ -213,6 +230,11 @@ pub(super) fn on_offered(
     if to != recipient {
         // A further custodian has a copy or has not; ours stays until its own hand-over.
         return Ok(());
+    }
+    match taken {
+        Ok(_) if node.delivery.copies.away_since(&recipient).is_some() => tx.change(Change::CopyMet(recipient)),
+        Err(LinkError::Busy) | Ok(_) => {}
+        Err(_) => tx.change(Change::CopyMissed(recipient, tx.now())),
     }
     let copy_key = key::custody(&recipient, &id);
     match taken {

@@ -186,6 +186,7 @@ pub(crate) fn on_carried(
         Offer::Leg(message) => {
             if !arrived {
                 tx.then(Change::Leg(*message, to, Leg::Unreachable));
+                tx.cancel(Timer::LegSilent(*message, to));
             }
             match taken {
                 // Too much is under way from here: that says nothing of the other side.

@@ -34,7 +34,8 @@ pub(crate) use letters::{offer_sms, on_carried, on_envelope, send};
 pub(crate) use receipts::{on_declines, on_flush, on_receipt, on_receipts, say, say_declined};
 pub(crate) use room::make_room;
 pub(crate) use route::{
-    daily, hold, on_connected, on_forget, on_leg_silent, on_route, restore, route_all, route_some, start, withdraw,
+    daily, hold, on_connected, on_forget, on_leg_silent, on_route, restore, route_all, route_some, route_to, start,
+    withdraw,
 };
 pub use window::Line;
 pub(crate) use window::on_window;
@@ -118,14 +119,18 @@ pub(crate) enum Change {
     Parked(MessageId),
     Sprays(MessageId, Timestamp),
     Sprayed(MessageId, NodeId, Timestamp),
-    Missed(NodeId, std::time::Duration),
+    Missed(NodeId, std::time::Duration, Timestamp),
     TryAgain(NodeId),
     Found(NodeId),
+    Linked(NodeId, Timestamp),
     Offered(NodeId, EnvelopeId, Offer),
     Answered(NodeId, EnvelopeId),
     Stored(NodeId, EnvelopeId, Copy),
     Dropped(NodeId, EnvelopeId),
     CopySpread(NodeId, EnvelopeId),
+    /// A recipient of copies could not be reached, then, or was.
+    CopyMissed(NodeId, Timestamp),
+    CopyMet(NodeId),
     Came(NodeId, Timestamp),
     Gather(NodeId, Vec<Receipt>),
     Flushed(NodeId, Timestamp),
@@ -172,9 +177,10 @@ impl State {
             Change::Parked(message) => self.held.park(&message),
             Change::Sprays(message, at) => self.held.sprays(&message, at),
             Change::Sprayed(message, candidate, at) => self.held.sprayed(&message, candidate, at),
-            Change::Missed(node, pause) => self.absent.missed(node, pause),
+            Change::Missed(node, pause, now) => self.absent.missed(node, pause, now),
             Change::TryAgain(node) => self.absent.try_again(&node),
             Change::Found(node) => self.absent.found(&node),
+            Change::Linked(node, now) => self.absent.linked(&node, now),
             Change::Offered(to, envelope, offer) => {
                 self.offers.insert((to, envelope), offer);
             }
@@ -183,6 +189,8 @@ impl State {
             }
             Change::Stored(recipient, envelope, copy) => self.copies.store(recipient, envelope, copy),
             Change::Dropped(recipient, envelope) => self.copies.remove(&recipient, &envelope),
+            Change::CopyMissed(recipient, now) => self.copies.missed(recipient, now),
+            Change::CopyMet(recipient) => self.copies.met(&recipient),
             Change::CopySpread(recipient, envelope) => self.copies.spent(&recipient, &envelope),
             Change::Came(peer, at) => self.quotas.count(peer, at),
             Change::Gather(to, receipts) => {

@@ -110,8 +110,16 @@ pub struct State {
     ways: Ways,
     digest: Mutex<Option<gossip::Remembered>>,
     sums: Mutex<Option<parts::Remembered>>,
-    /// Instances that are more than members to the own one, until something changes.
-    relations: OnceLock<BTreeMap<InstanceId, Relation>>,
+    /// Who is more than a member, until something changes.
+    relations: OnceLock<Relations>,
+}
+
+/// What follows from who is whose partner.
+#[derive(Debug)]
+struct Relations {
+    by: BTreeMap<InstanceId, Relation>,
+    /// Nodes of the own instance and of partners, this one and blocked ones among them.
+    near: Vec<NodeId>,
 }
 
 impl State {
@@ -189,8 +197,22 @@ impl State {
         if instance == own {
             return Relation::Own;
         }
-        let relations = self.relations.get_or_init(|| self.relations_to(own));
-        relations.get(&instance).copied().unwrap_or(Relation::Member)
+        self.relations().by.get(&instance).copied().unwrap_or(Relation::Member)
+    }
+
+    /// Nodes of the own instance and of partners, in order of id; blocked ones may be among them.
+    pub(crate) fn near(&self) -> &[NodeId] {
+        &self.relations().near
+    }
+
+    fn relations(&self) -> &Relations {
+        self.relations.get_or_init(|| {
+            let own = self.own_instance();
+            let by = self.relations_to(own);
+            let is_near = |of: &InstanceId| *of == own || by.get(of) == Some(&Relation::Partner);
+            let near = self.facts.members().values().filter(|member| is_near(&member.instance));
+            Relations { near: near.map(|member| member.id).collect(), by }
+        })
     }
 
     fn relations_to(&self, own: InstanceId) -> BTreeMap<InstanceId, Relation> {
