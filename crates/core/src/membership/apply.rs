@@ -2,6 +2,7 @@
 
 use std::sync::PoisonError;
 
+use relaymesh_protocol::frame::DIGEST_LEN;
 use relaymesh_protocol::ids::{InstanceId, MeshId, NodeId, Timestamp};
 
 use super::State;
@@ -62,6 +63,8 @@ pub(crate) enum Change {
         rest_s: u16,
         at: Timestamp,
     },
+    /// It and this node held the same: this.
+    Agreed(NodeId, [u8; DIGEST_LEN]),
     Unsettled,
     Lost {
         peer: NodeId,
@@ -106,6 +109,8 @@ impl State {
             }
             Change::Forget(subjects) => {
                 self.facts.remove(&subjects);
+                let members = self.facts.members();
+                self.agreed.retain(|peer, _| members.contains_key(peer));
                 self.version += 1;
             }
             Change::Connected(peer) => {
@@ -136,6 +141,9 @@ impl State {
             Change::RenewAt(at) => self.renew_at = at,
             Change::Round(round) => self.partners.began(round),
             Change::Compared { peer, same, rest_s, at } => self.partners.compared(peer, same, rest_s, at),
+            Change::Agreed(peer, digest) => {
+                self.agreed.insert(peer, digest);
+            }
             Change::Unsettled => self.partners.unsettle(),
             Change::Lost { peer, at, pace } => self.partners.lost(peer, at, &pace),
             Change::Publics(mark, publics) => self.publics = Some((mark, publics)),

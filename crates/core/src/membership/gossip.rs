@@ -65,7 +65,8 @@ pub(crate) struct Ask {
 /// What was asked, and what comes after the answer.
 #[derive(Clone, Debug)]
 pub(crate) enum What {
-    Digest,
+    /// Whether it holds the same as this node, which held this.
+    Digest([u8; DIGEST_LEN]),
     /// What is newer in some of so many parts; then in these.
     Heads {
         of: u16,
@@ -91,11 +92,17 @@ pub(super) fn ask(tx: &mut Tx<'_>, peer: NodeId, what: What, request: Request) {
 
 /// Compares with a peer, unless that is under way.
 pub(super) fn compare(node: &Node, tx: &mut Tx<'_>, peer: NodeId) {
-    let compares = |what: &What| matches!(what, What::Digest | What::Heads { .. } | What::Want { .. });
+    let compares = |what: &What| matches!(what, What::Digest(_) | What::Heads { .. } | What::Want { .. });
     if node.membership.asks.values().any(|ask| ask.peer == peer && compares(&ask.what)) {
         return;
     }
-    ask(tx, peer, What::Digest, Request::Digest(digest(node)));
+    let ours = digest(node);
+    ask(tx, peer, What::Digest(ours), Request::Digest(ours));
+}
+
+/// Whether this node holds what it held when it and a peer last held the same.
+pub(super) fn agreed(node: &Node, peer: &NodeId) -> bool {
+    node.membership.agreed.get(peer).is_some_and(|then| *then == digest(node))
 }
 
 /// A digest, and of what: mesh, changes of the facts, changes of the filters.
@@ -186,7 +193,7 @@ fn answer(node: &Node, tx: &mut Tx<'_>, from: NodeId, request: &Request) -> Run<
         return Ok(Response::NotMember);
     }
     Ok(match request {
-        Request::Digest(theirs) => compared(node, theirs),
+        Request::Digest(theirs) => compared(node, tx, from, theirs),
         Request::Heads(theirs) if theirs.mesh != state.mesh() => Response::NotMember,
         Request::Heads(theirs) if !is_sound(theirs) => Response::Refused,
         Request::Heads(theirs) => {
@@ -207,10 +214,11 @@ fn answer(node: &Node, tx: &mut Tx<'_>, from: NodeId, request: &Request) -> Run<
 }
 
 /// Whether two nodes know the same, and if not, where to look.
-fn compared(node: &Node, theirs: &[u8; DIGEST_LEN]) -> Response {
+fn compared(node: &Node, tx: &mut Tx<'_>, from: NodeId, theirs: &[u8; DIGEST_LEN]) -> Response {
     let every = Pace::of(node.config()).every;
     let rest_s = if node.config().metered { u16::try_from(every.as_secs()).unwrap_or(u16::MAX) } else { 0 };
     if *theirs == digest(node) {
+        tx.change(Change::Agreed(from, *theirs));
         return Response::Same { rest_s };
     }
     Response::Differs { rest_s, sums: parts::sums(node, parts::count(node)) }
@@ -264,18 +272,19 @@ pub(super) fn on_answer(
     response: &Result<Response, LinkError>,
 ) -> Run {
     match (what, response) {
-        (What::Digest, Ok(Response::Same { rest_s })) => {
+        (What::Digest(ours), Ok(Response::Same { rest_s })) => {
+            tx.change(Change::Agreed(from, *ours));
             tx.change(Change::Compared { peer: from, same: true, rest_s: *rest_s, at: tx.now() });
             Ok(())
         }
-        (What::Digest, Ok(Response::Differs { rest_s, sums })) => {
+        (What::Digest(_), Ok(Response::Differs { rest_s, sums })) => {
             tx.change(Change::Compared { peer: from, same: false, rest_s: *rest_s, at: tx.now() });
             let pause = node.membership.partners.pause(&Pace::of(node.config())) / 2;
             tx.wake_by(tx.now().after(pause), Timer::Gossip);
             on_differs(node, tx, from, sums)
         }
-        (What::Digest, Ok(Response::Busy { .. })) => Ok(()),
-        (What::Digest, answer) => {
+        (What::Digest(_), Ok(Response::Busy { .. })) => Ok(()),
+        (What::Digest(_), answer) => {
             if matches!(answer, Ok(Response::NotMember)) {
                 node.count(tx, "peer_knows_us_not");
             }

@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
-use relaymesh_protocol::frame::{FactHead, Response};
+use relaymesh_protocol::frame::{DIGEST_LEN, FactHead, Response};
 use relaymesh_protocol::ids::{InstanceId, MeshId, NodeId, Timestamp};
 use serde_bytes::ByteBuf;
 
@@ -99,6 +99,8 @@ pub struct State {
     invites: BTreeMap<[u8; 8], Invite>,
     connected: BTreeSet<NodeId>,
     partners: Partners,
+    /// What this node and others held when both last held the same.
+    agreed: BTreeMap<NodeId, [u8; DIGEST_LEN]>,
     asks: BTreeMap<u64, Ask>,
     limits: BTreeMap<NodeId, Bucket>,
     joins: Option<Bucket>,
@@ -318,10 +320,11 @@ pub(crate) fn see_to_records(tx: &mut Tx<'_>) {
     tx.output(Output::Follow(Input::Timer(Timer::RenewRecord)));
 }
 
-/// A link came up: members compare what they know at once.
+/// A link came up: members compare at once what they know, if it may differ.
 pub(crate) fn on_connected(node: &Node, tx: &mut Tx<'_>, peer: NodeId) -> Run {
     tx.change(Change::Connected(peer));
-    if node.membership.is_member(&peer) {
+    // Links come and go. Where both held the same, whoever has changed since compares.
+    if node.membership.is_member(&peer) && !gossip::agreed(node, &peer) {
         gossip::compare(node, tx, peer);
     }
     Ok(())
@@ -412,10 +415,14 @@ fn take<'b>(node: &Node, tx: &mut Tx<'_>, facts: impl Iterator<Item = &'b [u8]>)
 }
 
 impl State {
-    /// Whether a fact says more than that a member is still there with the keys of this week. Those that say no more come
+    /// Whether a fact says more than that a member is still there with the keys of this week, and still vouched for. Those that say no more come
     /// by the hundred in a large mesh: nobody waits for them, and nothing here follows from them.
     fn matters(&self, held: &Held) -> bool {
-        let fact::Fact::Node(new) = &held.fact else { return true };
+        let new = match &held.fact {
+            fact::Fact::Node(new) => new,
+            fact::Fact::Endorsement(new) => return self.facts.endorsement(new.instance, new.node).is_none(),
+            _ => return true,
+        };
         let Some(old) = self.facts.record(&new.node).filter(|_| self.me != Some(new.node)) else { return true };
         (old.instance, old.roles, old.relay) != (new.instance, new.roles, new.relay)
             || old.addrs != new.addrs

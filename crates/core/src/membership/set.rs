@@ -304,8 +304,8 @@ impl FactSet {
     }
 
     /// Puts facts in, newest wins, without asking whether they may enter. Returns the nodes that can be written to now and could
-    /// not before, or not under their newest key.
-    pub fn put(&mut self, facts: Vec<Held>) -> Vec<NodeId> {
+    /// not before, or not under their newest key, and whether it is the former.
+    pub fn put(&mut self, facts: Vec<Held>) -> Vec<(NodeId, bool)> {
         let mut touched = Vec::new();
         for held in facts {
             let subject = held.fact.subject();
@@ -335,7 +335,7 @@ impl FactSet {
         self.sums.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn follow(&mut self, touched: &[Subject]) -> Vec<NodeId> {
+    fn follow(&mut self, touched: &[Subject]) -> Vec<(NodeId, bool)> {
         if touched.is_empty() {
             return Vec::new();
         }
@@ -349,8 +349,9 @@ impl FactSet {
             };
             let newest = member.sealing.first().copied();
             let before = self.members.insert(node, member);
+            let is_new = before.is_none();
             if before.is_none_or(|before| before.sealing.first().copied() != newest) {
-                writable.push(node);
+                writable.push((node, is_new));
             }
         }
         writable
@@ -409,10 +410,14 @@ impl FactSet {
     /// Subjects whose facts are no longer worth keeping.
     #[must_use]
     pub fn stale(&self, now: Timestamp) -> Vec<Subject> {
+        // Nearly always nobody is revoked, and then nobody need be looked up.
+        let least = Subject::Revocation { by: InstanceId([0; 32]), node: None };
+        let most = Subject::Revocation { by: InstanceId([0xff; 32]), node: Some(NodeId([0xff; 32])) };
+        let some_are = self.facts.range(least..=most).next().is_some();
         let stale = |held: &&Held| match &held.fact {
             // A revoked node's record stays as long as others: it is what names the node to be kept out.
             Fact::Node(record) => forgotten(record, now),
-            Fact::Endorsement(f) => f.expires <= now || self.revoked(f.instance, Some(f.node)),
+            Fact::Endorsement(f) => f.expires <= now || (some_are && self.revoked(f.instance, Some(f.node))),
             _ => false,
         };
         self.iter().filter(stale).map(|held| held.fact.subject()).collect()

@@ -194,9 +194,9 @@ fn a_first_record_and_a_new_key_to_seal_to_open_a_way_and_a_renewed_record_does_
     };
     let mut set = FactSet::default();
     assert_eq!(set.put(vec![an_instance(&a, None, "a", 1), with_key(START.0, 1)]), [], "nobody vouches for it");
-    assert_eq!(set.put(vec![an_endorsement(&a, node(&a), START.0)]), [node(&a)]);
+    assert_eq!(set.put(vec![an_endorsement(&a, node(&a), START.0)]), [(node(&a), true)]);
     assert_eq!(set.put(vec![with_key(START.0 + 1, 1)]), []);
-    assert_eq!(set.put(vec![with_key(START.0 + 2, 2)]), [node(&a)]);
+    assert_eq!(set.put(vec![with_key(START.0 + 2, 2)]), [(node(&a), false)]);
     assert_eq!(set.put(vec![with_key(START.0 + 1, 1)]), [], "what is old opens nothing");
 }
 
