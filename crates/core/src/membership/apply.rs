@@ -2,12 +2,11 @@
 
 use std::sync::PoisonError;
 
-use relaymesh_protocol::frame::DIGEST_LEN;
 use relaymesh_protocol::ids::{InstanceId, MeshId, NodeId, Timestamp};
 
 use super::State;
 use super::fact::{Held, Subject};
-use super::gossip::{self, Ask};
+use super::gossip::{self, Ask, Met};
 use super::invite::Invite;
 use super::join::Joining;
 use super::own::Mark;
@@ -63,8 +62,7 @@ pub(crate) enum Change {
         rest_s: u16,
         at: Timestamp,
     },
-    /// It and this node held the same: this.
-    Agreed(NodeId, [u8; DIGEST_LEN]),
+    Met(NodeId, Met),
     Unsettled,
     Lost {
         peer: NodeId,
@@ -110,7 +108,7 @@ impl State {
             Change::Forget(subjects) => {
                 self.facts.remove(&subjects);
                 let members = self.facts.members();
-                self.agreed.retain(|peer, _| members.contains_key(peer));
+                self.met.retain(|peer, _| members.contains_key(peer));
                 self.version += 1;
             }
             Change::Connected(peer) => {
@@ -141,8 +139,8 @@ impl State {
             Change::RenewAt(at) => self.renew_at = at,
             Change::Round(round) => self.partners.began(round),
             Change::Compared { peer, same, rest_s, at } => self.partners.compared(peer, same, rest_s, at),
-            Change::Agreed(peer, digest) => {
-                self.agreed.insert(peer, digest);
+            Change::Met(peer, met) => {
+                self.met.insert(peer, met);
             }
             Change::Unsettled => self.partners.unsettle(),
             Change::Lost { peer, at, pace } => self.partners.lost(peer, at, &pace),

@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
-use relaymesh_protocol::frame::{DIGEST_LEN, FactHead, Response};
+use relaymesh_protocol::frame::{FactHead, Response};
 use relaymesh_protocol::ids::{InstanceId, MeshId, NodeId, Timestamp};
 use serde_bytes::ByteBuf;
 
@@ -99,8 +99,8 @@ pub struct State {
     invites: BTreeMap<[u8; 8], Invite>,
     connected: BTreeSet<NodeId>,
     partners: Partners,
-    /// What this node and others held when both last held the same.
-    agreed: BTreeMap<NodeId, [u8; DIGEST_LEN]>,
+    /// With whom this node has compared.
+    met: BTreeMap<NodeId, gossip::Met>,
     asks: BTreeMap<u64, Ask>,
     limits: BTreeMap<NodeId, Bucket>,
     joins: Option<Bucket>,
@@ -323,9 +323,14 @@ pub(crate) fn see_to_records(tx: &mut Tx<'_>) {
 /// A link came up: members compare at once what they know, if it may differ.
 pub(crate) fn on_connected(node: &Node, tx: &mut Tx<'_>, peer: NodeId) -> Run {
     tx.change(Change::Connected(peer));
-    // Links come and go. Where both held the same, whoever has changed since compares.
-    if node.membership.is_member(&peer) && !gossip::agreed(node, &peer) {
-        gossip::compare(node, tx, peer);
+    if node.membership.is_member(&peer) {
+        let was_alone = gossip::is_alone(node);
+        if was_alone || !gossip::agreed(node, &peer, tx.now()) {
+            gossip::compare(node, tx, peer);
+        }
+        if was_alone {
+            gossip::hurry(node, tx);
+        }
     }
     Ok(())
 }
