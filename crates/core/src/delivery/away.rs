@@ -9,7 +9,7 @@ use rand_core::Rng;
 use relaymesh_protocol::ids::{MessageId, NodeId, Timestamp};
 
 use super::custody::spread_targets;
-use super::legs::{DELAY_MAX, Held, Leg, next_delay};
+use super::legs::{DELAY_MAX, Held, Leg, SPRAY_AGAIN, next_delay};
 use super::{Change, route};
 use crate::input::Follow;
 use crate::node::Node;
@@ -110,10 +110,29 @@ pub(super) fn long_pause(away: Duration, rng: &mut impl Rng) -> Duration {
 }
 
 /// A pause where so many are away.
-fn among_many(pause: Duration, away: usize) -> Duration {
+pub(super) fn among_many(pause: Duration, away: usize) -> Duration {
     let away = u32::try_from(away).unwrap_or(u32::MAX);
     let crowd = away / TRIED_AT_ONCE as u32;
     if crowd < 2 { pause } else { pause.saturating_mul(crowd).min(pause.max(ONE_IN.saturating_mul(away))) }
+}
+
+/// An offer did not get through, and all others that were asked are away too: whoever of them comes back wakes the message,
+/// and until then it only has copies for custodians, when it is time for them.
+pub(super) fn rest(node: &Node, tx: &mut Tx<'_>, message: MessageId, missed: NodeId) {
+    let Some(held) = node.delivery.held.get(&message) else { return };
+    let now = tx.now();
+    if held.legs.iter().all(|(id, leg)| *leg == Leg::Unreachable || *id == missed) {
+        let next = held.legs.keys().map(|candidate| held.spray_at(candidate, now)).min();
+        tx.wake(next.unwrap_or(now.after(DELAY_MAX)), Timer::Route(message));
+    }
+}
+
+/// A custodian took a copy of a message that rests: it may be time for more sooner than for a first one.
+pub(super) fn rest_sprayed(node: &Node, tx: &mut Tx<'_>, message: MessageId) {
+    let Some(held) = node.delivery.held.get(&message) else { return };
+    if held.legs.values().all(|leg| *leg == Leg::Unreachable) {
+        tx.wake_by(tx.now().after(SPRAY_AGAIN), Timer::Route(message));
+    }
 }
 
 /// A candidate was reached: all that waited for it go.

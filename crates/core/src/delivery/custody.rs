@@ -101,8 +101,13 @@ pub(super) fn take(
     put_node(node, tx, copy_key, &row)?;
     tx.then(Change::Stored(header.recipient, print, row.copy()));
     tx.then(Change::Seen(print));
-    let soon = tx.now();
-    tx.wake(soon, Timer::Custody(header.recipient));
+    if !node.membership.connected().contains(&header.recipient) {
+        spread(node, tx, header.recipient, print, &row);
+    }
+    // Whether somebody who is away is back is tried at the pace of that, and not once for each copy.
+    if node.delivery.copies.away_since(&header.recipient).is_none() {
+        tx.wake_by(tx.now(), Timer::Custody(header.recipient));
+    }
     taken(node, tx, reply, Taken::Yes, "custody_taken")
 }
 
@@ -130,8 +135,9 @@ pub(super) fn keep_own(
     put_node(node, tx, key::custody(&recipient, &id), &row)?;
     tx.then(Change::Stored(recipient, id, row.copy()));
     node.count(tx, "letter_kept");
-    let later = tx.now().after(RETRY);
-    tx.wake(later, Timer::Custody(recipient));
+    if node.delivery.copies.away_since(&recipient).is_none() {
+        tx.wake_by(tx.now().after(RETRY), Timer::Custody(recipient));
+    }
     spread(node, tx, recipient, id, &row);
     Ok(())
 }
@@ -172,7 +178,10 @@ pub(crate) fn on_custody(node: &Node, tx: &mut Tx<'_>, recipient: NodeId) -> Run
     let now = tx.now();
     let away = !node.membership.connected().contains(&recipient);
     let probe = copies.keys().next();
-    let wanted = |id: &EnvelopeId, copy: &Copy| !away || Some(id) == probe || copy.budget > 0 || copy.expires <= now;
+    let spreads = !spread_targets(node, &recipient, &[], 1).is_empty();
+    let wanted = |id: &EnvelopeId, copy: &Copy| {
+        !away || Some(id) == probe || (copy.budget > 0 && spreads) || copy.expires <= now
+    };
     let under_way = |id: &EnvelopeId| node.delivery.offers.contains_key(&(recipient, *id));
     let due = copies.iter().filter(|(id, copy)| wanted(id, copy) && !under_way(id)).map(|(id, _)| *id);
     let due: Vec<EnvelopeId> = due.take(OFFERS_PER_RUN).collect();
@@ -197,7 +206,7 @@ pub(crate) fn on_custody(node: &Node, tx: &mut Tx<'_>, recipient: NodeId) -> Run
         carry(tx, recipient, id, row.envelope, row.hops.saturating_add(1), 0, Offer::Copy { recipient });
     }
     let long = node.delivery.copies.away_since(&recipient).map(|since| away::long_pause(now.since(since), tx.rng()));
-    let seldom = long.unwrap_or_default().max(RETRY * 15);
+    let seldom = away::among_many(long.unwrap_or_default().max(RETRY * 15), node.delivery.copies.away().count());
     let again = if due.len() == OFFERS_PER_RUN { Duration::from_secs(1) } else { seldom };
     tx.wake(now.after(again), Timer::Custody(recipient));
     Ok(())

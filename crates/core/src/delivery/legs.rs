@@ -20,7 +20,7 @@ pub(super) const SEARCH_MAX: Duration = Duration::from_hours(24);
 /// An offer without receipt counts as silent after this.
 pub(super) const SILENT_AFTER: Duration = Duration::from_secs(30);
 /// Custodians get further copies of a message after this, doubled each time.
-const SPRAY_AGAIN: Duration = Duration::from_hours(1);
+pub(super) const SPRAY_AGAIN: Duration = Duration::from_hours(1);
 /// Where no custodian took any, others are asked after this at least.
 const SPRAY_RETRY: Duration = DELAY_MAX;
 /// A message of which no custodian has a copy looks for one so often; a link that comes up wakes it.
@@ -41,6 +41,8 @@ pub(crate) struct Held {
     pub line: Option<Line>,
     /// What filters are asked for, if it is routed by device ID.
     pub tag: Option<Tag>,
+    /// Whom the filters named when there had been so many changes of them.
+    pub named: Option<(u64, Vec<NodeId>)>,
     /// Its turn has come, and an attempt was made since.
     pub started: bool,
     /// How often each was offered the message.
@@ -55,7 +57,18 @@ impl Held {
     pub fn new(received: Timestamp, line: Option<Line>) -> Self {
         let (legs, tries, sprays) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let spray_tried = Timestamp::default();
-        Self { received, delay: DELAY_MIN, legs, line, tag: None, started: false, tries, sprays, spray_tried }
+        Self {
+            received,
+            delay: DELAY_MIN,
+            legs,
+            line,
+            tag: None,
+            named: None,
+            started: false,
+            tries,
+            sprays,
+            spray_tried,
+        }
     }
 
     /// A custodian took a copy for a candidate.

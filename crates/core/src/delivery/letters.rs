@@ -191,7 +191,10 @@ pub(crate) fn on_carried(
             match taken {
                 // Too much is under way from here: that says nothing of the other side.
                 Err(LinkError::Busy) => {}
-                Err(_) => away::missed(node, tx, to),
+                Err(_) => {
+                    away::missed(node, tx, to);
+                    away::rest(node, tx, *message, to);
+                }
                 Ok(_) => away::found(node, tx, to),
             }
             match taken {
@@ -209,6 +212,7 @@ pub(crate) fn on_carried(
             if arrived {
                 let at = tx.now();
                 tx.then(Change::Sprayed(*message, *candidate, at));
+                away::rest_sprayed(node, tx, *message);
             }
             Ok(())
         }

@@ -43,6 +43,7 @@ pub(crate) use window::on_window;
 use crate::batch::Key;
 use crate::home::Word;
 use crate::node::Node;
+use crate::tx::Tx;
 use crate::watch::Gauge;
 use bundle::{Importing, Turns};
 use copies::{Copies, Copy};
@@ -116,6 +117,8 @@ pub(crate) enum Change {
     Release(MessageId),
     Leg(MessageId, NodeId, legs::Leg),
     Attempted(MessageId, std::time::Duration),
+    /// After so many changes of the filters they name these.
+    Named(MessageId, u64, Vec<NodeId>),
     Parked(MessageId),
     Sprays(MessageId, Timestamp),
     Sprayed(MessageId, NodeId, Timestamp),
@@ -174,6 +177,7 @@ impl State {
             Change::Release(message) => self.held.release(&message),
             Change::Leg(message, node, leg) => self.held.leg(message, node, leg),
             Change::Attempted(message, delay) => self.held.attempted(&message, delay),
+            Change::Named(message, changes, nodes) => self.held.named(&message, changes, nodes),
             Change::Parked(message) => self.held.park(&message),
             Change::Sprays(message, at) => self.held.sprays(&message, at),
             Change::Sprayed(message, candidate, at) => self.held.sprayed(&message, candidate, at),
@@ -224,6 +228,17 @@ impl State {
             }
         }
     }
+}
+
+/// Whom the filters name for a message that waits, unless they have changed since they were asked.
+pub(crate) fn named<'n>(node: &'n Node, message: &MessageId, changes: u64) -> Option<&'n [NodeId]> {
+    let (then, nodes) = node.delivery.held.get(message)?.named.as_ref()?;
+    (*then == changes).then_some(nodes)
+}
+
+/// Remembers whom they name.
+pub(crate) fn name(tx: &mut Tx<'_>, message: MessageId, changes: u64, nodes: Vec<NodeId>) {
+    tx.then(Change::Named(message, changes, nodes));
 }
 
 /// How full everything is that others can fill.

@@ -160,6 +160,13 @@ impl Waiting {
         }
     }
 
+    /// Remembers whom the filters name.
+    pub fn named(&mut self, message: &MessageId, changes: u64, nodes: Vec<NodeId>) {
+        if let Some(held) = self.messages.get_mut(message) {
+            held.named = Some((changes, nodes));
+        }
+    }
+
     /// Custodians are asked to take copies.
     pub fn sprays(&mut self, message: &MessageId, at: Timestamp) {
         self.respread(message, |held| held.sprays(at));

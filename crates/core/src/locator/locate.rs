@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::search::{Wanted, evaluators_of, want};
 use super::{NumberKind, cache, holds, oblivious};
-use crate::delivery::Outbox;
+use crate::delivery::{self, Outbox};
 use crate::membership::Relation;
 use crate::node::Node;
 use crate::tx::Tx;
@@ -85,7 +85,16 @@ pub(crate) fn by_device(node: &Node, tx: &mut Tx<'_>, message: MessageId, device
         nodes.push(node.id());
     }
     let said = node.locator.hunts.holders(&tag, tx.now()).copied();
-    for id in node.locator.book.holders(&tag).into_iter().chain(said) {
+    let changes = node.locator.book.generation();
+    let named = match delivery::named(node, &message, changes) {
+        Some(named) => named.to_vec(),
+        None => {
+            let named = node.locator.book.holders(&tag);
+            delivery::name(tx, message, changes, named.clone());
+            named
+        }
+    };
+    for id in named.into_iter().chain(said) {
         if node.membership.is_member(&id) && !nodes.contains(&id) {
             nodes.push(id);
         }
