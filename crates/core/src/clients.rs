@@ -10,7 +10,6 @@ use crate::batch::Key;
 use crate::command::{
     ClientRow, ClientsCommand, ClientsReply, Code, MessageOutcome, Private, Refusal, Reply, TestEnd, TestRow,
 };
-use crate::delivery::Submission;
 use crate::input::ReplyTo;
 use crate::node::Node;
 use crate::record::{Scope, Stored, delete_row, get_node, key, put_node, restore_row};
@@ -226,16 +225,40 @@ pub(crate) enum Arrival {
     NoTest,
 }
 
-/// A test's SMS has come all the way. Only `gateway`, the gateway client that brought it as far as somebody vouches for that,
-/// can end its own test well: anybody may write a test's number in an SMS and hand it in anywhere.
-pub(crate) fn arrived(
+/// How a test's SMS came in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sms<'a> {
+    /// The gateway client that brought it, as far as somebody vouches for that.
+    pub gateway: Option<&'a E164>,
+    pub received: Timestamp,
+    pub date: Option<i64>,
+    pub date_sent: Option<i64>,
+}
+
+/// A test's SMS has come all the way to a home, which read the test's number in it.
+pub(crate) fn arrived(node: &Node, tx: &mut Tx<'_>, id: &str, sms: Sms<'_>) -> Run<Arrival> {
+    match id.trim().parse() {
+        Ok(id) => end(node, tx, id, sms),
+        Err(_) => Ok(Arrival::NoTest),
+    }
+}
+
+/// A test that came in here has ended at another home. Where it began here, the home cannot know of it, and it is here that
+/// its SMS had to come in. A home that says so of another message gains nothing: the gateway client did bring that.
+pub(crate) fn ended_elsewhere(
     node: &Node,
     tx: &mut Tx<'_>,
-    id: &str,
-    submission: &Submission,
-    gateway: Option<&E164>,
-) -> Run<Arrival> {
-    let Ok(id) = id.trim().parse::<u64>() else { return Ok(Arrival::NoTest) };
+    outcome: MessageOutcome,
+    sms: Sms<'_>,
+) -> Run<MessageOutcome> {
+    let MessageOutcome::Test { id, .. } = outcome else { return Ok(outcome) };
+    let updated = MessageOutcome::Test { id, end: TestEnd::Updated };
+    let ends_here = outcome != updated && end(node, tx, id, sms)? == Arrival::Ended(updated);
+    Ok(if ends_here { updated } else { outcome })
+}
+
+/// Only its own gateway client can end a test well: anybody may write a test's number in an SMS and hand it in anywhere.
+fn end(node: &Node, tx: &mut Tx<'_>, id: u64, sms: Sms<'_>) -> Run<Arrival> {
     let ended = |end| Ok(Arrival::Ended(MessageOutcome::Test { id, end }));
     let Some(mut test) = get_node::<Test>(node, tx, &key::test(id))? else { return ended(TestEnd::Unknown) };
     let now = tx.now();
@@ -244,12 +267,12 @@ pub(crate) fn arrived(
         "success" => return ended(TestEnd::AlreadySuccess),
         _ => return ended(TestEnd::AlreadyTimedout),
     }
-    if gateway != Some(&test.msisdn) {
+    if sms.gateway != Some(&test.msisdn) {
         return Ok(Arrival::Elsewhere);
     }
     let seconds = |millis: Option<i64>| millis.and_then(|m| u64::try_from(m / 1000).ok());
-    let received = seconds(submission.date).unwrap_or_else(|| submission.received.seconds());
-    let sent = seconds(submission.date_sent).unwrap_or(received);
+    let received = seconds(sms.date).unwrap_or_else(|| sms.received.seconds());
+    let sent = seconds(sms.date_sent).unwrap_or(received);
     test.done = Some((sent, received, now.seconds()));
     put_node(node, tx, key::test(id), &test)?;
     tx.then(Change::Test(id, test));

@@ -11,6 +11,7 @@ use relaymesh_protocol::sms_text::Keyword;
 use serde::{Deserialize, Serialize};
 
 use super::body::{Cargo, Route, Submission};
+use crate::clients::Sms;
 use crate::command::MessageOutcome;
 use crate::locator::Lookup;
 use crate::record::Stored;
@@ -84,6 +85,12 @@ pub enum Stage {
 }
 
 impl Outbox {
+    /// How its SMS came in; `gateway` is the gateway client that brought it, or a copy of it.
+    pub(crate) fn sms<'a>(&self, gateway: Option<&'a E164>) -> Sms<'a> {
+        let Self { received, date, date_sent, .. } = *self;
+        Sms { gateway, received, date, date_sent }
+    }
+
     /// The submission for a candidate.
     #[must_use]
     pub fn submission(&self, message: MessageId, route: Route) -> Submission {
@@ -102,7 +109,7 @@ impl Outbox {
 
     /// Whether it tests a gateway client. Only such a message names the one that took it in: no candidate needs to learn
     /// which volunteer's phone a person writes through.
-    fn is_test(&self) -> bool {
+    pub(crate) fn is_test(&self) -> bool {
         let Cargo::Whole { payload, .. } = &self.cargo else { return false };
         let Ok(Payload::Platform(payload)) = Payload::parse(payload) else { return false };
         Platform::by_shortcode(payload.shortcode).is_some_and(|platform| platform.service == ServiceType::Test)

@@ -10,6 +10,7 @@ use super::body::{Body, Cargo, Receipt};
 use super::legs::Leg;
 use super::outbox::{OUTCOME_LIFE, Outbox, Stage};
 use super::{Change, Loss, letters, window};
+use crate::clients;
 use crate::command::MessageOutcome;
 use crate::egress::{self, FOREIGN_TEXT_MAX};
 use crate::home::{self, Word};
@@ -237,6 +238,7 @@ fn done(
         return Ok(());
     }
     let at = tx.now();
+    let outcome = clients::ended_elsewhere(node, tx, outcome, outbox.sms(outbox.gateway.as_ref()))?;
     outbox.stage = Stage::Done { by, at, outcome };
     let sender = outbox.sender.take();
     if let (Some(text), Some(sender)) = (tell.filter(|text| text.len() <= FOREIGN_TEXT_MAX), sender) {

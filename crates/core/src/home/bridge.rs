@@ -10,7 +10,7 @@ use relaymesh_protocol::sms_text::Notice;
 use super::consume::Incoming;
 use super::job::{EMAIL_BRIDGE, JobContent};
 use super::{claim, parts};
-use crate::clients::{self, Arrival};
+use crate::clients::{self, Arrival, Sms};
 use crate::command::MessageOutcome;
 use crate::egress;
 use crate::locator::{self, Routing};
@@ -82,8 +82,14 @@ fn plan_platform(
     };
     if let Content::Test { id } = &parsed.content {
         let vouched = claim::is_vouched(node, incoming.from, incoming.submission);
-        let gateway = incoming.submission.gateway.as_ref().filter(|_| vouched);
-        return Ok(match clients::arrived(node, tx, id, incoming.submission, gateway)? {
+        let submission = incoming.submission;
+        let sms = Sms {
+            gateway: submission.gateway.as_ref().filter(|_| vouched),
+            received: submission.received,
+            date: submission.date,
+            date_sent: submission.date_sent,
+        };
+        return Ok(match clients::arrived(node, tx, id, sms)? {
             Arrival::Ended(outcome) => Ok(test_plan(platform, outcome)),
             Arrival::Elsewhere => Err(Misfit::Elsewhere),
             Arrival::NoTest => Err(Misfit::Content),

@@ -2,12 +2,11 @@
 //! vouches for what was brought by nobody so far, and a reliability test is of the one gateway client that brings it: which
 //! one that is only its home can read.
 
-use relaymesh_protocol::content::ServiceType;
-use relaymesh_protocol::ids::{E164, MessageId};
-use relaymesh_protocol::payload::Payload;
-use relaymesh_protocol::platform::Platform;
+use relaymesh_protocol::ids::{E164, MessageId, NodeId, Timestamp};
 
 use super::{Change, Origin};
+use crate::clients;
+use crate::command::MessageOutcome;
 use crate::delivery::{self, Body, Outbox, Route, Stage};
 use crate::locator::{self, Candidate, Lookup};
 use crate::node::Node;
@@ -23,14 +22,10 @@ const TOLD_MAX: usize = 4;
 pub(crate) type TestDoor = (MessageId, E164);
 
 /// Takes from a copy what it adds to the message that waits.
-pub(super) fn came_again(
-    node: &Node,
-    tx: &mut Tx<'_>,
-    id: MessageId,
-    known: &Outbox,
-    origin: &Origin,
-    payload: &Payload,
-) -> Run {
+pub(super) fn came_again(node: &Node, tx: &mut Tx<'_>, id: MessageId, known: &Outbox, origin: &Origin) -> Run {
+    if let Stage::Done { by, at, outcome } = known.stage {
+        return ended(node, tx, id, known, origin, (by, at, outcome));
+    }
     let Some(gateway) = origin.gateway.as_ref().filter(|_| known.stage == Stage::Held) else { return Ok(()) };
     let copy = Outbox {
         sender: origin.sender.clone().or_else(|| known.sender.clone()),
@@ -45,13 +40,29 @@ pub(super) fn came_again(
     }
     let door = (id, gateway.clone());
     let told = known.gateway.as_ref() == Some(gateway) || node.ingress.doors.contains(&door);
-    if told || !is_test(payload) {
+    if told || !known.is_test() {
         return Ok(());
     }
     if tell(node, tx, id, &copy)? {
         tx.then(Change::TestDoor(door));
     }
     Ok(())
+}
+
+/// A test may have ended at its home before the copy came that it is about.
+fn ended(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    id: MessageId,
+    known: &Outbox,
+    origin: &Origin,
+    (by, at, outcome): (NodeId, Timestamp, MessageOutcome),
+) -> Run {
+    let now = clients::ended_elsewhere(node, tx, outcome, known.sms(origin.gateway.as_ref()))?;
+    if now == outcome {
+        return Ok(());
+    }
+    put_node(node, tx, key::outbox(&id), &Outbox { stage: Stage::Done { by, at, outcome: now }, ..known.clone() })
 }
 
 /// The message begins anew as one that an enrolled gateway client brought: whoever declined it may take it now, and it no
@@ -62,11 +73,6 @@ fn vouch(node: &Node, tx: &mut Tx<'_>, id: MessageId, copy: &Outbox) -> Run {
     tx.then(delivery::Change::Release(id));
     delivery::hold(tx, id, copy);
     Ok(())
-}
-
-fn is_test(payload: &Payload) -> bool {
-    let Payload::Platform(payload) = payload else { return false };
-    Platform::by_shortcode(payload.shortcode).is_some_and(|platform| platform.service == ServiceType::Test)
 }
 
 /// Who may be the home hears that the test came through this door, too. Each copy has its letter, since none of them can be

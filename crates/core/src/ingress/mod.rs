@@ -237,7 +237,7 @@ fn take_message(
     {
         node.count(tx, "sms_duplicate");
         node.trace(tx, id, "ingress", || "duplicate, merged");
-        copies::came_again(node, tx, id, &known, origin, &message.payload)?;
+        copies::came_again(node, tx, id, &known, origin)?;
         return answer(node, tx, reply, id, known.outcome());
     }
     delivery::make_room(node, tx, id, origin.trusted)?;

@@ -66,6 +66,30 @@ fn a_test_ends_well_only_by_an_sms_through_the_gateway_client_that_it_tests() {
     assert_eq!(world.sms.len(), told, "and nobody is told that something was damaged");
 }
 
+/// People ask the node whose gateway clients they see, which need not be their home.
+#[test]
+fn a_test_that_begins_at_the_ingress_ends_there() {
+    for wrong_first in [false, true] {
+        let (mut world, a, _, c) = three();
+        world.federate(a, c);
+        let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
+        let tested = enrol(&mut world, a, "modem", MODEM);
+        let other = enrol(&mut world, a, "other", OTHER_MODEM);
+        world.run_for(minutes(3));
+        let id = start(&mut world, a);
+        let sms = person.compose_test(id);
+        if wrong_first {
+            hand_in(&mut world, a, &person, other, &sms);
+            assert_eq!(state(&mut world, a, id), "pending", "it ended at its home, through another gateway client");
+        }
+        hand_in(&mut world, a, &person, tested, &sms);
+        assert_eq!(state(&mut world, a, id), "success", "{wrong_first}");
+        let sms = person.compose_test(id);
+        hand_in(&mut world, a, &person, tested, &sms);
+        assert_eq!(state(&mut world, a, id), "success", "once is enough");
+    }
+}
+
 /// A test comes in through each of the doors of one node, in this order and within a second; whether it ends well. The home
 /// is that node itself, or a partner, which may be cut off until all have brought it.
 fn ends_well(doors: &[Brings], home: Home, with_device: bool) -> bool {
