@@ -44,6 +44,9 @@ pub struct Scenario {
     pub nodes: Vec<NodeGroup>,
     /// Groups of gateway clients.
     pub gateways: Vec<GatewayGroup>,
+    /// How instances stand to each other.
+    #[serde(default)]
+    pub mesh: Mesh,
     /// The SMS network.
     pub sms: Sms,
     /// Links between nodes, and from gateway clients to nodes.
@@ -264,6 +267,22 @@ pub enum WhenUnreachable {
     Once,
     /// It keeps the SMS and tries again, every few minutes.
     Queue,
+}
+
+/// How instances stand to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mesh {
+    /// Instances of one circle are partners of each other: so many, by the order of operators; the last circle may be smaller.
+    /// 1 = nobody has a partner, as many as there are operators or more = everybody is everybody's. A message without device ID
+    /// is found only by nodes of the home's own instance and of its partners.
+    pub circle: u32,
+}
+
+impl Default for Mesh {
+    fn default() -> Self {
+        Self { circle: 8 }
+    }
 }
 
 /// The SMS network.

@@ -107,7 +107,8 @@ fn nodes(scenario: &Scenario) -> Checked {
     let vault = scenario.nodes.iter().any(|group| group.count > 0 && group.roles.contains(&Role::Vault));
     must(vault, "nodes", "a group of nodes with the role `vault`: somebody must hold the accounts")?;
     let count: u64 = scenario.nodes.iter().map(|group| u64::from(group.count)).sum();
-    must(count < u64::from(u16::MAX), "nodes", "fewer than 65,535 nodes")
+    must(count < u64::from(u16::MAX), "nodes", "fewer than 65,535 nodes")?;
+    must(scenario.mesh.circle > 0, "mesh.circle", "at least one instance: that of the node itself")
 }
 
 fn gateways(scenario: &Scenario) -> Checked {
