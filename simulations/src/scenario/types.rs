@@ -535,7 +535,8 @@ pub enum Behaviour {
 pub struct Switches {
     /// Nodes speak with each other at all; off = `islands`.
     pub mesh: bool,
-    /// Envelopes go to custodians when a home cannot be reached.
+    /// Envelopes go to custodians when a home cannot be reached. Off: nodes hold nothing for others, whether it comes over a link
+    /// or in a bundle; a bundle then only serves the node that it is brought to.
     pub custody: bool,
     /// People send again.
     pub resend: bool,
@@ -543,7 +544,8 @@ pub struct Switches {
     pub second_forwarder: bool,
     /// People carry bundles between nodes that cannot speak.
     pub bundles: bool,
-    /// Homes are found by filters, else by asking.
+    /// Homes are found by filters, else by asking. Off: nodes publish none and take in none; they ask connected nodes and partners
+    /// who holds a device, and offer a number's message to one node after the other.
     pub filters: bool,
 }
 

@@ -46,9 +46,6 @@ pub fn validate(scenario: &Scenario) -> Checked {
         "duration",
         "longer than `warmup` and `drain` together, or nothing is counted",
     )?;
-    // The core has no such setting yet: a study with one would show that it changes nothing.
-    must(scenario.switches.custody, "switches.custody", "true: nodes cannot be run without custody yet")?;
-    must(scenario.switches.filters, "switches.filters", "true: nodes cannot be run without filters yet")?;
     people(scenario)?;
     places(scenario)?;
     nodes(scenario)?;

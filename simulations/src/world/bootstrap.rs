@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use relaymesh_core::batch::Key;
 use relaymesh_core::command::{Command, OperatorCommand, OperatorReply, Reply};
-use relaymesh_core::config::{Config, Otp, Platform, Roles};
+use relaymesh_core::config::{Config, Otp, Platform, Roles, Without};
 use relaymesh_core::crypto::Crypto;
 use relaymesh_core::record::key;
 use relaymesh_core::{Input, Output, ReplyTo, WorkDone};
@@ -252,6 +252,7 @@ fn config(scenario: &Scenario, group: &NodeGroup, index: u32, operator: u32) -> 
         sms: true,
         metered: !scenario.switches.mesh || !group.reachable,
         timelines: 0,
+        without: Without { custody: !scenario.switches.custody, filters: !scenario.switches.filters },
         ..Config::bare(&format!("n{index}"), MeshId([7; 16]))
     }
 }
