@@ -134,6 +134,21 @@ fn precision_adds_worlds_until_it_is_reached() {
 }
 
 #[test]
+fn the_circle_and_the_share_of_device_ids_can_be_swept() {
+    let output =
+        tiny("sweep", &["--grid", "mesh.circle=1,8", "--grid", "people.device_id=0%,100%", "--seeds", "1", "--json"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let sweep: Value = serde_json::from_str(&out(&output)).unwrap();
+    let ever =
+        |point: usize| sweep["points"][point]["samples"][0]["systems"]["mesh"]["delivered.ever"].as_f64().unwrap();
+    let [alone_numbers, alone_devices, circle_numbers, circle_devices] = [0, 1, 2, 3].map(ever);
+    assert!(alone_numbers < circle_numbers, "{alone_numbers} {circle_numbers}");
+    assert_eq!(alone_devices, circle_devices, "who is found by device ID needs no partners");
+    let none = tiny("sweep", &["--grid", "mesh.circle=0,8", "--seeds", "1"]);
+    assert_eq!(none.status.code(), Some(3), "all points are read before the first is run");
+}
+
+#[test]
 fn sweeps_and_comparisons_share_their_luck() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sweep");

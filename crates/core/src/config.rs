@@ -48,6 +48,18 @@ pub struct Config {
     pub pace: Pace,
     /// Messages whose timeline is kept in memory for the operator ([`TIMELINES`]); 0 = none.
     pub timelines: usize,
+    /// What a study leaves out.
+    pub without: Without,
+}
+
+/// Parts of the design that a study leaves out, to see what each is worth. The simulator alone sets them; no configuration file
+/// can, and a node among others that have them all would only be a worse one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Without {
+    /// Holds no envelopes for others, and gives others none to hold. It keeps its own letters.
+    pub custody: bool,
+    /// Publishes no filters and takes in none: it asks who holds a device, and offers a number's message to all that it asked about it.
+    pub filters: bool,
 }
 
 /// Messages whose timeline a node keeps.
@@ -94,6 +106,7 @@ impl Config {
             metered: false,
             pace: Pace::default(),
             timelines: TIMELINES,
+            without: Without::default(),
         }
     }
 

@@ -11,6 +11,8 @@ mod segments;
 mod testing;
 #[path = "delivery/ways.rs"]
 mod ways;
+#[path = "delivery/without.rs"]
+mod without;
 mod world;
 
 use relaymesh_core::command::{OperatorCommand, OperatorReply};

@@ -53,6 +53,7 @@ impl Config {
             metered: self.net.metered,
             pace: core::Pace::default(),
             timelines: core::TIMELINES,
+            without: core::Without::default(),
         }
     }
 

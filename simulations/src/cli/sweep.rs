@@ -15,8 +15,10 @@ use crate::tier_b::Tier;
 const POINTS_MAX: usize = 1_000;
 
 /// Keys that `--tornado` moves when none are given, with a value to each side of what is usual.
-const USUAL: [&str; 7] = [
+const USUAL: [&str; 9] = [
     "sms.loss=3%,10%",
+    "people.device_id=50%,100%",
+    "mesh.circle=1,200",
     "people.home_abroad=40%,95%",
     "people.known_gateways=1,8",
     "people.resend_times=0,4",

@@ -37,12 +37,16 @@ impl Knowledge {
         }
     }
 
-    /// How many facts and filters of this are missing in `other`, or older there.
+    /// Facts and filters of this that are missing in `other`, or older there: what they are called in a violation.
     #[must_use]
-    pub fn missing_in(&self, other: &Self) -> usize {
+    pub fn missing_in(&self, other: &Self) -> Vec<String> {
+        let short = |bytes: &[u8]| bytes.iter().take(5).map(|byte| format!("{byte:02x}")).collect::<String>();
         let facts = self.facts.iter().filter(|(subject, seq)| other.facts.get(*subject).is_none_or(|o| o < *seq));
+        let facts = facts.map(|(subject, seq)| format!("fact {}… of {seq}", short(subject)));
         let filters = self.filters.iter().filter(|(of, version)| other.filters.get(of).is_none_or(|o| o < *version));
-        facts.count() + filters.count()
+        let filters =
+            filters.map(|((of, layer), version)| format!("{layer:?} filter {version} of {}…", short(of.as_bytes())));
+        facts.chain(filters).collect()
     }
 }
 
@@ -57,8 +61,9 @@ mod tests {
         let (mut ours, mut theirs) = (Knowledge::default(), Knowledge::default());
         ours.merge(vec![fact(2)], vec![filter(5)]);
         theirs.merge(vec![fact(2)], vec![filter(4)]);
-        assert_eq!((ours.missing_in(&theirs), theirs.missing_in(&ours)), (1, 0));
+        assert_eq!(ours.missing_in(&theirs), ["Base filter 5 of 0101010101…"]);
+        assert_eq!(theirs.missing_in(&ours).len(), 0);
         theirs.merge(Vec::new(), vec![filter(5), filter(3)]);
-        assert_eq!(ours.missing_in(&theirs), 0);
+        assert_eq!(ours.missing_in(&theirs).len(), 0);
     }
 }

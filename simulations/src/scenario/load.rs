@@ -313,6 +313,7 @@ mod tests {
         assert!(message.contains("no region is called `nroth`"), "{message}");
         assert_eq!(at("drain = \"29h\"\n").1, "longer than `warmup` and `drain` together, or nothing is counted");
         assert_eq!(at("[people]\ncount = 0\n").0, (3, 9));
+        assert_eq!(at("[mesh]\ncircle = 0\n").0, (3, 10));
         assert_eq!(at("x = = 3\n").0.0, 2, "also what is no TOML");
         assert_eq!(at("[expect]\n\"delivered.72h\" = \"95%\"\n").0, (2, 1));
     }

@@ -41,6 +41,8 @@ mod tests {
         assert!(schema["required"].is_null() && schema["$defs"]["People"]["required"].is_null());
         assert!(schema["$defs"]["Fault"]["required"].as_array().unwrap().contains(&json!("kind")));
         assert!(schema["$defs"]["Fault"]["properties"]["for"].to_string().contains("Span"), "as it is written");
-        assert!(schema["$defs"]["People"]["properties"]["count"]["description"].is_string());
+        for (table, key) in [("People", "count"), ("Mesh", "circle"), ("Switches", "custody")] {
+            assert!(schema["$defs"][table]["properties"][key]["description"].is_string(), "{table}.{key}");
+        }
     }
 }

@@ -44,6 +44,9 @@ pub struct Scenario {
     pub nodes: Vec<NodeGroup>,
     /// Groups of gateway clients.
     pub gateways: Vec<GatewayGroup>,
+    /// How instances stand to each other.
+    #[serde(default)]
+    pub mesh: Mesh,
     /// The SMS network.
     pub sms: Sms,
     /// Links between nodes, and from gateway clients to nodes.
@@ -264,6 +267,22 @@ pub enum WhenUnreachable {
     Once,
     /// It keeps the SMS and tries again, every few minutes.
     Queue,
+}
+
+/// How instances stand to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mesh {
+    /// Instances of one circle are partners of each other: so many, by the order of operators; the last circle may be smaller.
+    /// 1 = nobody has a partner, as many as there are operators or more = everybody is everybody's. A message without device ID
+    /// is found only by nodes of the home's own instance and of its partners.
+    pub circle: u32,
+}
+
+impl Default for Mesh {
+    fn default() -> Self {
+        Self { circle: 8 }
+    }
 }
 
 /// The SMS network.
@@ -516,7 +535,8 @@ pub enum Behaviour {
 pub struct Switches {
     /// Nodes speak with each other at all; off = `islands`.
     pub mesh: bool,
-    /// Envelopes go to custodians when a home cannot be reached.
+    /// Envelopes go to custodians when a home cannot be reached. Off: nodes hold nothing for others, whether it comes over a link
+    /// or in a bundle; a bundle then only serves the node that it is brought to.
     pub custody: bool,
     /// People send again.
     pub resend: bool,
@@ -524,7 +544,8 @@ pub struct Switches {
     pub second_forwarder: bool,
     /// People carry bundles between nodes that cannot speak.
     pub bundles: bool,
-    /// Homes are found by filters, else by asking.
+    /// Homes are found by filters, else by asking. Off: nodes publish none and take in none; they ask connected nodes and partners
+    /// who holds a device, and offer a number's message to one node after the other.
     pub filters: bool,
 }
 

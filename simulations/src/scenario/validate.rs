@@ -46,9 +46,6 @@ pub fn validate(scenario: &Scenario) -> Checked {
         "duration",
         "longer than `warmup` and `drain` together, or nothing is counted",
     )?;
-    // The core has no such setting yet: a study with one would show that it changes nothing.
-    must(scenario.switches.custody, "switches.custody", "true: nodes cannot be run without custody yet")?;
-    must(scenario.switches.filters, "switches.filters", "true: nodes cannot be run without filters yet")?;
     people(scenario)?;
     places(scenario)?;
     nodes(scenario)?;
@@ -107,7 +104,8 @@ fn nodes(scenario: &Scenario) -> Checked {
     let vault = scenario.nodes.iter().any(|group| group.count > 0 && group.roles.contains(&Role::Vault));
     must(vault, "nodes", "a group of nodes with the role `vault`: somebody must hold the accounts")?;
     let count: u64 = scenario.nodes.iter().map(|group| u64::from(group.count)).sum();
-    must(count < u64::from(u16::MAX), "nodes", "fewer than 65,535 nodes")
+    must(count < u64::from(u16::MAX), "nodes", "fewer than 65,535 nodes")?;
+    must(scenario.mesh.circle > 0, "mesh.circle", "at least one instance: that of the node itself")
 }
 
 fn gateways(scenario: &Scenario) -> Checked {

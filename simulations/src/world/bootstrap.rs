@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use relaymesh_core::batch::Key;
 use relaymesh_core::command::{Command, OperatorCommand, OperatorReply, Reply};
-use relaymesh_core::config::{Config, Otp, Platform, Roles};
+use relaymesh_core::config::{Config, Otp, Platform, Roles, Without};
 use relaymesh_core::crypto::Crypto;
 use relaymesh_core::record::key;
 use relaymesh_core::{Input, Output, ReplyTo, WorkDone};
@@ -30,8 +30,6 @@ const SEED: u64 = 0x626f_6f74;
 const AGE: Duration = Duration::from_secs(3_600);
 /// Time in which a node makes its own records.
 const SETTLE: Duration = Duration::from_secs(5);
-/// Instances of one circle are partners of each other.
-const CIRCLE: u32 = 8;
 
 /// A node as every world of the scenario begins with it.
 #[derive(Clone)]
@@ -137,7 +135,7 @@ impl Bootstrap {
         for (index, node) in (0_u16..).zip(&mut alone) {
             node.boot(index, &chance)?;
             if scenario.switches.mesh {
-                federate(node, &names)?;
+                federate(node, &names, scenario.mesh.circle)?;
             }
         }
         share_facts(&mut alone);
@@ -254,6 +252,7 @@ fn config(scenario: &Scenario, group: &NodeGroup, index: u32, operator: u32) -> 
         sms: true,
         metered: !scenario.switches.mesh || !group.reachable,
         timelines: 0,
+        without: Without { custody: !scenario.switches.custody, filters: !scenario.switches.filters },
         ..Config::bare(&format!("n{index}"), MeshId([7; 16]))
     }
 }
@@ -276,13 +275,14 @@ fn share_facts(all: &mut [Alone]) {
 }
 
 /// Wants the other instances of its circle as partners.
-fn federate(alone: &mut Alone, names: &[String]) -> Result<()> {
+fn federate(alone: &mut Alone, names: &[String], size: u32) -> Result<()> {
     let own = alone.node.operator;
+    let place = |operator: u32| operator / size.max(1);
     let mut circle: Vec<&String> = names
         .iter()
         .filter(|name| {
             let other: Option<u32> = name.strip_prefix("op").and_then(|n| n.parse().ok());
-            other.is_some_and(|other| other != own && other / CIRCLE == own / CIRCLE)
+            other.is_some_and(|other| other != own && place(other) == place(own))
         })
         .collect();
     circle.sort();

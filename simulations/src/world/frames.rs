@@ -201,6 +201,12 @@ impl World<'_> {
     }
 
     pub(super) fn ask(&mut self, from: u16, to: NodeId, token: u64, request: Request) {
+        match &request {
+            Request::Evaluate { .. } => self.count("asked_numbers"),
+            Request::WhoHolds { .. } => self.count("asked_holders"),
+            Request::WantFilter { .. } => self.count("asked_filters"),
+            _ => {}
+        }
         let failed = |error| Input::Answered { token, from: to, response: Err(error) };
         let Some(target) = self.node_of(&to) else {
             return self.feed_later(Span::millis(1), from, failed(LinkError::Unreachable));

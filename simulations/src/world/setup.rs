@@ -119,7 +119,7 @@ impl<'s> World<'s> {
         };
         world.plant(bootstrap)?;
         world.settle_people()?;
-        if world.has_mesh() {
+        if world.has_mesh() && scenario.switches.filters {
             world.spread_filters()?;
         }
         world.begin();

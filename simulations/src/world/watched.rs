@@ -242,8 +242,9 @@ impl World<'_> {
                     own.add(core);
                 }
                 let missing = known.missing_in(&own);
-                if missing > 0 {
-                    self.violate(HEAL_CONVERGES, format!("node {node} lacks {missing} facts and filters"));
+                if let Some(first) = missing.first() {
+                    let what = format!("node {node} lacks {} facts and filters, {first} first", missing.len());
+                    self.violate(HEAL_CONVERGES, what);
                 }
             }
         }

@@ -78,6 +78,9 @@ pub(super) fn take(
     print: EnvelopeId,
     carried: &Carried,
 ) -> Run {
+    if node.config().without.custody {
+        return taken(node, tx, reply, Taken::Refused, "custody_left_out");
+    }
     if node.membership.node(&header.recipient).is_none() {
         return taken(node, tx, reply, Taken::Refused, "custody_unknown_recipient");
     }
@@ -157,6 +160,9 @@ fn spread(node: &Node, tx: &mut Tx<'_>, recipient: NodeId, id: EnvelopeId, row: 
 
 /// Up to `count` connected members that may carry on: relays first, then by standing.
 pub(super) fn spread_targets(node: &Node, recipient: &NodeId, not: &[NodeId], count: usize) -> Vec<NodeId> {
+    if node.config().without.custody {
+        return Vec::new();
+    }
     let mut peers: Vec<_> = node
         .membership
         .connected()

@@ -6,6 +6,7 @@ use relaymesh_protocol::frame::{Request, Response};
 use relaymesh_protocol::ids::NodeId;
 
 use super::audit::random_number;
+use super::locate::may_hold;
 use super::oblivious::{self, BlindState, Point};
 use super::search::{Wanted, flush_soon};
 use super::shares::Class;
@@ -163,6 +164,8 @@ pub(super) fn finish(node: &Node, tx: &mut Tx<'_>, batch: &Batch, evaluated: &[P
         cache::store(node, tx, *kind, number, &batch.to, batch.key_id, tag)?;
         if says {
             tx.then(Change::Hit(batch.to));
+        }
+        if may_hold(node, &batch.to, &tag) {
             let now = tx.now();
             for message in node.locator.searches.messages(&Wanted { kind: *kind, number: number.clone() }) {
                 tx.wake(now, Timer::Route(*message));

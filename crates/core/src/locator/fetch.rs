@@ -73,7 +73,8 @@ impl Wanted {
 
 /// Filters of which somebody is a member, or this node's own.
 fn is_welcome(node: &Node, head: &FilterHead) -> bool {
-    node.membership.is_member(&head.node)
+    !node.config().without.filters
+        && node.membership.is_member(&head.node)
         && head.bytes as usize <= bytes_max(head.layer)
         && head.version > node.locator.book.version(&head.node, head.layer)
 }

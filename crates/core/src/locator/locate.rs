@@ -132,13 +132,18 @@ pub(crate) fn is_tag_of(node: &Node, kind: NumberKind, number: &E164, tag: (u32,
     oblivious::own_tags(node, number, kind.purpose()).contains(&tag)
 }
 
+/// Whether a number may be one of a node's people: its filter says so. Where a study leaves filters out nobody says no, and
+/// an offer is the question.
+pub(super) fn may_hold(node: &Node, of: &NodeId, tag: &Tag) -> bool {
+    node.config().without.filters || node.locator.book.says(of, tag)
+}
+
 /// Nodes whose filter knows the number's tag, as far as the tag is known.
 fn elsewhere(node: &Node, wanted: &Wanted, now: Timestamp) -> Vec<Candidate> {
     evaluators_of(node, wanted.kind)
         .filter_map(|(member, _)| {
             let (key_id, tag) = cache::find(node, wanted.kind, &wanted.number, member, now)?;
-            let says = node.locator.book.says(&member.id, &tag);
-            says.then_some(Candidate { node: member.id, tag: Some((key_id, tag)) })
+            may_hold(node, &member.id, &tag).then_some(Candidate { node: member.id, tag: Some((key_id, tag)) })
         })
         .collect()
 }

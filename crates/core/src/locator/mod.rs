@@ -322,7 +322,7 @@ fn sweep_later(tx: &mut Tx<'_>) {
 
 /// A link came up: somebody may be there to be audited.
 pub(crate) fn on_connected(node: &Node, tx: &mut Tx<'_>, peer: NodeId) {
-    if search::evaluates(node, &peer) {
+    if !node.config().without.filters && search::evaluates(node, &peer) {
         let judged = node.locator.audits.has_judged(&peer);
         let pause = audit_pause(node, tx, judged);
         tx.wake_by(tx.now().after(pause), Timer::Audit);

@@ -365,7 +365,7 @@ fn numbers(node: &Node, tx: &mut Tx<'_>, entity: EntityId, row: &Row) -> Run<Vec
 /// Whether this node has people to publish.
 fn publishes(node: &Node) -> bool {
     let roles = node.config().roles;
-    roles.vault || roles.bridge
+    (roles.vault || roles.bridge) && !node.config().without.filters
 }
 
 /// Whether the filters out there say all there is to say of this node's people.

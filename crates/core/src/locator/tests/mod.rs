@@ -2,6 +2,7 @@
 
 mod devices;
 mod numbers;
+mod without;
 pub(crate) mod world;
 
 use relaymesh_protocol::ids::NodeId;
