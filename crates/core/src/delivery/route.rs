@@ -191,11 +191,12 @@ pub(super) fn detour(node: &Node, tx: &mut Tx<'_>, message: MessageId, candidate
 /// Nobody accepted in time: the copy ends, and the sender is told that the outcome is uncertain, if it was an enrolled
 /// gateway client that named it: anybody else may have made the number up.
 fn expire(node: &Node, tx: &mut Tx<'_>, message: MessageId, mut outbox: Outbox) -> Run {
+    node.trace(tx, message, "ingress", || "expired: no home accepted it");
     if let Some(sender) = outbox.sender.take().filter(|_| outbox.trusted) {
-        egress::notice(node, tx, &sender, outbox.language(), &Notice::Expired { sent: outbox.received })?;
+        let notice = Notice::Expired { sent: outbox.received };
+        egress::text(node, tx, message, &sender, notice.text(outbox.language()))?;
     }
     node.count(tx, "message_expired");
-    node.trace(tx, message, "ingress", || "expired: no home accepted it");
     end(node, tx, message, outbox)
 }
 
