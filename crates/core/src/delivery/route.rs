@@ -233,12 +233,8 @@ pub(crate) fn on_leg_silent(node: &Node, tx: &mut Tx<'_>, message: MessageId, ca
     Ok(())
 }
 
-/// A link came up: what waits for that peer, and what found no way before, goes now.
-pub(crate) fn on_connected(node: &Node, tx: &mut Tx<'_>, peer: NodeId) -> Run {
-    // Strangers may connect where the gate is open, as often as they like: they change no way.
-    if !node.membership.is_member(&peer) {
-        return Ok(());
-    }
+/// A link to a member came up: what waits for it, and what found no way before, goes now.
+pub(super) fn on_connected(node: &Node, tx: &mut Tx<'_>, peer: NodeId) -> Run {
     if node.delivery.copies.of(&peer).is_some() {
         tx.wake(tx.now(), Timer::Custody(peer));
     }
