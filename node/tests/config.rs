@@ -239,6 +239,35 @@ fn secrets_come_from_files_and_environment_and_are_never_shown() {
 }
 
 #[test]
+fn apps_come_in_without_tls_on_this_machine_only_unless_told() {
+    let node = Node::new();
+    let check = |at: &str, more: &[(&str, &str)]| {
+        let env = [&[("RELAYMESH_LISTEN__GRPC", at)], more].concat();
+        node.run(&["config", "check"], &env)
+    };
+    for at in ["0.0.0.0:0", "[::]:8443", "192.0.2.7:8443", "[::ffff:192.0.2.7]:8443"] {
+        let refused = check(at, &[]);
+        assert_refused(&refused, &["listen.grpc", at, "listen.tls_cert", "127.0.0.1", "listen.grpc_plain"], at);
+        let behind_front = check(at, &[("RELAYMESH_LISTEN__GRPC_PLAIN", "true")]);
+        let told = stderr(&behind_front);
+        assert!(behind_front.status.success() && told.contains("listen.grpc_plain") && told.contains(at), "{told}");
+    }
+    for at in ["127.0.0.1:0", "127.9.9.9:8443", "[::1]:8443", "[::ffff:127.0.0.1]:8443"] {
+        for plain in ["false", "true"] {
+            let local = check(at, &[("RELAYMESH_LISTEN__GRPC_PLAIN", plain)]);
+            assert!(local.status.success() && !stderr(&local).contains("listen.grpc"), "{}", stderr(&local));
+        }
+    }
+    for (name, label) in [("cert.pem", "CERTIFICATE"), ("key.pem", "PRIVATE KEY")] {
+        fs::write(node.path("node").join(name), format!("-----BEGIN {label}-----\n-----END {label}-----\n")).unwrap();
+        mode(&node.path("node").join(name), 0o600);
+    }
+    let files = [("RELAYMESH_LISTEN__TLS_CERT", "cert.pem"), ("RELAYMESH_LISTEN__TLS_KEY", "key.pem")];
+    let tls = check("0.0.0.0:0", &files);
+    assert!(tls.status.success() && !stderr(&tls).contains("listen.grpc"), "{}", stderr(&tls));
+}
+
+#[test]
 fn risky_settings_are_accepted_with_a_warning() {
     let node = Node::new();
     let open = [

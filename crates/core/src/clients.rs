@@ -15,12 +15,18 @@ use crate::node::Node;
 use crate::record::{Scope, Stored, delete_row, get_node, key, put_node, restore_row};
 use crate::tx::{Run, Tx};
 
-/// Most tests remembered; the oldest end first.
+/// Most tests remembered. The oldest of those that nobody answered give way first, then the oldest.
 const TESTS_MAX: usize = 10_000;
 /// Most tests of one gateway client that wait at once: anybody may start one.
 const PENDING_MAX: usize = 20;
-/// A test without its SMS has timed out after this.
-const TEST_LIFE: Duration = Duration::from_secs(10 * 60);
+/// Most tests of one gateway client that may be started in [`WINDOW`].
+const PER_CLIENT: usize = 40;
+/// And of all together.
+const IN_ALL: usize = 400;
+/// In which these are counted.
+const WINDOW: Duration = Duration::from_hours(1);
+/// A test without its SMS has timed out after this, in seconds.
+const TEST_LIFE_S: u64 = 10 * 60;
 /// Routed within this after it was received: counts for the score.
 const SCORE_WITHIN_S: u64 = 180;
 /// Routed within this: counts as success in a listing.
@@ -70,14 +76,21 @@ impl Stored for Test {
 impl Test {
     fn status(&self, now: Timestamp) -> &'static str {
         match self.done {
+            Some((.., routed)) if self.over(routed) => "timedout",
             Some(_) => "success",
-            None if now.since(self.started) >= TEST_LIFE => "timedout",
+            None if self.over(now.seconds()) => "timedout",
             None => "pending",
         }
     }
 
+    /// Whether its time was over at this second.
+    fn over(&self, at: u64) -> bool {
+        at.saturating_sub(self.started.seconds()) > TEST_LIFE_S
+    }
+
+    /// Whether its SMS came in time, and was routed so many seconds after it was received.
     fn within(&self, seconds: u64) -> bool {
-        self.done.is_some_and(|(_, received, routed)| routed.saturating_sub(received) <= seconds)
+        self.done.is_some_and(|(_, received, routed)| !self.over(routed) && routed.saturating_sub(received) <= seconds)
     }
 
     fn row(&self, id: u64, now: Timestamp) -> TestRow {
@@ -98,7 +111,7 @@ pub(crate) fn on_command(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, command: 
     let now = tx.now();
     let answer = match command {
         ClientsCommand::List { country, operator, protocols, last_published_day, page, per_page } => {
-            let rows = clients(node, now).filter(|row| {
+            let rows = clients(node).filter(|row| {
                 matches(&row.country, country.as_deref(), |a, b| a == b)
                     && matches(&row.operator, operator.as_deref(), |a, b| a.contains(b))
                     && protocols.as_deref().is_none_or(|p| row.protocols.iter().any(|have| contains(have, p)))
@@ -107,9 +120,9 @@ pub(crate) fn on_command(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, command: 
             let (rows, total) = paged(rows.collect(), *page, *per_page)?;
             ClientsReply::List { rows, total }
         }
-        ClientsCommand::Countries => ClientsReply::Names(names(clients(node, now).map(|row| row.country))),
+        ClientsCommand::Countries => ClientsReply::Names(names(clients(node).map(|row| row.country))),
         ClientsCommand::Operators { country } => {
-            let of = clients(node, now).filter(|row| row.country.eq_ignore_ascii_case(country));
+            let of = clients(node).filter(|row| row.country.eq_ignore_ascii_case(country));
             ClientsReply::Names(names(of.map(|row| row.operator)))
         }
         ClientsCommand::Tests { msisdn, page, per_page, status, from, to } => {
@@ -147,24 +160,25 @@ fn paged<T>(all: Vec<T>, page: u32, per_page: u32) -> Result<(Vec<T>, u64), Refu
     Ok((all.into_iter().skip(skip).take(size).collect(), total))
 }
 
-fn clients(node: &Node, now: Timestamp) -> impl Iterator<Item = ClientRow> {
+fn clients(node: &Node) -> impl Iterator<Item = ClientRow> {
     node.ingress.gateways().map(move |(id, gateway)| ClientRow {
         msisdn: gateway.msisdn.reveal().to_owned(),
         country: gateway.country.clone().unwrap_or_default(),
         operator: gateway.operator.clone().unwrap_or_default(),
         operator_code: String::new(),
         protocols: vec!["https".to_owned()],
-        reliability: reliability(node, &gateway.msisdn, now),
+        reliability: reliability(node, &gateway.msisdn),
         last_published: node.ingress.brought(id).last_seen.seconds(),
     })
 }
 
-/// Whole percent of ended tests whose SMS was routed in time; a gateway client without tests has none.
-fn reliability(node: &Node, msisdn: &E164, now: Timestamp) -> u8 {
-    let ended: Vec<_> =
-        node.clients.tests.values().filter(|t| t.msisdn == *msisdn && t.status(now) != "pending").collect();
-    let good = ended.iter().filter(|test| test.within(SCORE_WITHIN_S)).count();
-    (100 * good).checked_div(ended.len()).and_then(|percent| u8::try_from(percent).ok()).unwrap_or(0)
+/// Whole percent of answered tests whose SMS was routed in time; a gateway client without any has none. Anybody may start a
+/// test and send nothing: without an SMS it says nothing of the gateway client.
+fn reliability(node: &Node, msisdn: &E164) -> u8 {
+    let answered: Vec<_> =
+        node.clients.tests.values().filter(|test| test.msisdn == *msisdn && test.done.is_some()).collect();
+    let good = answered.iter().filter(|test| test.within(SCORE_WITHIN_S)).count();
+    (100 * good).checked_div(answered.len()).and_then(|percent| u8::try_from(percent).ok()).unwrap_or(0)
 }
 
 struct Filter<'a> {
@@ -194,9 +208,14 @@ fn start_test(node: &Node, tx: &mut Tx<'_>, msisdn: &Private) -> Run<ClientsRepl
     let known = node.ingress.gateways().find(|(_, gateway)| gateway.msisdn.reveal() == msisdn.reveal());
     let Some((_, gateway)) = known else { return Ok(ClientsReply::Unknown) };
     let now = tx.now();
-    let pending = |test: &&Test| test.msisdn == gateway.msisdn && test.status(now) == "pending";
-    if node.clients.tests.values().filter(pending).count() >= PENDING_MAX {
-        return Err(Refusal::new(Code::ResourceExhausted, "too many tests of this gateway client are under way").into());
+    let all = node.clients.tests.values();
+    let lately = || all.clone().filter(|test| now.since(test.started) < WINDOW);
+    let of = || lately().filter(|test| test.msisdn == gateway.msisdn);
+    if of().filter(|test| test.status(now) == "pending").count() >= PENDING_MAX || of().count() >= PER_CLIENT {
+        return Err(Refusal::new(Code::ResourceExhausted, "too many tests of this gateway client; try later").into());
+    }
+    if lately().count() >= IN_ALL {
+        return Err(Refusal::new(Code::ResourceExhausted, "too many tests; try later").into());
     }
     let id = node.clients.tests.last_key_value().map_or(0, |(id, _)| *id) + 1;
     if tx.get(&key::test(id))?.is_some() {
@@ -205,13 +224,20 @@ fn start_test(node: &Node, tx: &mut Tx<'_>, msisdn: &Private) -> Run<ClientsRepl
     let test = Test { msisdn: gateway.msisdn.clone(), started: now, done: None };
     put_node(node, tx, key::test(id), &test)?;
     tx.then(Change::Test(id, test));
-    if node.clients.tests.len() >= TESTS_MAX
-        && let Some((oldest, _)) = node.clients.tests.first_key_value()
-    {
-        delete_row(tx, key::test(*oldest))?;
-        tx.then(Change::Gone(*oldest));
+    if let Some(oldest) = gives_way(&node.clients.tests, now) {
+        delete_row(tx, key::test(oldest))?;
+        tx.then(Change::Gone(oldest));
     }
     Ok(ClientsReply::Started { test_id: id, started: now.seconds() })
+}
+
+/// The test that makes room for one more, if there is none left.
+fn gives_way(tests: &BTreeMap<u64, Test>, now: Timestamp) -> Option<u64> {
+    if tests.len() < TESTS_MAX {
+        return None;
+    }
+    let unanswered = tests.iter().find(|(_, test)| test.done.is_none() && test.status(now) != "pending");
+    unanswered.or_else(|| tests.first_key_value()).map(|(id, _)| *id)
 }
 
 /// What an SMS means to a test.
@@ -262,21 +288,24 @@ fn end(node: &Node, tx: &mut Tx<'_>, id: u64, sms: Sms<'_>) -> Run<Arrival> {
     let ended = |end| Ok(Arrival::Ended(MessageOutcome::Test { id, end }));
     let Some(mut test) = get_node::<Test>(node, tx, &key::test(id))? else { return ended(TestEnd::Unknown) };
     let now = tx.now();
-    match test.status(now) {
-        "pending" => {}
+    let early = match test.status(now) {
+        "pending" => true,
         "success" => return ended(TestEnd::AlreadySuccess),
-        _ => return ended(TestEnd::AlreadyTimedout),
-    }
+        _ => false,
+    };
     if sms.gateway != Some(&test.msisdn) {
-        return Ok(Arrival::Elsewhere);
+        return if early { Ok(Arrival::Elsewhere) } else { ended(TestEnd::AlreadyTimedout) };
     }
     let seconds = |millis: Option<i64>| millis.and_then(|m| u64::try_from(m / 1000).ok());
     let received = seconds(sms.date).unwrap_or_else(|| sms.received.seconds());
     let sent = seconds(sms.date_sent).unwrap_or(received);
-    test.done = Some((sent, received, now.seconds()));
-    put_node(node, tx, key::test(id), &test)?;
-    tx.then(Change::Test(id, test));
-    ended(TestEnd::Updated)
+    // What was sent in time and came late is held against the gateway client; what was sent late is not.
+    if early || (test.done.is_none() && !test.over(sent)) {
+        test.done = Some((sent, received, now.seconds()));
+        put_node(node, tx, key::test(id), &test)?;
+        tx.then(Change::Test(id, test));
+    }
+    ended(if early { TestEnd::Updated } else { TestEnd::AlreadyTimedout })
 }
 
 /// Reads tests at start.

@@ -18,6 +18,8 @@ pub enum Timer {
     Window(Line),
     /// Whether a candidate that could not be reached is back is tried.
     Reach(NodeId),
+    /// A member that connected again within a minute sets in motion what waits for it.
+    Link(NodeId),
     /// An unanswered leg counts as silent.
     LegSilent(MessageId, NodeId),
     /// An incomplete segment set is sent on, then given up.

@@ -5,7 +5,8 @@ mod world;
 
 use relaymesh_core::command::{OperatorCommand, OperatorReply};
 use relaymesh_core::config::{Egress, SmsWay};
-use world::{Fate, Frame, NUMBER, Person, SmsMood, World, minutes};
+use relaymesh_protocol::ids::MessageId;
+use world::{Fate, Frame, NUMBER, Person, SmsMood, World, minutes, three};
 
 /// A home with two more nodes of its instance and two partners, and a person who lives there.
 struct Scene {
@@ -209,4 +210,53 @@ fn an_sms_that_may_have_been_sent_is_not_sent_by_another() {
     scene.world.run_for(minutes(60));
     let home = scene.home;
     assert_eq!((scene.world.sms.len(), scene.waiting(home)), (1, 0));
+}
+
+/// Room and words of each line of a message's timeline at a node, a room's name once while it goes on.
+fn timeline(world: &World, node: usize, message: &MessageId) -> (Vec<String>, Vec<String>) {
+    let lines = world.nodes[node].node().timeline(message);
+    let mut rooms: Vec<String> = lines.iter().map(|line| line.room.to_string()).collect();
+    rooms.dedup();
+    (rooms, lines.iter().map(|line| line.what.to_string()).collect())
+}
+
+#[test]
+fn a_timeline_goes_from_the_ingress_to_the_sms_and_names_nobody() {
+    let (mut world, a, _, c) = three();
+    let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
+    world.run_for(minutes(3));
+    let ends = [
+        (None, "sent, through own ports"),
+        (Some(SmsMood::LosesAnswers), "UNCERTAIN: the answer never came, through own ports"),
+        (Some(SmsMood::Refuses), "NOT SENT: no way took it"),
+    ];
+    for (mood, end) in ends {
+        world.sms_moods.clear();
+        world.sms_moods.extend(mood.map(|mood| (c, mood)));
+        let sms = person.compose("bonjour", true);
+        let message = person.send(&mut world, a, &sms);
+        world.run_for(minutes(2));
+        let ((came_in, at_ingress), (went_out, at_home)) =
+            (timeline(&world, a, &message), timeline(&world, c, &message));
+        assert_eq!(
+            [came_in, went_out].concat(),
+            ["ingress", "leg", "receipt", "vault", "publish", "sms"],
+            "{at_home:?}"
+        );
+        assert_eq!(at_home[at_home.len() - 2..], ["ordered for the person", end]);
+        let told = [at_ingress, at_home].concat().join("\n");
+        assert!(!told.contains(&NUMBER[4..]) && !told.contains("bonjour") && !told.contains("Livraison"), "{told}");
+    }
+}
+
+#[test]
+fn a_timeline_says_through_which_node_the_sms_left() {
+    let mut scene = Scene::new(vec![SmsWay::Own], false);
+    let sms = scene.person.compose("through another", true);
+    let message = scene.person.send(&mut scene.world, scene.home, &sms);
+    scene.world.run_for(minutes(2));
+    let name = scene.world.nodes[scene.senders()[0]].name.clone();
+    let (_, lines) = timeline(&scene.world, scene.home, &message);
+    let last = lines.last().unwrap();
+    assert!(last.starts_with(&format!("sent, through {name}")), "{lines:?}");
 }

@@ -29,6 +29,7 @@ pub use self::error::{ConfigError, suggest};
 pub use self::keys::is_credential_name;
 pub use self::multiaddr::{Use, check as check_multiaddr};
 pub use self::names::{Family, HostName};
+pub use self::parts::is_local;
 pub use self::prepare::{Prepared, SmsPort};
 pub use self::secret::{Secret, SecretAt};
 pub use self::sections::{Bridge, Ingress, Keys, Listen, Log, Mesh, Net, Node, Otp, Platforms, Role, Sms, Store};

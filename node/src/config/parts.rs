@@ -1,5 +1,6 @@
 //! The ways out, made from their sections: platforms, SMS ports, mail. Nothing is sent.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use relaymesh_mail as mail;
@@ -26,6 +27,14 @@ const NODE_WAY: &str = "node";
 const NODE_PREFIX: &str = "node:";
 /// What every PEM file has.
 const PEM_BEGIN: &[u8] = b"-----BEGIN ";
+
+/// What to do about a gRPC port without TLS that other machines reach.
+const PLAIN_HELP: &str = "set listen.tls_cert and listen.tls_key, or listen on 127.0.0.1; where a front on another machine ends TLS: listen.grpc_plain = true";
+
+/// Whether only this machine reaches an address that is listened on.
+pub fn is_local(at: SocketAddr) -> bool {
+    at.ip().to_canonical().is_loopback()
+}
 
 /// Whether a name in `sms.reply_order` means other nodes.
 fn is_node(name: &str) -> bool {
@@ -62,6 +71,19 @@ impl Config {
             }
         }
         Ok(Some(relaymesh_api::Tls { cert_pem, key_pem: key_pem.to_vec() }))
+    }
+
+    /// Whether passwords and tokens of apps come to `at` in clear, over a network.
+    ///
+    /// # Errors
+    /// When they would, and nobody said that a front ends TLS before it.
+    pub(super) fn is_grpc_plain(&self, at: SocketAddr) -> Result<bool, ConfigError> {
+        let plain = self.grpc_tls()?.is_none() && !is_local(at);
+        if plain && !self.listen.grpc_plain {
+            let what = format!("{at} is for other machines, and without TLS passwords cross the network in clear");
+            return Err(ConfigError::key("listen.grpc", what, PLAIN_HELP));
+        }
+        Ok(plain)
     }
 
     /// The Mastodon instance, if one is configured.

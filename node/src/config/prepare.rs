@@ -75,6 +75,8 @@ pub struct Prepared {
     pub sms: Vec<(usize, SmsPort)>,
     /// What may leave by SMS in a day.
     pub budget: Limits,
+    /// Apps come in without TLS over a network, behind a front.
+    pub grpc_plain: bool,
     /// Whether anybody may hand in SMS.
     pub ingress_open: bool,
     /// What the operator should know: one line each, with what to do.
@@ -90,7 +92,7 @@ impl Config {
         self.check_node()?;
         let http = address("listen.http", &self.listen.http)?;
         let grpc = address("listen.grpc", &self.listen.grpc)?;
-        self.grpc_tls()?;
+        let grpc_plain = self.is_grpc_plain(grpc)?;
         let mesh = self.mesh_config()?;
         disk::check_dir(&self.data_dir())?;
         disk::check_store_format(&self.store_path())?;
@@ -115,6 +117,7 @@ impl Config {
             mailer,
             sms,
             budget,
+            grpc_plain,
             ingress_open: self.ingress.open.unwrap_or_else(|| http.ip().is_loopback()),
             warnings: Vec::new(),
         };
@@ -268,6 +271,10 @@ impl Config {
         }
         if prepared.ingress_open && !prepared.http.ip().is_loopback() {
             all.push("ingress.open lets anybody on the network hand in SMS; set ingress.open = false and enrol with: relaymesh gateway add".to_owned());
+        }
+        if prepared.grpc_plain {
+            let grpc = prepared.grpc;
+            all.push(format!("listen.grpc_plain lets passwords and tokens come to {grpc} in clear; let nobody but the front that ends TLS reach it, or set listen.tls_cert and listen.tls_key"));
         }
         if prepared.sms.is_empty() && self.roles().vault {
             all.push(

@@ -66,10 +66,12 @@ pub struct Listen {
     pub grpc: String,
     /// Other nodes, multiaddresses.
     pub mesh: Vec<String>,
-    /// Certificate chain of `grpc`, PEM; without one, TLS ends at a front before it.
+    /// Certificate chain of `grpc`, PEM; without one, `grpc` is for this machine, where a front may end TLS.
     pub tls_cert: Option<PathBuf>,
     /// Its private key, PEM.
     pub tls_key: Option<PathBuf>,
+    /// A front that ends TLS reaches `grpc` over the network, in clear: `grpc` may be for other machines without a certificate.
+    pub grpc_plain: bool,
 }
 
 impl Default for Listen {
@@ -80,6 +82,7 @@ impl Default for Listen {
             mesh: vec!["/ip4/0.0.0.0/tcp/7443".to_owned()],
             tls_cert: None,
             tls_key: None,
+            grpc_plain: false,
         }
     }
 }

@@ -17,6 +17,7 @@ use relaymesh_seal::keyfile::{KeyFile, Keyring};
 use relaymesh_seal::password::{self, Cost, VerifyError};
 use relaymesh_sms::{Port, Purpose, Sms};
 use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 use super::budget::{Kept, To};
@@ -115,20 +116,17 @@ impl Works {
         Self { shared: Arc::new(shared), done }
     }
 
-    /// Starts a piece of work; its end comes back exactly once.
+    /// Starts a piece of work; its end comes back exactly once, whatever another server's answer does to it.
     pub fn start(&self, id: WorkId, work: Work) {
-        let (shared, done) = (Arc::clone(&self.shared), self.done.clone());
-        tokio::spawn(async move {
-            let end = shared.work(work).await;
-            // The loop is gone: nobody waits any more.
-            let _ = done.send((id, end)).await;
-        });
+        let lost = lost(&work);
+        let shared = Arc::clone(&self.shared);
+        self.tell(id, lost, tokio::spawn(async move { shared.work(work).await }));
     }
 
     /// Saves the keyring, then tells.
     pub fn save_keys(&self, id: WorkId, keyring: Keyring) {
-        let (shared, done) = (Arc::clone(&self.shared), self.done.clone());
-        tokio::task::spawn_blocking(move || {
+        let shared = Arc::clone(&self.shared);
+        let saving = tokio::task::spawn_blocking(move || {
             let mut nonce = [0; 24];
             let drawn = getrandom::fill(&mut nonce);
             let mut keyfile = shared.keyfile.lock().unwrap_or_else(PoisonError::into_inner);
@@ -138,9 +136,41 @@ impl Works {
                     WorkError::Failed
                 })
             });
-            drop(keyfile);
-            let _ = done.blocking_send((id, WorkDone::KeysSaved(saved)));
+            WorkDone::KeysSaved(saved)
         });
+        self.tell(id, WorkDone::KeysSaved(Err(WorkError::Failed)), saving);
+    }
+
+    /// Hands the end of a task to the loop; `lost`, if it panicked.
+    fn tell(&self, id: WorkId, lost: WorkDone, task: JoinHandle<WorkDone>) {
+        let done = self.done.clone();
+        tokio::spawn(async move {
+            let end = match task.await {
+                Ok(end) => end,
+                Err(error) if error.is_panic() => {
+                    tracing::error!("a piece of work panicked; please report this with the lines before it");
+                    lost
+                }
+                // The runtime ends, and the loop with it.
+                Err(_) => return,
+            };
+            // The loop is gone: nobody waits any more.
+            let _ = done.send((id, end)).await;
+        });
+    }
+}
+
+/// What is known of a work that broke off somewhere: what goes to others may have been done.
+fn lost(work: &Work) -> WorkDone {
+    match work {
+        Work::HashPassword { .. } => WorkDone::Hashed(Err(WorkError::Failed)),
+        Work::VerifyPassword { .. } => WorkDone::Verified(Err(WorkError::Failed)),
+        Work::Captcha { .. } => WorkDone::Captcha(Err(WorkError::Failed)),
+        Work::Sms { .. } | Work::OtpMail { .. } => WorkDone::Sent(Err(SendError::Unknown)),
+        Work::Publish { .. } => WorkDone::Published(Err(SendError::Unknown)),
+        Work::Refresh { .. } => WorkDone::Refreshed(Err(SendError::Unknown)),
+        Work::Exchange { .. } => WorkDone::Exchanged(Err(SendError::Unknown)),
+        Work::Revoke { .. } => WorkDone::Revoked,
     }
 }
 

@@ -209,7 +209,9 @@ pub(crate) fn on_custody(node: &Node, tx: &mut Tx<'_>, recipient: NodeId) -> Run
             spread(node, tx, recipient, id, &row);
             continue;
         }
-        carry(tx, recipient, id, row.envelope, row.hops.saturating_add(1), 0, Offer::Copy { recipient });
+        // The way to its recipient is never one hop too many.
+        let hops = row.hops.saturating_add(1).min(HOPS_MAX);
+        carry(tx, recipient, id, row.envelope, hops, 0, Offer::Copy { recipient });
     }
     let long = node.delivery.copies.away_since(&recipient).map(|since| away::long_pause(now.since(since), tx.rng()));
     let seldom = away::among_many(long.unwrap_or_default().max(RETRY * 15), node.delivery.copies.away().count());
@@ -253,7 +255,12 @@ pub(super) fn on_offered(
     }
     let copy_key = key::custody(&recipient, &id);
     match taken {
-        Ok(Taken::Yes | Taken::Known | Taken::Refused) => {
+        // Who refuses may not know this node as a member yet, and ours may be the only copy left.
+        Ok(Taken::Refused) => {
+            node.count(tx, "custody_refused");
+            tx.wake(tx.now().after(RETRY * 15), Timer::Custody(recipient));
+        }
+        Ok(Taken::Yes | Taken::Known) => {
             delete_row(tx, copy_key)?;
             tx.then(Change::Dropped(recipient, id));
             node.count(tx, "custody_handed_over");

@@ -10,6 +10,7 @@ mod custody;
 mod fits;
 mod legs;
 mod letters;
+mod links;
 mod outbox;
 mod quota;
 mod receipts;
@@ -31,11 +32,11 @@ pub(crate) use bundle::{on_import, on_operator, read_bundle};
 pub(crate) use custody::on_custody;
 pub use letters::print_of;
 pub(crate) use letters::{offer_sms, on_carried, on_envelope, send};
+pub(crate) use links::{on_link, on_link_again};
 pub(crate) use receipts::{on_declines, on_flush, on_receipt, on_receipts, say, say_declined};
 pub(crate) use room::make_room;
 pub(crate) use route::{
-    daily, hold, on_connected, on_forget, on_leg_silent, on_route, restore, route_all, route_some, route_to, start,
-    withdraw,
+    daily, hold, on_forget, on_leg_silent, on_route, restore, route_all, route_some, route_to, start, withdraw,
 };
 pub use window::Line;
 pub(crate) use window::on_window;
@@ -70,6 +71,8 @@ pub(crate) struct State {
     quotas: Quotas,
     /// Candidates that could not be reached.
     absent: away::Absent,
+    /// When a link to each member last set something in motion.
+    passes: links::Passes,
     /// Receipts that wait a moment for company.
     gathered: BTreeMap<NodeId, receipts::Gathered>,
     declines: BTreeMap<NodeId, Vec<Receipt>>,
@@ -137,6 +140,7 @@ pub(crate) enum Change {
     Came(NodeId, Timestamp),
     Gather(NodeId, Vec<Receipt>),
     Flushed(NodeId, Timestamp),
+    Passed(NodeId, Timestamp),
     GatherDecline(NodeId, Receipt),
     DeclinesFlushed(NodeId),
     Proved(NodeId),
@@ -201,6 +205,7 @@ impl State {
                 self.gathered.entry(to).or_default().add(receipts);
             }
             Change::Flushed(to, at) => self.gathered.entry(to).or_default().flushed(at),
+            Change::Passed(peer, at) => self.passes.passed(peer, at),
             Change::GatherDecline(to, receipt) => self.declines.entry(to).or_default().push(receipt),
             Change::DeclinesFlushed(to) => {
                 self.declines.remove(&to);

@@ -241,12 +241,12 @@ fn done(
     let outcome = clients::ended_elsewhere(node, tx, outcome, outbox.sms(outbox.gateway.as_ref()))?;
     outbox.stage = Stage::Done { by, at, outcome };
     let sender = outbox.sender.take();
+    node.trace(tx, message, "receipt", || format!("done: {outcome:?}").to_lowercase());
     if let (Some(text), Some(sender)) = (tell.filter(|text| text.len() <= FOREIGN_TEXT_MAX), sender) {
-        egress::text(node, tx, &sender, text.to_owned())?;
+        egress::text(node, tx, message, &sender, text.to_owned())?;
     }
     put_node(node, tx, key::outbox(&message), &outbox)?;
     ingress::settle(node, tx, message, outcome);
-    node.trace(tx, message, "receipt", || format!("done: {outcome:?}").to_lowercase());
     Ok(())
 }
 

@@ -191,11 +191,12 @@ pub(super) fn detour(node: &Node, tx: &mut Tx<'_>, message: MessageId, candidate
 /// Nobody accepted in time: the copy ends, and the sender is told that the outcome is uncertain, if it was an enrolled
 /// gateway client that named it: anybody else may have made the number up.
 fn expire(node: &Node, tx: &mut Tx<'_>, message: MessageId, mut outbox: Outbox) -> Run {
+    node.trace(tx, message, "ingress", || "expired: no home accepted it");
     if let Some(sender) = outbox.sender.take().filter(|_| outbox.trusted) {
-        egress::notice(node, tx, &sender, outbox.language(), &Notice::Expired { sent: outbox.received })?;
+        let notice = Notice::Expired { sent: outbox.received };
+        egress::text(node, tx, message, &sender, notice.text(outbox.language()))?;
     }
     node.count(tx, "message_expired");
-    node.trace(tx, message, "ingress", || "expired: no home accepted it");
     end(node, tx, message, outbox)
 }
 
@@ -232,12 +233,8 @@ pub(crate) fn on_leg_silent(node: &Node, tx: &mut Tx<'_>, message: MessageId, ca
     Ok(())
 }
 
-/// A link came up: what waits for that peer, and what found no way before, goes now.
-pub(crate) fn on_connected(node: &Node, tx: &mut Tx<'_>, peer: NodeId) -> Run {
-    // Strangers may connect where the gate is open, as often as they like: they change no way.
-    if !node.membership.is_member(&peer) {
-        return Ok(());
-    }
+/// A link to a member came up: what waits for it, and what found no way before, goes now.
+pub(super) fn on_connected(node: &Node, tx: &mut Tx<'_>, peer: NodeId) -> Run {
     custody::on_connected(node, tx, peer);
     let (all, now) = (&node.delivery.held, tx.now());
     // What was offered over the link before may be lost with it; the home knows a block that it has already.

@@ -66,7 +66,7 @@ pub(crate) fn on_request(node: &Node, tx: &mut Tx<'_>, from: NodeId, request: &S
         tx.then(Change::Served(member.instance, day(tx.now())));
     }
     let row = Row::new(request.to.clone(), request.text.clone(), tx.now(), Some((from, request.id)));
-    queue(node, tx, id, &row)
+    queue(node, tx, id, &row, None)
 }
 
 /// Whether this node sends it.

@@ -6,11 +6,12 @@ mod foreign;
 mod row;
 mod ways;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use relaymesh_protocol::frame::Taken;
-use relaymesh_protocol::ids::{E164, InstanceId, Language, NodeId, Timestamp};
+use relaymesh_protocol::ids::{E164, InstanceId, Language, MessageId, NodeId, Timestamp};
 use relaymesh_protocol::sms_text::Notice;
 
 pub(crate) use foreign::on_request;
@@ -40,7 +41,8 @@ pub(crate) const FOREIGN_TEXT_MAX: usize = 612;
 /// What egress remembers.
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    queued: BTreeMap<[u8; 16], ()>,
+    /// Each with the message whose timeline hears of it: after a restart, none.
+    queued: BTreeMap<[u8; 16], Option<MessageId>>,
     sending: BTreeMap<WorkId, [u8; 16]>,
     busy: BTreeMap<[u8; 16], WorkId>,
     /// What partners had of their day.
@@ -50,7 +52,7 @@ pub(crate) struct State {
 /// How egress's memory changes.
 #[derive(Debug)]
 pub(crate) enum Change {
-    Queued([u8; 16]),
+    Queued([u8; 16], Option<MessageId>),
     Gone([u8; 16]),
     Sending(WorkId, [u8; 16]),
     Sent(WorkId),
@@ -71,8 +73,8 @@ impl State {
 
     pub(crate) fn apply(&mut self, change: Change) {
         match change {
-            Change::Queued(id) => {
-                self.queued.insert(id, ());
+            Change::Queued(id, about) => {
+                self.queued.insert(id, about);
             }
             Change::Gone(id) => {
                 self.queued.remove(&id);
@@ -98,23 +100,37 @@ pub(crate) fn gauges(node: &Node) -> [Gauge; 1] {
 
 /// Tells a person something in the run's batch.
 pub(crate) fn notice(node: &Node, tx: &mut Tx<'_>, to: &E164, language: Language, notice: &Notice) -> Run {
-    text(node, tx, to, notice.text(language))
+    order(node, tx, None, to, notice.text(language))
 }
 
-/// Sends a text to a person in the run's batch, by the ways that the operator ordered.
-pub(crate) fn text(node: &Node, tx: &mut Tx<'_>, to: &E164, text: String) -> Run {
+/// Tells a person in the run's batch what became of a message; its timeline says whether that left, not what or to whom.
+pub(crate) fn text(node: &Node, tx: &mut Tx<'_>, about: MessageId, to: &E164, text: String) -> Run {
+    order(node, tx, Some(about), to, text)
+}
+
+/// Sends a text in the run's batch, by the ways that the operator ordered.
+fn order(node: &Node, tx: &mut Tx<'_>, about: Option<MessageId>, to: &E164, text: String) -> Run {
     let id: [u8; 16] = tx.random();
     if node.egress.queued.len() >= QUEUE_MAX {
         node.count(tx, "sms_queue_full");
+        trace(node, tx, about, || "dropped: too many wait");
         return Ok(());
     }
     let row = Row::new(to.clone(), text, tx.now(), None);
-    queue(node, tx, id, &row)
+    trace(node, tx, about, || "ordered for the person");
+    queue(node, tx, id, &row, about)
 }
 
-fn queue(node: &Node, tx: &mut Tx<'_>, id: [u8; 16], row: &Row) -> Run {
+/// A line of a message's timeline, if the SMS tells of one.
+fn trace<W: Into<Cow<'static, str>>>(node: &Node, tx: &mut Tx<'_>, about: Option<MessageId>, what: impl FnOnce() -> W) {
+    if let Some(message) = about {
+        node.trace(tx, message, "sms", what);
+    }
+}
+
+fn queue(node: &Node, tx: &mut Tx<'_>, id: [u8; 16], row: &Row, about: Option<MessageId>) -> Run {
     put_node(node, tx, key::sms(&id), row)?;
-    tx.then(Change::Queued(id));
+    tx.then(Change::Queued(id, about));
     tx.follow(Follow::RunSms(id));
     Ok(())
 }
@@ -213,12 +229,25 @@ pub(crate) fn on_worked(node: &Node, tx: &mut Tx<'_>, work: WorkId, done: &WorkD
 /// It is over. Who asked for it hears so, and again whenever it asks again.
 fn end(node: &Node, tx: &mut Tx<'_>, id: [u8; 16], mut row: Row, how: SmsEnd) -> Run {
     tx.then(Change::Gone(id));
+    trace(node, tx, node.egress.queued.get(&id).copied().flatten(), || describe(node, &row, how));
     let Some((asker, asked)) = row.from else { return delete_row(tx, key::sms(&id)) };
     row.end = Some(how);
     row.text.clear();
     put_node(node, tx, key::sms(&id), &row)?;
     forget(tx, id, &row)?;
     foreign::answer(node, tx, asker, asked, how)
+}
+
+fn describe(node: &Node, row: &Row, how: SmsEnd) -> String {
+    let end = match how {
+        SmsEnd::Sent => "sent",
+        SmsEnd::Unknown => "UNCERTAIN: the answer never came",
+        SmsEnd::NotNow | SmsEnd::Refused => return "NOT SENT: no way took it".to_owned(),
+    };
+    match &row.asked {
+        Some(other) => format!("{end}, through {}", node.membership.display(other)),
+        None => format!("{end}, through own ports"),
+    }
 }
 
 /// Forgets how it ended when nobody asks any more.
@@ -247,7 +276,7 @@ pub(crate) fn restore(node: &mut Node, rows: &[(Key, Vec<u8>)], _now: Timestamp)
         if row.end.is_some() {
             node.set_timer(row.since.after(ANSWER_LIFE), Timer::Sms(id));
         } else {
-            node.egress.queued.insert(id, ());
+            node.egress.queued.insert(id, None);
         }
     }
 }

@@ -248,6 +248,7 @@ fn opened_by(
     let seen = Seen { auth_key: opened.auth_key, ad: session.ad, at: now, outcome };
     entity.put(node, tx, SEEN, &seen_key, &seen)?;
     let message = incoming.message;
+    node.trace(tx, message, "vault", || "decrypted; result and publication are durable");
     if let Some(content) = plan.content {
         let number = notify_number(node, tx, &entity, incoming)?;
         let parts = vec![Part::Ready; content.parts()];
@@ -276,7 +277,6 @@ fn opened_by(
     }
     tx.then(Change::MacGood(entity.id));
     node.count_then(tx, "message_consumed");
-    node.trace(tx, message, "vault", || "decrypted; result and publication are durable");
     if outcome == MessageOutcome::Pending {
         return receipts::accepted(node, tx, incoming.from, message, &seen);
     }

@@ -4,9 +4,10 @@ use relaymesh_protocol::ids::{EntityId, MessageId, Timestamp};
 use relaymesh_protocol::sms_text::Notice;
 
 use super::job::{self, Job};
-use super::{Change, kept, receipts, refusals};
+use super::{Change, kept, receipts};
 use crate::command::{FailureClass, MessageOutcome};
 use crate::delivery::{self, Receipt};
+use crate::egress;
 use crate::node::Node;
 use crate::record::vault::{SEEN, Seen};
 use crate::record::{Entity, key};
@@ -60,16 +61,16 @@ fn end(
     keeps: bool,
 ) -> Run {
     tx.then(Change::Settled(*message));
-    let notice = notice(job, outcome, tx.now(), keeps);
+    node.trace(tx, *message, "publish", || describe(outcome));
+    let text = notice(job, outcome, tx.now(), keeps).text(job.language);
     let tell = match &job.number {
         Some(number) => {
-            refusals::tell_number(node, tx, number, job.language, &notice)?;
+            egress::text(node, tx, *message, number, text)?;
             None
         }
-        None => Some(notice.text(job.language)),
+        None => Some(text),
     };
     node.count(tx, "job_finished");
-    node.trace(tx, *message, "publish", || describe(outcome));
     if !job.asked.is_empty() {
         // The ingress heard how it ended when it became uncertain; what was asked for since is between home and person.
         return Ok(());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use relaymesh_protocol::ids::{E164, EntityId, MessageId, Timestamp};
+use relaymesh_protocol::ids::{EntityId, MessageId, Timestamp};
 use relaymesh_protocol::payload::Payload;
 use relaymesh_protocol::sms_text::Notice;
 use serde::{Deserialize, Serialize};
@@ -148,15 +148,4 @@ fn tell(node: &Node, tx: &mut Tx<'_>, entity: &Entity, notice: Notice) -> Run {
     let account = entity.get::<Account>(node, tx, ACCOUNT, b"")?;
     let Some((number, language)) = account.and_then(|a| Some((a.phone.clone()?, a.language))) else { return Ok(()) };
     egress::notice(node, tx, &number, language, &notice)
-}
-
-/// A number that is told something at once.
-pub(super) fn tell_number(
-    node: &Node,
-    tx: &mut Tx<'_>,
-    number: &E164,
-    language: relaymesh_protocol::ids::Language,
-    notice: &Notice,
-) -> Run {
-    egress::notice(node, tx, number, language, notice)
 }

@@ -27,7 +27,7 @@ impl Node {
                 membership::on_connected(self, tx, *peer)?;
                 locator::on_connected(self, tx, *peer);
                 home::on_connected(self, tx, *peer);
-                delivery::on_connected(self, tx, *peer)
+                delivery::on_link(self, tx, *peer)
             }
             Input::Disconnected(peer) => membership::on_disconnected(self, tx, *peer),
             Input::Worked { id, done } => self.run_worked(tx, *id, done),
@@ -124,6 +124,7 @@ impl Node {
             Timer::Route(message) => delivery::on_route(self, tx, *message),
             Timer::Window(line) => delivery::on_window(self, tx, *line),
             Timer::Reach(candidate) => delivery::on_reach(self, tx, *candidate),
+            Timer::Link(peer) => delivery::on_link_again(self, tx, *peer),
             Timer::LegSilent(message, node) => delivery::on_leg_silent(self, tx, *message, *node),
             Timer::Custody(node) => delivery::on_custody(self, tx, *node),
             Timer::Receipts(node) => delivery::on_flush(self, tx, *node),

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use relaymesh_core::command::{ClientsCommand, ClientsReply, Command, Door, Reply, Submitted};
+use relaymesh_core::command::{ClientsCommand, ClientsReply, Code, Command, Door, Reply, Submitted};
 use relaymesh_core::delivery::{Body, Submission};
 use relaymesh_protocol::ids::E164;
 
@@ -14,8 +14,26 @@ const MODEM: &str = "+237699000000";
 const OTHER_MODEM: &str = "+237699000001";
 
 fn start(world: &mut World, node: usize) -> u64 {
-    match world.ask(node, Command::Clients(ClientsCommand::StartTest { msisdn: MODEM.into() })) {
-        Reply::Clients(ClientsReply::Started { test_id, .. }) => test_id,
+    try_start(world, node, MODEM).expect("a test may be started")
+}
+
+/// A test's id, or why none was started.
+fn try_start(world: &mut World, node: usize, msisdn: &str) -> Result<u64, Code> {
+    match world.ask(node, Command::Clients(ClientsCommand::StartTest { msisdn: msisdn.into() })) {
+        Reply::Clients(ClientsReply::Started { test_id, .. }) => Ok(test_id),
+        Reply::Refused(refusal) => Err(refusal.code),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The score of the tested gateway client, as the apps list it.
+fn score(world: &mut World, node: usize) -> u8 {
+    let (country, operator, protocols, last_published_day) = (None, None, None, None);
+    let list = ClientsCommand::List { country, operator, protocols, last_published_day, page: 1, per_page: 100 };
+    match world.ask(node, Command::Clients(list)) {
+        Reply::Clients(ClientsReply::List { rows, .. }) => {
+            rows.iter().find(|row| row.msisdn == MODEM).unwrap().reliability
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -223,4 +241,69 @@ fn a_home_learns_which_gateway_client_brought_a_test_and_of_nothing_else() {
     world.run_for(minutes(30));
     let gateways: Vec<Option<E164>> = seen.borrow().iter().map(|submission| submission.gateway.clone()).collect();
     assert_eq!(gateways, [None, Some(MODEM.parse().unwrap()), None], "a post, a test, an incomplete image");
+}
+
+#[test]
+fn a_score_tells_of_tests_whose_sms_came_and_of_no_others() {
+    let mut world = World::new();
+    let c = world.add("c", 3);
+    let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
+    let tested = enrol(&mut world, c, "modem", MODEM);
+    assert_eq!(score(&mut world, c), 0);
+    let good = start(&mut world, c);
+    let sms = person.compose_test(good);
+    hand_in(&mut world, c, &person, tested, &sms);
+    assert_eq!(score(&mut world, c), 100);
+    // Anybody may start tests and send nothing.
+    let unanswered: Vec<u64> = (0..19).map(|_| start(&mut world, c)).collect();
+    world.run_for(minutes(12));
+    assert!(unanswered.iter().all(|id| state(&mut world, c, *id) == "timedout"));
+    assert_eq!(score(&mut world, c), 100);
+    // What the gateway client, or its operator, held up for too long counts; what was sent too late does not.
+    for (sent_after, expected) in [(11, 100), (1, 50), (1, 33)] {
+        let id = start(&mut world, c);
+        let sent = world.now.0 + minutes(sent_after);
+        world.run_for(minutes(13));
+        let sms = person.compose_test(id);
+        let mut submit = person.submit_through(tested, &sms);
+        let Command::Submit(submitted) = &mut submit else { panic!("{submit:?}") };
+        submitted.date_sent = i64::try_from(sent).ok();
+        world.ask(c, submit);
+        world.run_for(minutes(1));
+        assert_eq!((state(&mut world, c, id), score(&mut world, c)), ("timedout", expected), "{sent_after}");
+    }
+    world.kill(c);
+    world.restart(c);
+    assert_eq!((state(&mut world, c, good), score(&mut world, c)), ("success", 33), "also after a restart");
+}
+
+#[test]
+fn so_many_tests_may_be_started_in_an_hour_of_one_gateway_client_and_of_all() {
+    let mut world = World::new();
+    let c = world.add("c", 3);
+    let modems: Vec<String> = (0..11).map(|n| format!("+2376990000{n:02}")).collect();
+    for (n, modem) in modems.iter().enumerate() {
+        enrol(&mut world, c, &format!("modem{n}"), modem);
+    }
+    let over = Err(Code::ResourceExhausted);
+    let started = |world: &mut World, modem: &str| (0..30).filter(|_| try_start(world, c, modem).is_ok()).count();
+    assert_eq!(started(&mut world, &modems[0]), 20, "at once");
+    world.run_for(minutes(12));
+    assert_eq!(started(&mut world, &modems[0]), 20, "in an hour");
+    world.run_for(minutes(12));
+    assert_eq!(try_start(&mut world, c, &modems[0]), over);
+    for modem in &modems[1..10] {
+        assert_eq!(started(&mut world, modem), 20);
+    }
+    world.run_for(minutes(12));
+    for modem in &modems[1..10] {
+        assert_eq!(started(&mut world, modem), 20);
+    }
+    world.run_for(minutes(12));
+    assert_eq!(try_start(&mut world, c, &modems[10]), over, "all of them together");
+    world.kill(c);
+    world.restart(c);
+    assert_eq!(try_start(&mut world, c, &modems[10]), over, "a restart opens nothing");
+    world.run_for(minutes(14));
+    assert!(try_start(&mut world, c, &modems[10]).is_ok() && try_start(&mut world, c, &modems[0]).is_ok());
 }

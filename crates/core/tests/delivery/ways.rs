@@ -2,7 +2,7 @@
 
 use relaymesh_protocol::frame::Taken;
 
-use crate::world::{Fate, Frame, Person, World};
+use crate::world::{Fate, Frame, Person, World, counter};
 use crate::{NUMBER, minutes, three};
 
 #[test]
@@ -59,4 +59,33 @@ fn a_home_that_is_busy_is_asked_again_in_measure_and_no_custodian_carries_for_it
     world.untap();
     world.run_for(minutes(5));
     assert_eq!(world.count("busy"), 1);
+}
+
+#[test]
+fn a_custodian_keeps_what_its_recipient_refuses_for_now() {
+    let (mut world, a, b, c) = three();
+    let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
+    world.run_for(minutes(3));
+    world.kill(c);
+    let sms = person.compose("refused at first", true);
+    person.send(&mut world, a, &sms);
+    world.run_for(minutes(2));
+    assert!(counter(&world, b, "custody_taken") >= 1);
+    // The ingress is gone for good, and what comes from the custodian is refused, as by one that does not know it yet.
+    world.kill(a);
+    world.tap(move |from, to, frame| {
+        if let (true, Frame::Envelope(carried)) = ((from, to) == (b, c), frame) {
+            carried.envelope = vec![1; 16];
+        }
+        Fate::Pass
+    });
+    world.restart(c);
+    world.run_for(minutes(50));
+    let offers = counter(&world, b, "custody_refused");
+    assert!((1..=8).contains(&offers), "{offers} offers in fifty minutes");
+    assert_eq!((world.count("refused at first"), counter(&world, b, "custody_handed_over")), (0, 0));
+    world.untap();
+    world.run_for(minutes(20));
+    assert_eq!(world.count("refused at first"), 1);
+    assert!(counter(&world, b, "custody_handed_over") >= 1);
 }

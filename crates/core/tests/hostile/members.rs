@@ -249,3 +249,44 @@ fn connections_of_strangers_set_no_message_in_motion() {
     }
     assert!(world.frames - before < 20, "{} frames for a hundred strangers", world.frames - before);
 }
+
+#[test]
+fn a_member_that_connects_all_the_time_sets_its_messages_in_motion_once_a_minute() {
+    let (mut world, a, b, c) = three();
+    let mut people: Vec<Person> =
+        (0..20).map(|n| Person::sign_up(&mut world, c, &format!("+2376501234{n:02}"), 11 + n)).collect();
+    world.run_for(minutes(2));
+    suspects(&mut world, a, b, &people.iter().map(|person| person.device).collect::<Vec<_>>());
+    world.seize(b, Refuses);
+    world.kill(c);
+    for person in &mut people {
+        let sms = person.compose("held", true);
+        person.send(&mut world, a, &sms);
+    }
+    world.run_for(minutes(120));
+    let offers = Rc::new(RefCell::new(0));
+    let seen = offers.clone();
+    world.tap(move |from, to, frame| {
+        *seen.borrow_mut() += u64::from((from, to) == (a, b) && matches!(frame, Frame::Envelope(_)));
+        Fate::Pass
+    });
+    let id = world.nodes[b].id;
+    let connect_for = |world: &mut World, seconds: u64| {
+        for _ in 0..seconds {
+            let now = world.now;
+            world.nodes[a].feed(relaymesh_core::Input::Disconnected(id), now);
+            world.nodes[a].feed(relaymesh_core::Input::Connected(id), now);
+            world.run_for(1_000);
+        }
+        offers.take()
+    };
+    // Each pass brings each message once, and some once more, since nobody else takes it either.
+    for _ in 0..3 {
+        let offers = connect_for(&mut world, 60);
+        assert!((20..=60).contains(&offers), "{offers} offers of 20 messages in a minute");
+    }
+    connect_for(&mut world, 30);
+    // The last link, too, has its pass when its minute is over.
+    world.run_for(minutes(1));
+    assert!(offers.take() >= 20);
+}

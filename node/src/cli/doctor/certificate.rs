@@ -15,7 +15,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, Error, InconsistentKeys, RootCertStore};
 
 use super::{finding, of_error, ok};
-use crate::config::Config;
+use crate::config::{Config, is_local};
 use crate::render;
 
 /// Name of these checks.
@@ -40,19 +40,22 @@ pub fn findings(config: &Config, now: SystemTime) -> Vec<Finding> {
     match config.grpc_tls() {
         Err(error) => vec![of_error(CHECK, &error)],
         Ok(Some(tls)) => judge(&tls, host.as_deref(), now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()),
-        Ok(None) => vec![without(&config.listen.grpc)],
+        Ok(None) => vec![without(&config.listen.grpc, config.listen.grpc_plain)],
     }
 }
 
-fn without(listen: &str) -> Finding {
-    let local = listen.parse::<std::net::SocketAddr>().is_ok_and(|at| at.ip().is_loopback());
-    if local {
+fn without(listen: &str, behind_front: bool) -> Finding {
+    if listen.parse().is_ok_and(is_local) {
         return ok(CHECK, format!("no certificate: listen.grpc = {listen} is for this machine only"));
     }
     let found = format!("no certificate: what apps say to listen.grpc = {listen} can be read on the way");
+    if behind_front {
+        let fix = "let nobody but the front that ends TLS reach it, or set listen.tls_cert and listen.tls_key";
+        return finding(CHECK, "warning", found, fix);
+    }
     finding(
         CHECK,
-        "warning",
+        "error",
         found,
         "set listen.tls_cert and listen.tls_key, or let a front end TLS and listen on 127.0.0.1",
     )

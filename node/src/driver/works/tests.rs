@@ -45,7 +45,16 @@ struct Scene {
 
 impl Scene {
     /// `ports` stand before a file; `per_number` notices may go to one number.
-    async fn new(mailer: Option<Mailer>, mut ports: Vec<Port>, per_number: u32) -> Self {
+    async fn new(mailer: Option<Mailer>, ports: Vec<Port>, per_number: u32) -> Self {
+        Self::with(mailer, ports, per_number, BTreeMap::new()).await
+    }
+
+    async fn with(
+        mailer: Option<Mailer>,
+        mut ports: Vec<Port>,
+        per_number: u32,
+        adapters: BTreeMap<String, Adapter>,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut rng = ChaCha20Rng::from_seed([1; 32]);
         let keyring = Keyring::generate(&mut rng, Timestamp(1_767_225_600_000));
@@ -65,7 +74,7 @@ impl Scene {
         let ports = ports.into_iter().enumerate().map(|(n, port)| (usize::from(n == last), port)).collect();
         let tools = Tools {
             captcha: None,
-            adapters: BTreeMap::new(),
+            adapters,
             mailer,
             otp_from: Some("no-reply@relay.test".to_owned()),
             ports,
@@ -231,4 +240,66 @@ async fn an_sms_of_a_group_leaves_by_no_other_port() {
     scene.group = Some(7);
     let sms = scene.sms(SmsPurpose::Notice);
     assert!(matches!(scene.end_of(sms).await, WorkDone::Sent(Err(SendError::Refused { .. }))));
+}
+
+/// A log that breaks at its first line of this level, so that whoever writes one there panics.
+struct Breaks(tracing::Level);
+
+impl<'a> tracing_subscriber::fmt::MakeWriter<'a> for Breaks {
+    type Writer = std::io::Sink;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        std::io::sink()
+    }
+
+    fn make_writer_for(&'a self, meta: &tracing::Metadata<'_>) -> Self::Writer {
+        assert_ne!(*meta.level(), self.0, "a planted panic");
+        self.make_writer()
+    }
+}
+
+#[tokio::test]
+async fn a_publication_that_panics_is_uncertain_and_holds_nothing() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let _log =
+        tracing::subscriber::set_default(tracing_subscriber::fmt().with_writer(Breaks(tracing::Level::INFO)).finish());
+    let client = Client::new(egress::Config { allow_private: true }).unwrap();
+    let config = relaymesh_publish::mastodon::Config::new("http://127.0.0.1:1", "id", "secret");
+    let adapter = Adapter::Mastodon(relaymesh_publish::mastodon::Mastodon::new(config, client).unwrap());
+    let mut scene = Scene::with(None, Vec::new(), 20, BTreeMap::from([("mastodon".to_owned(), adapter)])).await;
+    for n in 0..3 {
+        let Work::Publish { message, part, mut request } = bridge_mail(n) else { unreachable!() };
+        request.platform = "mastodon".to_owned();
+        request.content = PublishContent::Text { text: "text".into(), image: None };
+        let publish = scene.start(Work::Publish { message, part, request });
+        let end = scene.end_of(publish).await;
+        assert!(matches!(end, WorkDone::Published(Err(SendError::Unknown))), "{end:?}");
+    }
+    assert_eq!(scene.works.shared.platforms["mastodon"].available_permits(), PLATFORM_MAX);
+    // Whatever else is asked for goes on.
+    let sms = scene.sms(SmsPurpose::Code);
+    assert!(matches!(scene.end_of(sms).await, WorkDone::Sent(Ok(()))));
+}
+
+#[tokio::test]
+async fn what_panics_ends_as_what_may_have_happened() {
+    let (platform, token) = ("mastodon".to_owned(), || Private("token".to_owned()));
+    let works = [
+        (Work::HashPassword { password: "password".into(), salt: [1; 16] }, "Hashed(Err(Failed))"),
+        (Work::VerifyPassword { password: "password".into(), hash: String::new() }, "Verified(Err(Failed))"),
+        (Work::Captcha { token: token() }, "Captcha(Err(Failed))"),
+        (Work::OtpMail { to: "ada@example.com".into(), code: "123456".into() }, "Sent(Err(Unknown))"),
+        (bridge_mail(1), "Published(Err(Unknown))"),
+        (Work::Refresh { platform: platform.clone(), token: token() }, "Refreshed(Err(Unknown))"),
+        (Work::Revoke { platform, token: token() }, "Revoked"),
+    ];
+    let mut scene = Scene::new(None, Vec::new(), 20).await;
+    for (n, (work, expected)) in works.into_iter().enumerate() {
+        let id = WorkId(1_000 + n as u64);
+        scene.works.tell(id, lost(&work), tokio::spawn(async { panic!("a planted panic") }));
+        assert_eq!(format!("{:?}", scene.end_of(id).await), expected);
+    }
+    let blocking = tokio::task::spawn_blocking(|| panic!("a planted panic"));
+    scene.works.tell(WorkId(2_000), WorkDone::KeysSaved(Err(WorkError::Failed)), blocking);
+    assert!(matches!(scene.end_of(WorkId(2_000)).await, WorkDone::KeysSaved(Err(WorkError::Failed))));
 }

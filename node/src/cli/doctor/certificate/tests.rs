@@ -76,9 +76,13 @@ fn files_that_hold_something_else_are_told() {
 
 #[test]
 fn without_a_certificate_only_this_machine_may_listen() {
-    for (listen, level) in
-        [("127.0.0.1:8443", "ok"), ("[::1]:8443", "ok"), ("0.0.0.0:8443", "warning"), ("[::]:1", "warning")]
-    {
-        assert_eq!(without(listen).level, level, "{listen}");
+    for (listen, bare, behind_front) in [
+        ("127.0.0.1:8443", "ok", "ok"),
+        ("[::1]:8443", "ok", "ok"),
+        ("0.0.0.0:8443", "error", "warning"),
+        ("[::]:1", "error", "warning"),
+    ] {
+        assert_eq!(without(listen, false).level, bare, "{listen}");
+        assert_eq!(without(listen, true).level, behind_front, "{listen}");
     }
 }
