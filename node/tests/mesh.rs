@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+#[path = "mesh/operator.rs"]
+mod operator;
 mod support;
 
 use std::path::Path;
@@ -118,10 +120,13 @@ async fn whatever_happens_between_three_nodes_each_message_is_published_once() {
     story.forward(A, &sms).await;
     story.forward(B, &sms).await;
     story.published_once(&["through A", "through A and B"]).await;
+    operator::follows_a_message(&mut story).await;
+    operator::answers_a_ping(&story.world.nodes[A], &story.world.nodes[C]).await;
 
     let sms = story.write("the home is dead");
     story.kill(C).await;
     story.forward(A, &sms).await;
+    operator::does_not_answer_a_ping(&story.world.nodes[A], &story.world.nodes[C]).await;
     story.start(C).await;
     let sms = story.write("the ingress dies");
     story.forward(A, &sms).await;
@@ -143,7 +148,7 @@ async fn whatever_happens_between_three_nodes_each_message_is_published_once() {
 
     by_stick(&mut story, "on a stick", true).await;
     by_stick(&mut story, "on a stick, known by the number", false).await;
-    assert_eq!(story.world.platform.post_count(), 7 + OUT_OF_ORDER as u64);
+    assert_eq!(story.world.platform.post_count(), 8 + OUT_OF_ORDER as u64);
 }
 
 #[tokio::test(flavor = "multi_thread")]
