@@ -6,6 +6,8 @@
 #[path = "mesh/operator.rs"]
 mod operator;
 mod support;
+#[path = "mesh/ways.rs"]
+mod ways;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -160,7 +162,7 @@ async fn a_node_that_reaches_the_home_only_through_another_has_its_messages_publ
     // Neither listens any more, so that both can only call B.
     for node in [A, C] {
         story.kill(node).await;
-        stop_listening(&story.world.nodes[node]);
+        ways::set(&story.world.nodes[node], "listen", "mesh", Vec::<String>::new());
         story.start(node).await;
         mesh::connected(&story.world.nodes[node], &story.world.nodes[B].peer_id).await.unwrap();
     }
@@ -171,17 +173,7 @@ async fn a_node_that_reaches_the_home_only_through_another_has_its_messages_publ
     story.forward(A, &sms).await;
     story.published_once(&["around", "around, known by the number"]).await;
     within(RECEIPTS, "the receipts come back around", async || held(&story.world.nodes[A]).await == 0).await;
-    let members = story.world.nodes[A].ask(&["node", "list"]).await.unwrap();
-    let home = members.as_array().unwrap().iter().find(|row| row["peer_id"] == story.world.nodes[C].peer_id.as_str());
-    assert_ne!(home.expect("A knows the home")["state"], "connected");
-}
-
-/// Takes the mesh listeners out of a node's configuration.
-fn stop_listening(node: &Node) {
-    let mut config: toml::Table = std::fs::read_to_string(node.config()).unwrap().parse().unwrap();
-    let listen = config["listen"].as_table_mut().unwrap();
-    assert!(listen.insert("mesh".to_owned(), toml::Value::Array(Vec::new())).is_some());
-    std::fs::write(node.config(), config.to_string()).unwrap();
+    assert_ne!(ways::state(&story.world.nodes[A], &story.world.nodes[C].peer_id).await, "connected");
 }
 
 /// A message goes to its home on a stick, and so does the receipt on its way back. No two nodes ever run at the same time.
