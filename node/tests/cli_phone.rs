@@ -1,6 +1,8 @@
 //! The built binary's `phone` against a running node.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+#[path = "cli_phone/platform.rs"]
+mod platform;
 mod running;
 mod support;
 

@@ -3,7 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+#[path = "mesh/operator.rs"]
+mod operator;
 mod support;
+#[path = "mesh/ways.rs"]
+mod ways;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -118,10 +122,13 @@ async fn whatever_happens_between_three_nodes_each_message_is_published_once() {
     story.forward(A, &sms).await;
     story.forward(B, &sms).await;
     story.published_once(&["through A", "through A and B"]).await;
+    operator::follows_a_message(&mut story).await;
+    operator::answers_a_ping(&story.world.nodes[A], &story.world.nodes[C]).await;
 
     let sms = story.write("the home is dead");
     story.kill(C).await;
     story.forward(A, &sms).await;
+    operator::does_not_answer_a_ping(&story.world.nodes[A], &story.world.nodes[C]).await;
     story.start(C).await;
     let sms = story.write("the ingress dies");
     story.forward(A, &sms).await;
@@ -143,7 +150,7 @@ async fn whatever_happens_between_three_nodes_each_message_is_published_once() {
 
     by_stick(&mut story, "on a stick", true).await;
     by_stick(&mut story, "on a stick, known by the number", false).await;
-    assert_eq!(story.world.platform.post_count(), 7 + OUT_OF_ORDER as u64);
+    assert_eq!(story.world.platform.post_count(), 8 + OUT_OF_ORDER as u64);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -155,7 +162,7 @@ async fn a_node_that_reaches_the_home_only_through_another_has_its_messages_publ
     // Neither listens any more, so that both can only call B.
     for node in [A, C] {
         story.kill(node).await;
-        stop_listening(&story.world.nodes[node]);
+        ways::set(&story.world.nodes[node], "listen", "mesh", Vec::<String>::new());
         story.start(node).await;
         mesh::connected(&story.world.nodes[node], &story.world.nodes[B].peer_id).await.unwrap();
     }
@@ -166,17 +173,7 @@ async fn a_node_that_reaches_the_home_only_through_another_has_its_messages_publ
     story.forward(A, &sms).await;
     story.published_once(&["around", "around, known by the number"]).await;
     within(RECEIPTS, "the receipts come back around", async || held(&story.world.nodes[A]).await == 0).await;
-    let members = story.world.nodes[A].ask(&["node", "list"]).await.unwrap();
-    let home = members.as_array().unwrap().iter().find(|row| row["peer_id"] == story.world.nodes[C].peer_id.as_str());
-    assert_ne!(home.expect("A knows the home")["state"], "connected");
-}
-
-/// Takes the mesh listeners out of a node's configuration.
-fn stop_listening(node: &Node) {
-    let mut config: toml::Table = std::fs::read_to_string(node.config()).unwrap().parse().unwrap();
-    let listen = config["listen"].as_table_mut().unwrap();
-    assert!(listen.insert("mesh".to_owned(), toml::Value::Array(Vec::new())).is_some());
-    std::fs::write(node.config(), config.to_string()).unwrap();
+    assert_ne!(ways::state(&story.world.nodes[A], &story.world.nodes[C].peer_id).await, "connected");
 }
 
 /// A message goes to its home on a stick, and so does the receipt on its way back. No two nodes ever run at the same time.

@@ -2,12 +2,16 @@
 //! is an input of its own. The node and the simulator's stack tier drive a core and a mesh task by this same code.
 #![forbid(unsafe_code)]
 
+mod heard;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use relaymesh_core::{Input, LinkError, Output, ReplyTo};
 use relaymesh_mesh::{Command, Event, Handle, Unanswered};
 use relaymesh_protocol::frame::{Carried, ENVELOPES_PER_REQUEST_MAX, REQUEST_BYTES_MAX, Request, Response, Taken};
 use relaymesh_protocol::ids::{EnvelopeId, NodeId};
+
+use heard::Heard;
 
 /// A request under way.
 enum Asked {
@@ -44,6 +48,7 @@ pub struct Links {
     relays: Vec<NodeId>,
     members: BTreeSet<NodeId>,
     connected: BTreeSet<NodeId>,
+    heard: Heard,
 }
 
 impl Links {
@@ -62,6 +67,7 @@ impl Links {
             relays: Vec::new(),
             members: BTreeSet::new(),
             connected: BTreeSet::new(),
+            heard: Heard::default(),
         }
     }
 
@@ -92,8 +98,15 @@ impl Links {
             self.command(Command::Reserve { relay: *relay, addrs: addrs.unwrap_or_default() });
         }
         old.iter().filter(|relay| !relays.contains(relay)).for_each(|relay| self.command(Command::Disconnect(*relay)));
-        self.members = allow.iter().map(|(node, _)| *node).collect();
+        let now = allow.iter().map(|(node, _)| *node).collect();
+        let before = std::mem::replace(&mut self.members, now);
         self.command(Command::Members { allow, open });
+        // After the list, which takes the right to be dialled from those who were only that.
+        let new =
+            |node: &NodeId| self.members.contains(node) && !before.contains(node) && !self.connected.contains(node);
+        for (node, addrs) in self.heard.of(new) {
+            self.command(Command::Dial { node, addrs });
+        }
     }
 
     fn command(&mut self, command: Command) {
@@ -175,8 +188,9 @@ impl Links {
             }
             Event::Seen { node, addrs } => {
                 if self.members.contains(&node) && !self.connected.contains(&node) {
-                    self.command(Command::Dial { node, addrs });
+                    self.command(Command::Dial { node, addrs: addrs.clone() });
                 }
+                self.heard.keep(node, addrs);
                 Vec::new()
             }
             Event::AddressConfirmed { .. } => Vec::new(),
@@ -262,5 +276,57 @@ fn link_error(why: Unanswered) -> LinkError {
         Unanswered::TimedOut => LinkError::TimedOut,
         Unanswered::Closed | Unanswered::Malformed => LinkError::Closed,
         Unanswered::Busy => LinkError::Busy,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use relaymesh_mesh::{Config, Mesh, real_transport};
+    use tokio::sync::mpsc::Receiver;
+
+    use super::*;
+
+    /// Longest wait for what must come.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn start(seed: u8, listen: &[&str]) -> (Handle, Receiver<Event>) {
+        let listen = listen.iter().map(|addr| (*addr).to_owned()).collect();
+        Mesh::start(Config { listen, ..Config::default() }, [seed; 32], real_transport()).unwrap()
+    }
+
+    async fn wait<T>(events: &mut Receiver<Event>, mut pick: impl FnMut(Event) -> Option<T>) -> T {
+        let search = async {
+            loop {
+                if let Some(picked) = pick(events.recv().await.expect("the task runs")) {
+                    return picked;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, search).await.expect("it comes in time")
+    }
+
+    fn members(allow: &[NodeId]) -> Output {
+        let allow = allow.iter().map(|node| (*node, Vec::new())).collect();
+        Output::Members { allow, blocked: Vec::new(), relays: Vec::new(), open: false }
+    }
+
+    #[tokio::test]
+    async fn a_node_that_was_heard_of_is_dialled_once_it_is_a_member() {
+        let (a, mut of_a) = start(1, &[]);
+        let (b, mut of_b) = start(2, &["/ip4/127.0.0.1/tcp/0"]);
+        let at = wait(&mut of_b, |event| if let Event::Listening { addr } = event { Some(addr) } else { None }).await;
+        let (a_id, b_id) = (a.node(), b.node());
+        let (mut one, mut other) = (Links::new(a), Links::new(b));
+        other.on_output(members(&[a_id]));
+        let mut replies = 1;
+        for addr in ["/ip4/127.0.0.1/tcp/9".to_owned(), at] {
+            assert!(one.on_event(Event::Seen { node: b_id, addrs: vec![addr] }, &mut replies).is_empty());
+        }
+        one.on_output(members(&[]));
+        // Its record, as membership has it, names no address: what was heard is all there is.
+        one.on_output(members(&[b_id]));
+        wait(&mut of_a, |event| (event == Event::Connected { node: b_id }).then_some(())).await;
     }
 }

@@ -38,6 +38,8 @@ const LISTEN_WAIT: std::time::Duration = std::time::Duration::from_secs(2);
 const LISTEN_MORE: std::time::Duration = std::time::Duration::from_millis(20);
 /// Addresses that a record has room for.
 const LOCAL_ADDRESSES_MAX: usize = 8;
+/// Events of the mesh that are kept until the node runs; a network can be loud.
+const EARLY_MAX: usize = 256;
 
 /// Runs a node until SIGTERM or SIGINT. The warnings are logged once it has its sockets: who meets a busy port reads one
 /// line, and that is the error.
@@ -125,7 +127,8 @@ async fn serve(config: &Config, mut prepared: Prepared, warnings: &[String]) -> 
     let (works_done, on_works) = mpsc::channel(WORKS_MAX);
     let (handle, on_commands) = hub::handle();
 
-    prepared.core.local_addresses = local_addresses(&mut mesh_events, prepared.mesh.listen.len()).await;
+    let (addresses, early) = local_addresses(&mut mesh_events, prepared.mesh.listen.len()).await;
+    prepared.core.local_addresses = addresses;
     let listening = prepared.core.local_addresses.first().cloned();
     let node = Node::new(prepared.core.clone(), prepared.keyring.clone(), Arc::new(RealCrypto), hub::now());
     let mut chance = [0; 32];
@@ -142,7 +145,7 @@ async fn serve(config: &Config, mut prepared: Prepared, warnings: &[String]) -> 
 
     let (forward, on_mesh) = mpsc::channel(1_024);
     let mut edges = JoinSet::new();
-    edges.spawn(forward_events(mesh_events, forward));
+    edges.spawn(forward_events(early, mesh_events, forward));
     announce(&sockets, &peer_id, listening.as_deref())?;
     spawn_edges(&mut edges, sockets, &handle, http, tls, &stop);
     edges.spawn(signals(stop.clone()));
@@ -169,22 +172,28 @@ fn announce(sockets: &Sockets, peer_id: &str, mesh: Option<&str>) -> Result<(), 
 }
 
 /// The addresses that the mesh listens at: one of each configured listener, and what follows at once (a listener on all
-/// interfaces has several). Nobody is let in before the node knows its members, so nothing else happens yet.
-async fn local_addresses(events: &mut mpsc::Receiver<Event>, listeners: usize) -> Vec<String> {
-    let mut addrs = Vec::new();
+/// interfaces has several). Nobody is let in before the node knows its members, but others on the local network may be heard
+/// of already, and are not again soon: what else happens is given back in order.
+async fn local_addresses(events: &mut mpsc::Receiver<Event>, listeners: usize) -> (Vec<String>, Vec<Event>) {
+    let (mut addrs, mut early) = (Vec::new(), Vec::new());
     let deadline = tokio::time::Instant::now() + LISTEN_WAIT;
-    while addrs.len() < LOCAL_ADDRESSES_MAX {
+    while addrs.len() < LOCAL_ADDRESSES_MAX && early.len() < EARLY_MAX {
         let wait = if addrs.len() < listeners { deadline } else { tokio::time::Instant::now() + LISTEN_MORE };
         match tokio::time::timeout_at(wait, events.recv()).await {
             Ok(Some(Event::Listening { addr })) => addrs.push(addr),
-            Ok(Some(other)) => tracing::debug!(?other, "before the start"),
+            Ok(Some(other)) => early.push(other),
             Ok(None) | Err(_) => break,
         }
     }
-    addrs
+    (addrs, early)
 }
 
-async fn forward_events(mut from: mpsc::Receiver<Event>, to: mpsc::Sender<Event>) {
+async fn forward_events(early: Vec<Event>, mut from: mpsc::Receiver<Event>, to: mpsc::Sender<Event>) {
+    for event in early {
+        if to.send(event).await.is_err() {
+            return;
+        }
+    }
     while let Some(event) = from.recv().await {
         if to.send(event).await.is_err() {
             return;
@@ -275,7 +284,28 @@ async fn signals(stop: CancellationToken) {
 
 #[cfg(test)]
 mod tests {
+    use relaymesh_protocol::ids::NodeId;
+
     use super::*;
+
+    #[tokio::test]
+    async fn what_happens_before_the_node_runs_is_heard_when_it_does() {
+        let seen = |n| Event::Seen { node: NodeId([n; 32]), addrs: vec!["/ip4/192.0.2.7/tcp/1".to_owned()] };
+        let listening = Event::Listening { addr: "/ip4/192.0.2.1/tcp/1".to_owned() };
+        let (sender, mut events) = mpsc::channel(8);
+        for event in [seen(1), listening, seen(2)] {
+            sender.try_send(event).unwrap();
+        }
+        let (addrs, early) = local_addresses(&mut events, 1).await;
+        assert_eq!((addrs.len(), early.len()), (1, 2));
+        sender.try_send(seen(3)).unwrap();
+        drop(sender);
+        let (to, mut heard) = mpsc::channel(8);
+        forward_events(early, events, to).await;
+        for n in 1..=3 {
+            assert_eq!(heard.recv().await, Some(seen(n)));
+        }
+    }
 
     #[test]
     fn only_addresses_with_a_port_are_tried() {

@@ -121,6 +121,36 @@ async fn a_direct_connection_takes_over_from_a_relayed_one() {
     a.ask(&mut reachable, 2).await;
 }
 
+/// Nobody tells either where the other listens: they learn it from each other through the relay, and dial at once (DCUtR).
+/// On one machine no NAT is in between, so this shows that the protocol runs and not what it opens.
+#[tokio::test]
+async fn two_nodes_that_met_through_a_relay_find_a_direct_way() {
+    let mut relay = Node::start(2, relay_config());
+    let at = relay.listening().await;
+    let (mut a, mut b) = (Node::start(1, tcp()), Node::start(3, tcp()));
+    for node in [&mut a, &mut b] {
+        node.listening().await;
+    }
+    let circuit = format!("{at}/p2p/{}/p2p-circuit", relay.id().peer_id());
+    relay.tell(Command::Members { allow: vec![member(a.id()), member(b.id())], open: false });
+    b.tell(Command::Members { allow: vec![member(relay.id()), member(a.id())], open: false });
+    b.tell(Command::Reserve { relay: relay.id(), addrs: vec![at.clone()] });
+    b.wait("AddressConfirmed", confirmed).await;
+    a.tell(Command::Members { allow: vec![(relay.id(), vec![at]), (b.id(), vec![circuit])], open: false });
+    a.ask(&mut relay, 1).await;
+    a.ask(&mut b, 2).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    // without the relay nothing is missing
+    relay.handle.shutdown().await;
+    b.disconnected(relay.id()).await;
+    let target = b.id();
+    a.never("Disconnected", Duration::from_millis(500), |event| {
+        (*event == Event::Disconnected { node: target }).then_some(())
+    })
+    .await;
+    a.ask(&mut b, 3).await;
+}
+
 #[tokio::test]
 async fn a_lost_reservation_is_made_again() {
     let Trio { relay, mut hidden, .. } = trio().await;
