@@ -4,7 +4,8 @@ use std::path::Path;
 
 /// Texts between backticks that look like paths of this repository.
 fn paths(page: &str) -> Vec<&str> {
-    let roots = ["protocol", "crates/", "node/", "configs", "docs", "Cargo.toml", "deny.toml", ".ci/"];
+    let roots =
+        ["protocol", "crates/", "node/", "configs", "docs", "simulations", "fuzz", "Cargo.toml", "deny.toml", ".ci/"];
     page.split('`')
         .skip(1)
         .step_by(2)

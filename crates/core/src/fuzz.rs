@@ -38,7 +38,8 @@ pub fn invite(text: &str) -> bool {
     membership::read_invite(text)
 }
 
-/// An opened stored record, as every type that is read from a disk.
+/// An opened stored record, as the types in which accounts, sessions and messages lie. All other rows are read by the same
+/// decoder.
 #[must_use]
 pub fn stored(bytes: &[u8]) -> bool {
     let read = [

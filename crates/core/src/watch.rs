@@ -42,7 +42,7 @@ impl Node {
     /// Every fact and every filter that this node knows, by name and version.
     #[must_use]
     pub fn knowledge(&self) -> (Vec<FactHead>, Vec<FilterHead>) {
-        (self.membership.fact_heads(), locator::filter_heads(self))
+        (self.membership.fact_heads(), locator::filter_heads(self).to_vec())
     }
 
     /// How full everything is that others can fill.

@@ -67,6 +67,25 @@ fn sleep(world: &mut World, node: usize, millis: u64) {
 }
 
 #[test]
+fn content_alone_is_enough_where_it_names_the_device() {
+    let mut world = World::new();
+    let a = world.add("a", 1);
+    let mut person = Person::sign_up(&mut world, a, NUMBER, 11);
+    let sms = person.compose("no metadata", true);
+    message(&submit(&mut world, a, Door::Content, "", &sms));
+    world.run_for(10_000);
+    assert_eq!(world.posts.len(), 1);
+    let sms = person.compose("whose is it", false);
+    let (code, text) = (Code::InvalidArgument, "the sender is");
+    let reply = submit(&mut world, a, Door::Content, "", &sms);
+    assert!(refused(&reply).0 == code && refused(&reply).1.starts_with(text), "{reply:?}");
+    let sms = person.compose("an SMS has a sender", true);
+    assert_eq!(refused(&submit(&mut world, a, Door::Open, "", &sms)).0, code);
+    world.run_for(10_000);
+    assert_eq!(world.posts.len(), 1);
+}
+
+#[test]
 fn doors_without_enrolment_have_small_buckets_of_their_own() {
     let mut world = World::new();
     let a = world.add("a", 1);

@@ -26,7 +26,7 @@ async fn a_person_connects_posts_a_thread_and_leaves() {
     let exchange =
         Exchange { code: &pairs["code"], code_verifier: &begun.code_verifier, redirect_url: REDIRECT, now_s: 1_000 };
     let account = adapter.exchange(&exchange).await.unwrap();
-    assert_eq!(account.identifier, format!("alice@{}", sink.addr()));
+    assert_eq!(account.identifier, identifier("alice", sink.addr()));
     let stored: serde_json::Value = serde_json::from_str(&account.token_json).unwrap();
     assert_eq!(stored["refresh_token"], stored["access_token"]);
     assert!(stored.get("expires_at").is_none());
@@ -96,7 +96,7 @@ async fn servers_without_an_openid_endpoint_tell_the_name_too() {
     let (sink, adapter) = sink().await;
     sink.hide_userinfo(true);
     let token = token_json(&sink.token("bob"));
-    assert_eq!(adapter.userinfo(&token).await.unwrap(), format!("bob@{}", sink.addr()));
+    assert_eq!(adapter.userinfo(&token).await.unwrap(), identifier("bob", sink.addr()));
     let wrong = adapter.userinfo(&token_json("nonsense")).await.unwrap_err();
     assert_eq!(wrong, OAuthError::Refused { status: 422 });
     let post = part(sink.addr(), "nonsense", "key");

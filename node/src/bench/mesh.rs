@@ -86,7 +86,7 @@ impl Run {
             settings::local(&sink, &dir.path().join("sms-outbox.jsonl")) + budget
         })
         .await?;
-        let instance = sink.addr();
+        let instance = sink.addr().to_string().replace(':', "_");
         let accounts = (0..PEOPLE).map(|n| (n, sink.token(&format!("user{n}")))).collect::<Vec<_>>();
         let phones = fill(stage.node(2)?, |core, put| {
             let mut rng = ChaCha20Rng::seed_from_u64(7);

@@ -66,7 +66,7 @@ async fn a_message_that_enters_at_another_node_is_posted_once_as_a_thread() {
     let mut outbox = Follow::new(home.dir().join("sms.jsonl"));
     let mut person = Person::sign_up(&home.grpc(), NUMBER, &mut outbox, 11).await.unwrap();
     let account = person.connect_through(async |page: &str| snac.consent(page, None).await).await.unwrap();
-    assert_eq!(account, format!("{LOGIN}@{}", snac.host));
+    assert_eq!(account, format!("{LOGIN}@{}", snac.host.replace(':', "_")));
 
     let text = "We are in the school at Foumban since Tuesday, forty of us, and the road to the north is closed. \
                 Please tell the families that everybody is well, and that we have water until Sunday evening.";

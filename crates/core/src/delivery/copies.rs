@@ -67,6 +67,8 @@ pub(crate) struct Copies {
     /// Own letters by recipient.
     own: BTreeMap<NodeId, Share>,
     own_bytes: usize,
+    /// Recipients that could not be reached, and since when.
+    away: BTreeMap<NodeId, Timestamp>,
 }
 
 impl Copies {
@@ -80,6 +82,28 @@ impl Copies {
 
     pub fn recipients(&self) -> impl Iterator<Item = &NodeId> {
         self.by.keys()
+    }
+
+    /// A recipient could not be reached at `now`.
+    pub fn missed(&mut self, recipient: NodeId, now: Timestamp) {
+        if self.by.contains_key(&recipient) {
+            self.away.entry(recipient).or_insert(now);
+        }
+    }
+
+    /// It was reached.
+    pub fn met(&mut self, recipient: &NodeId) {
+        self.away.remove(recipient);
+    }
+
+    /// Since when a recipient is away.
+    pub fn away_since(&self, recipient: &NodeId) -> Option<Timestamp> {
+        self.away.get(recipient).copied()
+    }
+
+    /// All recipients that are away.
+    pub fn away(&self) -> impl Iterator<Item = &NodeId> {
+        self.away.keys()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&NodeId, &EnvelopeId, &Copy)> {
@@ -113,6 +137,7 @@ impl Copies {
         let Some(copy) = copies.remove(id) else { return };
         if copies.is_empty() {
             self.by.remove(recipient);
+            self.away.remove(recipient);
         }
         let (shares, holder) = if copy.own { (&mut self.own, recipient) } else { (&mut self.shares, &copy.from) };
         if let Some(share) = shares.get_mut(holder) {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::copies::Copy;
 use super::letters::{HOPS_MAX, busy_pause, carry, taken};
-use super::{Change, Offer, Rows};
+use super::{Change, Offer, Rows, away};
 use crate::input::{LinkError, ReplyTo};
 use crate::node::Node;
 use crate::record::{Stored, delete_row, get_node, key, put_node, restore_row};
@@ -101,8 +101,13 @@ pub(super) fn take(
     put_node(node, tx, copy_key, &row)?;
     tx.then(Change::Stored(header.recipient, print, row.copy()));
     tx.then(Change::Seen(print));
-    let soon = tx.now();
-    tx.wake(soon, Timer::Custody(header.recipient));
+    if !node.membership.connected().contains(&header.recipient) {
+        spread(node, tx, header.recipient, print, &row);
+    }
+    // Whether somebody who is away is back is tried at the pace of that, and not once for each copy.
+    if node.delivery.copies.away_since(&header.recipient).is_none() {
+        tx.wake_by(tx.now(), Timer::Custody(header.recipient));
+    }
     taken(node, tx, reply, Taken::Yes, "custody_taken")
 }
 
@@ -130,8 +135,9 @@ pub(super) fn keep_own(
     put_node(node, tx, key::custody(&recipient, &id), &row)?;
     tx.then(Change::Stored(recipient, id, row.copy()));
     node.count(tx, "letter_kept");
-    let later = tx.now().after(RETRY);
-    tx.wake(later, Timer::Custody(recipient));
+    if node.delivery.copies.away_since(&recipient).is_none() {
+        tx.wake_by(tx.now().after(RETRY), Timer::Custody(recipient));
+    }
     spread(node, tx, recipient, id, &row);
     Ok(())
 }
@@ -172,7 +178,10 @@ pub(crate) fn on_custody(node: &Node, tx: &mut Tx<'_>, recipient: NodeId) -> Run
     let now = tx.now();
     let away = !node.membership.connected().contains(&recipient);
     let probe = copies.keys().next();
-    let wanted = |id: &EnvelopeId, copy: &Copy| !away || Some(id) == probe || copy.budget > 0 || copy.expires <= now;
+    let spreads = !spread_targets(node, &recipient, &[], 1).is_empty();
+    let wanted = |id: &EnvelopeId, copy: &Copy| {
+        !away || Some(id) == probe || (copy.budget > 0 && spreads) || copy.expires <= now
+    };
     let under_way = |id: &EnvelopeId| node.delivery.offers.contains_key(&(recipient, *id));
     let due = copies.iter().filter(|(id, copy)| wanted(id, copy) && !under_way(id)).map(|(id, _)| *id);
     let due: Vec<EnvelopeId> = due.take(OFFERS_PER_RUN).collect();
@@ -198,9 +207,26 @@ pub(crate) fn on_custody(node: &Node, tx: &mut Tx<'_>, recipient: NodeId) -> Run
         let hops = row.hops.saturating_add(1).min(HOPS_MAX);
         carry(tx, recipient, id, row.envelope, hops, 0, Offer::Copy { recipient });
     }
-    let again = if due.len() == OFFERS_PER_RUN { Duration::from_secs(1) } else { RETRY * 15 };
+    let long = node.delivery.copies.away_since(&recipient).map(|since| away::long_pause(now.since(since), tx.rng()));
+    let seldom = away::among_many(long.unwrap_or_default().max(RETRY * 15), node.delivery.copies.away().count());
+    let again = if due.len() == OFFERS_PER_RUN { Duration::from_secs(1) } else { seldom };
     tx.wake(now.after(again), Timer::Custody(recipient));
     Ok(())
+}
+
+/// A link came up: what is held for that peer goes, and if it was away for long, others may be back too.
+pub(super) fn on_connected(node: &Node, tx: &mut Tx<'_>, peer: NodeId) {
+    let (copies, now) = (&node.delivery.copies, tx.now());
+    if copies.of(&peer).is_none() {
+        return;
+    }
+    tx.wake(now, Timer::Custody(peer));
+    if copies.away_since(&peer).is_some_and(|since| now.since(since) >= away::LONG) {
+        for other in copies.away().filter(|other| **other != peer) {
+            tx.wake_by(now, Timer::Custody(*other));
+        }
+    }
+    tx.change(Change::CopyMet(peer));
 }
 
 /// What became of a copy that was offered to `to`.
@@ -215,6 +241,11 @@ pub(super) fn on_offered(
     if to != recipient {
         // A further custodian has a copy or has not; ours stays until its own hand-over.
         return Ok(());
+    }
+    match taken {
+        Ok(_) if node.delivery.copies.away_since(&recipient).is_some() => tx.change(Change::CopyMet(recipient)),
+        Err(LinkError::Busy) | Ok(_) => {}
+        Err(_) => tx.change(Change::CopyMissed(recipient, tx.now())),
     }
     let copy_key = key::custody(&recipient, &id);
     match taken {

@@ -20,7 +20,7 @@ pub(super) const SEARCH_MAX: Duration = Duration::from_hours(24);
 /// An offer without receipt counts as silent after this.
 pub(super) const SILENT_AFTER: Duration = Duration::from_secs(30);
 /// Custodians get further copies of a message after this, doubled each time.
-const SPRAY_AGAIN: Duration = Duration::from_hours(1);
+pub(super) const SPRAY_AGAIN: Duration = Duration::from_hours(1);
 /// Where no custodian took any, others are asked after this at least.
 const SPRAY_RETRY: Duration = DELAY_MAX;
 /// A message of which no custodian has a copy looks for one so often; a link that comes up wakes it.
@@ -41,6 +41,8 @@ pub(crate) struct Held {
     pub line: Option<Line>,
     /// What filters are asked for, if it is routed by device ID.
     pub tag: Option<Tag>,
+    /// Whom the filters named when there had been so many changes of them.
+    pub named: Option<(u64, Vec<NodeId>)>,
     /// Its turn has come, and an attempt was made since.
     pub started: bool,
     /// How often each was offered the message.
@@ -55,7 +57,18 @@ impl Held {
     pub fn new(received: Timestamp, line: Option<Line>) -> Self {
         let (legs, tries, sprays) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let spray_tried = Timestamp::default();
-        Self { received, delay: DELAY_MIN, legs, line, tag: None, started: false, tries, sprays, spray_tried }
+        Self {
+            received,
+            delay: DELAY_MIN,
+            legs,
+            line,
+            tag: None,
+            named: None,
+            started: false,
+            tries,
+            sprays,
+            spray_tried,
+        }
     }
 
     /// A custodian took a copy for a candidate.
@@ -81,10 +94,24 @@ impl Held {
         }
     }
 
-    /// When they may get some again, at the earliest.
+    /// When it is worth looking whether they may get some again. If they may now, all that lacks is somebody to give them to:
+    /// a link that comes up wakes the message.
     pub fn spray_at(&self, candidate: &NodeId, now: Timestamp) -> Timestamp {
-        let again = |(times, last): &(u32, Timestamp)| last.after(spray_pause(*times));
-        self.sprays.get(candidate).map_or(now.after(SPRAY_SELDOM), again).max(now.after(SPRAY_AGAIN))
+        let again = self.sprays.get(candidate).map(|(times, last)| last.after(spray_pause(*times)));
+        match again.filter(|again| *again > now) {
+            Some(again) => again.max(now.after(SPRAY_AGAIN)),
+            None => now.after(SPRAY_SELDOM),
+        }
+    }
+
+    /// From when on a link to somebody who may carry copies is of use to it; none while no candidate is away.
+    pub fn spreads_from(&self) -> Option<Timestamp> {
+        let away = self.legs.iter().filter(|(_, leg)| **leg == Leg::Unreachable);
+        let from = away.map(|(candidate, _)| match self.sprays.get(candidate) {
+            Some((times, last)) => last.after(spray_pause(*times)),
+            None => self.spray_tried.after(SPRAY_RETRY),
+        });
+        from.min()
     }
 
     /// Whether it no longer holds up the messages behind it: a candidate has declined it, or none says anything to it, and
@@ -156,6 +183,13 @@ impl Leg {
             Self::Declined => 3,
         }
     }
+}
+
+/// The pause after `previous` while nobody is known who could be asked: twice to three times as long. Pauses that only grow by
+/// chance would make a hundred attempts of what these do in a dozen.
+pub(crate) fn next_search(previous: Duration, rng: &mut ChaCha20Rng) -> Duration {
+    let previous = previous.max(DELAY_MIN).as_millis() as u64;
+    Duration::from_millis(2 * previous + rng.next_u64() % previous).min(SEARCH_MAX)
 }
 
 /// The pause after `previous`: uniform between the shortest and three times the last, capped ("decorrelated jitter").
@@ -242,6 +276,36 @@ mod tests {
         }
         held.set(home, Leg::Unreachable);
         assert!(!held.gives_way(), "a home that is away holds its person's messages up");
+    }
+
+    #[test]
+    fn a_search_takes_a_dozen_attempts_to_its_longest_pause() {
+        let mut rng = ChaCha20Rng::from_seed([1; 32]);
+        let mut delay = DELAY_MIN;
+        for attempt in 1..=16 {
+            let next = next_search(delay, &mut rng);
+            assert!(next >= (delay * 2).min(SEARCH_MAX) && next <= SEARCH_MAX, "attempt {attempt}");
+            delay = next;
+        }
+        assert_eq!(delay, SEARCH_MAX);
+    }
+
+    #[test]
+    fn a_message_whose_copies_lack_only_a_carrier_sleeps_until_one_comes() {
+        let home = NodeId([1; 32]);
+        let mut held = Held::new(Timestamp(0), None);
+        assert_eq!(held.spreads_from(), None, "nobody is away");
+        held.set(home, Leg::Unreachable);
+        let now = Timestamp(86_400_000);
+        assert_eq!(held.spreads_from(), Some(Timestamp(0).after(SPRAY_RETRY)));
+        assert_eq!(held.spray_at(&home, now), now.after(SPRAY_SELDOM));
+        held.sprayed(home, now);
+        assert_eq!(
+            (held.spreads_from(), held.spray_at(&home, now)),
+            (Some(now.after(SPRAY_AGAIN)), now.after(SPRAY_AGAIN))
+        );
+        let later = now.after(SPRAY_AGAIN);
+        assert!(held.may_spray(&home, later) && held.spray_at(&home, later) == later.after(SPRAY_SELDOM));
     }
 
     #[test]

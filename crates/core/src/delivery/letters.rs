@@ -186,11 +186,15 @@ pub(crate) fn on_carried(
         Offer::Leg(message) => {
             if !arrived {
                 tx.then(Change::Leg(*message, to, Leg::Unreachable));
+                tx.cancel(Timer::LegSilent(*message, to));
             }
             match taken {
                 // Too much is under way from here: that says nothing of the other side.
                 Err(LinkError::Busy) => {}
-                Err(_) => away::missed(node, tx, to),
+                Err(_) => {
+                    away::missed(node, tx, to);
+                    away::rest(node, tx, *message, to);
+                }
                 Ok(_) => away::found(node, tx, to),
             }
             match taken {
@@ -208,6 +212,7 @@ pub(crate) fn on_carried(
             if arrived {
                 let at = tx.now();
                 tx.then(Change::Sprayed(*message, *candidate, at));
+                away::rest_sprayed(node, tx, *message);
             }
             Ok(())
         }

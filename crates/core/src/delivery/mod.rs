@@ -36,7 +36,7 @@ pub(crate) use links::{on_link, on_link_again};
 pub(crate) use receipts::{on_declines, on_flush, on_receipt, on_receipts, say, say_declined};
 pub(crate) use room::make_room;
 pub(crate) use route::{
-    daily, hold, on_forget, on_leg_silent, on_route, restore, route_all, route_some, start, withdraw,
+    daily, hold, on_forget, on_leg_silent, on_route, restore, route_all, route_some, route_to, start, withdraw,
 };
 pub use window::Line;
 pub(crate) use window::on_window;
@@ -44,6 +44,7 @@ pub(crate) use window::on_window;
 use crate::batch::Key;
 use crate::home::Word;
 use crate::node::Node;
+use crate::tx::Tx;
 use crate::watch::Gauge;
 use bundle::{Importing, Turns};
 use copies::{Copies, Copy};
@@ -119,17 +120,23 @@ pub(crate) enum Change {
     Release(MessageId),
     Leg(MessageId, NodeId, legs::Leg),
     Attempted(MessageId, std::time::Duration),
+    /// After so many changes of the filters they name these.
+    Named(MessageId, u64, Vec<NodeId>),
     Parked(MessageId),
     Sprays(MessageId, Timestamp),
     Sprayed(MessageId, NodeId, Timestamp),
-    Missed(NodeId, std::time::Duration),
+    Missed(NodeId, std::time::Duration, Timestamp),
     TryAgain(NodeId),
     Found(NodeId),
+    Linked(NodeId, Timestamp),
     Offered(NodeId, EnvelopeId, Offer),
     Answered(NodeId, EnvelopeId),
     Stored(NodeId, EnvelopeId, Copy),
     Dropped(NodeId, EnvelopeId),
     CopySpread(NodeId, EnvelopeId),
+    /// A recipient of copies could not be reached, then, or was.
+    CopyMissed(NodeId, Timestamp),
+    CopyMet(NodeId),
     Came(NodeId, Timestamp),
     Gather(NodeId, Vec<Receipt>),
     Flushed(NodeId, Timestamp),
@@ -174,12 +181,14 @@ impl State {
             Change::Release(message) => self.held.release(&message),
             Change::Leg(message, node, leg) => self.held.leg(message, node, leg),
             Change::Attempted(message, delay) => self.held.attempted(&message, delay),
+            Change::Named(message, changes, nodes) => self.held.named(&message, changes, nodes),
             Change::Parked(message) => self.held.park(&message),
             Change::Sprays(message, at) => self.held.sprays(&message, at),
             Change::Sprayed(message, candidate, at) => self.held.sprayed(&message, candidate, at),
-            Change::Missed(node, pause) => self.absent.missed(node, pause),
+            Change::Missed(node, pause, now) => self.absent.missed(node, pause, now),
             Change::TryAgain(node) => self.absent.try_again(&node),
             Change::Found(node) => self.absent.found(&node),
+            Change::Linked(node, now) => self.absent.linked(&node, now),
             Change::Offered(to, envelope, offer) => {
                 self.offers.insert((to, envelope), offer);
             }
@@ -188,6 +197,8 @@ impl State {
             }
             Change::Stored(recipient, envelope, copy) => self.copies.store(recipient, envelope, copy),
             Change::Dropped(recipient, envelope) => self.copies.remove(&recipient, &envelope),
+            Change::CopyMissed(recipient, now) => self.copies.missed(recipient, now),
+            Change::CopyMet(recipient) => self.copies.met(&recipient),
             Change::CopySpread(recipient, envelope) => self.copies.spent(&recipient, &envelope),
             Change::Came(peer, at) => self.quotas.count(peer, at),
             Change::Gather(to, receipts) => {
@@ -222,6 +233,17 @@ impl State {
             }
         }
     }
+}
+
+/// Whom the filters name for a message that waits, unless they have changed since they were asked.
+pub(crate) fn named<'n>(node: &'n Node, message: &MessageId, changes: u64) -> Option<&'n [NodeId]> {
+    let (then, nodes) = node.delivery.held.get(message)?.named.as_ref()?;
+    (*then == changes).then_some(nodes)
+}
+
+/// Remembers whom they name.
+pub(crate) fn name(tx: &mut Tx<'_>, message: MessageId, changes: u64, nodes: Vec<NodeId>) {
+    tx.then(Change::Named(message, changes, nodes));
 }
 
 /// How full everything is that others can fill.

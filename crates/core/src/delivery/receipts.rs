@@ -186,7 +186,7 @@ fn accepted(node: &Node, tx: &mut Tx<'_>, from: NodeId, message: MessageId, auth
     }
     // Legs are memory: after a restart a candidate's late answer (out of a bundle, say) still counts.
     let asked = held.legs.contains_key(&from)
-        || locator::locate(node, tx, message, &outbox.lookup)?.iter().any(|candidate| candidate.node == from);
+        || locator::locate(node, tx, message, &outbox).iter().any(|candidate| candidate.node == from);
     if !asked {
         node.count(tx, "receipt_unasked");
         return Ok(());

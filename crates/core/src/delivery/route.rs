@@ -8,7 +8,7 @@ use relaymesh_protocol::sms_text::Notice;
 
 use super::body::{Body, Cargo, Route, Submission};
 use super::custody::{self, COPY_BUDGET, spread_targets};
-use super::legs::{CANDIDATES_MAX, DELAY_MAX, Held, Leg, SEARCH_MAX, SILENT_AFTER, next_delay};
+use super::legs::{CANDIDATES_MAX, DELAY_MAX, Held, Leg, SILENT_AFTER, next_delay, next_search};
 use super::letters::{carry, seal_until};
 use super::outbox::{OUTCOME_LIFE, Outbox, Stage};
 use super::window::{self, Line};
@@ -72,7 +72,7 @@ pub(crate) fn on_route(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run 
     if now >= outbox.end() {
         return expire(node, tx, message, outbox);
     }
-    let mut candidates = locator::locate(node, tx, message, &outbox.lookup)?;
+    let mut candidates = locator::locate(node, tx, message, &outbox);
     if let Some(patience) = outbox.patience() {
         let known = candidates.len();
         candidates.retain(|candidate| !has_it(held, candidate));
@@ -83,7 +83,7 @@ pub(crate) fn on_route(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run 
     if held.gives_way() && back_in_line(tx, message, held, &candidates) {
         return Ok(());
     }
-    let longest = if candidates.is_empty() { SEARCH_MAX } else { DELAY_MAX };
+    let unknown = candidates.is_empty();
     let away: Vec<Candidate> =
         candidates.extract_if(.., |candidate| away::waits_for(node, held, &candidate.node, now)).collect();
     let sleeps = candidates.is_empty() && !away.is_empty();
@@ -95,7 +95,7 @@ pub(crate) fn on_route(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run 
     for candidate in &candidates {
         offer(node, tx, message, &outbox, candidate);
     }
-    let delay = next_delay(held.delay, longest, tx.rng());
+    let delay = if unknown { next_search(held.delay, tx.rng()) } else { next_delay(held.delay, DELAY_MAX, tx.rng()) };
     tx.then(Change::Attempted(message, delay));
     // Whoever is away is tried by one message for all; this one only has copies for custodians, when it is time for them.
     let spray = away.iter().map(|candidate| held.spray_at(&candidate.node, now)).min().filter(|_| sleeps);
@@ -172,7 +172,7 @@ pub(super) fn detour(node: &Node, tx: &mut Tx<'_>, message: MessageId, candidate
     if outbox.stage != Stage::Held {
         return Ok(());
     }
-    let found = locator::locate(node, tx, message, &outbox.lookup)?;
+    let found = locator::locate(node, tx, message, &outbox);
     let Some(submission) =
         found.iter().find(|c| c.node == candidate).and_then(|candidate| submission(&outbox, message, candidate))
     else {
@@ -235,29 +235,21 @@ pub(crate) fn on_leg_silent(node: &Node, tx: &mut Tx<'_>, message: MessageId, ca
 
 /// A link to a member came up: what waits for it, and what found no way before, goes now.
 pub(super) fn on_connected(node: &Node, tx: &mut Tx<'_>, peer: NodeId) -> Run {
-    if node.delivery.copies.of(&peer).is_some() {
-        tx.wake(tx.now(), Timer::Custody(peer));
-    }
+    custody::on_connected(node, tx, peer);
+    let (all, now) = (&node.delivery.held, tx.now());
     // What was offered over the link before may be lost with it; the home knows a block that it has already.
-    for (message, held) in node.delivery.held.iter() {
-        if held.legs.get(&peer).is_some_and(|leg| *leg != Leg::Declined) {
-            tx.change(Change::Leg(*message, peer, Leg::Due));
-        }
+    let mut helped: Vec<MessageId> = Vec::new();
+    for (message, ..) in all.with_leg(&peer).filter(|(.., leg)| *leg != Leg::Declined) {
+        tx.change(Change::Leg(*message, peer, Leg::Due));
+        helped.push(*message);
     }
     away::on_connected(node, tx, peer);
-    let now = tx.now();
-    route_all(node, tx, |held| calls(held, &peer, now));
+    // It may be asked who is a candidate, or may carry a copy; a candidate that declined helps no further.
+    helped.extend(all.nowhere().filter(|(_, held)| held.tag.is_some()).map(|(message, _)| *message));
+    let carries = all.spreading(now).filter(|(_, held)| !held.legs.contains_key(&peer));
+    helped.extend(carries.map(|(message, _)| *message));
+    route_these(node, tx, usize::MAX, helped);
     Ok(())
-}
-
-/// Whether a link to this peer may bring a message on: it is a candidate, or may be asked who is one, or may carry a copy.
-fn calls(held: &Held, peer: &NodeId, now: Timestamp) -> bool {
-    let spreads = |(candidate, leg): (&NodeId, &Leg)| *leg == Leg::Unreachable && held.may_spray(candidate, now);
-    match held.legs.get(peer) {
-        Some(leg) => *leg != Leg::Declined,
-        None if held.legs.is_empty() => held.tag.is_some(),
-        None => held.legs.iter().any(spreads),
-    }
 }
 
 /// Tries held messages again soon, as far as it is their turn: the first at once, the others spread over the next seconds.
@@ -265,12 +257,33 @@ pub(crate) fn route_all(node: &Node, tx: &mut Tx<'_>, wanted: impl Fn(&Held) -> 
     route_some(node, tx, usize::MAX, wanted);
 }
 
+/// As [`route_some`], those that a candidate has not declined.
+pub(crate) fn route_to(node: &Node, tx: &mut Tx<'_>, most: usize, candidate: &NodeId) {
+    let legs = node.delivery.held.with_leg(candidate).filter(|(.., leg)| *leg != Leg::Declined);
+    let messages: Vec<MessageId> = legs.map(|(message, ..)| *message).collect();
+    route_these(node, tx, most, messages);
+}
+
+/// As [`route_all`], those that found a candidate away.
+pub(super) fn route_missed(node: &Node, tx: &mut Tx<'_>, candidate: &NodeId) {
+    let legs = node.delivery.held.with_leg(candidate).filter(|(.., leg)| *leg == Leg::Unreachable);
+    let messages: Vec<MessageId> = legs.map(|(message, ..)| *message).collect();
+    route_these(node, tx, usize::MAX, messages);
+}
+
 /// As [`route_all`], at most so many, the oldest.
 pub(crate) fn route_some(node: &Node, tx: &mut Tx<'_>, most: usize, wanted: impl Fn(&Held) -> bool) {
+    let wanted = node.delivery.held.iter().filter(|(_, held)| wanted(held));
+    let messages: Vec<MessageId> = wanted.map(|(message, _)| *message).collect();
+    route_these(node, tx, most, messages);
+}
+
+fn route_these(node: &Node, tx: &mut Tx<'_>, most: usize, messages: Vec<MessageId>) {
     let now = tx.now();
     let all = &node.delivery.held;
-    let held = all.iter().filter(|(message, held)| wanted(held) && all.has_turn(message, held));
-    let mut waiting: Vec<_> = held.map(|(message, held)| (held.received, *message)).collect();
+    let held = messages.into_iter().filter_map(|message| Some((message, all.get(&message)?)));
+    let turn = held.filter(|(message, held)| all.has_turn(message, held));
+    let mut waiting: Vec<_> = turn.map(|(message, held)| (held.received, message)).collect();
     waiting.sort_unstable();
     for (n, (_, message)) in waiting.into_iter().take(most).enumerate() {
         let later = if n < BURST { Duration::ZERO } else { Duration::from_millis((n as u64).min(30_000)) };

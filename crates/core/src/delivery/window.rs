@@ -45,6 +45,12 @@ pub(crate) struct Waiting {
     messages: BTreeMap<MessageId, Held>,
     /// By arrival; a message that gives way is in none.
     lines: BTreeMap<Line, BTreeSet<(Timestamp, MessageId)>>,
+    /// By candidate: all that have a leg to it. What one node may help must be found without a look at all others.
+    legs: BTreeMap<NodeId, BTreeSet<MessageId>>,
+    /// Those without any leg.
+    nowhere: BTreeSet<MessageId>,
+    /// Those whose copies may go to custodians, from then on.
+    spreading: BTreeSet<(Timestamp, MessageId)>,
 }
 
 impl Waiting {
@@ -79,15 +85,48 @@ impl Waiting {
         self.lines.get(line).is_some_and(|line| line.len() > WINDOW)
     }
 
+    /// Messages that have a leg to this candidate.
+    pub fn with_leg(&self, candidate: &NodeId) -> impl Iterator<Item = (&MessageId, &Held, Leg)> {
+        let messages = self.legs.get(candidate).into_iter().flatten();
+        messages.filter_map(|message| self.leg_of(message, candidate))
+    }
+
+    /// One of the messages that wait for this candidate and have their turn: the first at or after a random name.
+    pub fn any_waiting_for(&self, candidate: &NodeId, from: MessageId) -> Option<MessageId> {
+        let messages = self.legs.get(candidate)?;
+        let round = messages.range(from..).chain(messages.range(..from));
+        let waits = round.filter_map(|message| self.leg_of(message, candidate));
+        let mut waits = waits.filter(|(_, _, leg)| *leg == Leg::Unreachable);
+        waits.find(|(message, held, _)| self.has_turn(message, held)).map(|(message, ..)| *message)
+    }
+
+    fn leg_of<'a>(&'a self, message: &'a MessageId, candidate: &NodeId) -> Option<(&'a MessageId, &'a Held, Leg)> {
+        let held = self.messages.get(message)?;
+        Some((message, held, *held.legs.get(candidate)?))
+    }
+
+    /// Messages that nobody was found for yet.
+    pub fn nowhere(&self) -> impl Iterator<Item = (&MessageId, &Held)> {
+        self.nowhere.iter().filter_map(|message| self.messages.get_key_value(message))
+    }
+
+    /// Messages of which custodians may get copies at `now`.
+    pub fn spreading(&self, now: Timestamp) -> impl Iterator<Item = (&MessageId, &Held)> {
+        let due = self.spreading.range(..=(now, MessageId([0xff; 32])));
+        due.filter_map(|(_, message)| self.messages.get_key_value(message))
+    }
+
     pub fn hold(&mut self, message: MessageId, held: Held) {
         self.release(&message);
         self.enter(message, &held);
+        self.index(message, &held);
         self.messages.insert(message, held);
     }
 
     pub fn release(&mut self, message: &MessageId) {
         if let Some(held) = self.messages.remove(message) {
             self.leave(*message, &held);
+            self.unindex(message, &held);
         }
     }
 
@@ -95,7 +134,13 @@ impl Waiting {
     pub fn leg(&mut self, message: MessageId, candidate: NodeId, leg: Leg) {
         let Some(mut held) = self.messages.remove(&message) else { return };
         let before = held.gives_way();
+        self.spreads(&message, &held, false);
+        if held.legs.is_empty() {
+            self.nowhere.remove(&message);
+        }
         held.set(candidate, leg);
+        self.legs.entry(candidate).or_default().insert(message);
+        self.spreads(&message, &held, true);
         match (before, held.gives_way()) {
             (false, true) => self.leave(message, &held),
             (true, false) => {
@@ -115,18 +160,21 @@ impl Waiting {
         }
     }
 
+    /// Remembers whom the filters name.
+    pub fn named(&mut self, message: &MessageId, changes: u64, nodes: Vec<NodeId>) {
+        if let Some(held) = self.messages.get_mut(message) {
+            held.named = Some((changes, nodes));
+        }
+    }
+
     /// Custodians are asked to take copies.
     pub fn sprays(&mut self, message: &MessageId, at: Timestamp) {
-        if let Some(held) = self.messages.get_mut(message) {
-            held.sprays(at);
-        }
+        self.respread(message, |held| held.sprays(at));
     }
 
     /// A custodian took a copy for a candidate.
     pub fn sprayed(&mut self, message: &MessageId, candidate: NodeId, at: Timestamp) {
-        if let Some(held) = self.messages.get_mut(message) {
-            held.sprayed(candidate, at);
-        }
+        self.respread(message, |held| held.sprayed(candidate, at));
     }
 
     /// It was woken before its turn.
@@ -134,6 +182,49 @@ impl Waiting {
         if let Some(held) = self.messages.get_mut(message) {
             held.started = false;
         }
+    }
+
+    fn respread(&mut self, message: &MessageId, change: impl FnOnce(&mut Held)) {
+        let Some(held) = self.messages.get_mut(message) else { return };
+        let before = held.spreads_from();
+        change(held);
+        let after = held.spreads_from();
+        if before != after {
+            before.map(|from| self.spreading.remove(&(from, *message)));
+            after.map(|from| self.spreading.insert((from, *message)));
+        }
+    }
+
+    fn spreads(&mut self, message: &MessageId, held: &Held, does: bool) {
+        let Some(from) = held.spreads_from() else { return };
+        if does {
+            self.spreading.insert((from, *message))
+        } else {
+            self.spreading.remove(&(from, *message))
+        };
+    }
+
+    fn index(&mut self, message: MessageId, held: &Held) {
+        for candidate in held.legs.keys() {
+            self.legs.entry(*candidate).or_default().insert(message);
+        }
+        if held.legs.is_empty() {
+            self.nowhere.insert(message);
+        }
+        self.spreads(&message, held, true);
+    }
+
+    fn unindex(&mut self, message: &MessageId, held: &Held) {
+        for candidate in held.legs.keys() {
+            if let Some(messages) = self.legs.get_mut(candidate) {
+                messages.remove(message);
+                if messages.is_empty() {
+                    self.legs.remove(candidate);
+                }
+            }
+        }
+        self.nowhere.remove(message);
+        self.spreads(message, held, false);
     }
 
     fn enter(&mut self, message: MessageId, held: &Held) {
@@ -240,5 +331,34 @@ mod tests {
         }
         waiting.release(&alone[0]);
         assert!(waiting.lines.is_empty() && waiting.len() == 1);
+    }
+
+    #[test]
+    fn what_a_node_may_help_is_found_without_a_look_at_the_rest() {
+        let mut waiting = waiting(4);
+        let (now, other) = (Timestamp(86_400_000), NodeId([8; 32]));
+        let names = |waiting: &Waiting| waiting.nowhere().map(|(message, _)| *message).collect::<Vec<_>>();
+        assert_eq!(names(&waiting), [3, 2, 1, 0].map(message));
+        waiting.leg(message(1), HOME, Leg::Unreachable);
+        waiting.leg(message(2), HOME, Leg::Silent);
+        waiting.leg(message(2), other, Leg::Unreachable);
+        assert_eq!(names(&waiting), [3, 0].map(message));
+        let legs: Vec<_> = waiting.with_leg(&HOME).map(|(message, _, leg)| (*message, leg)).collect();
+        assert_eq!(legs, [(message(2), Leg::Silent), (message(1), Leg::Unreachable)]);
+        for from in [0, 255] {
+            assert_eq!(waiting.any_waiting_for(&HOME, MessageId([from; 32])), Some(message(1)));
+        }
+        let spreading = |waiting: &Waiting| waiting.spreading(now).map(|(message, _)| *message).collect::<Vec<_>>();
+        assert_eq!(spreading(&waiting), [2, 1].map(message));
+        waiting.sprays(&message(1), now);
+        assert_eq!(spreading(&waiting), [message(2)]);
+        waiting.sprayed(&message(2), other, now);
+        assert!(spreading(&waiting).is_empty() && waiting.spreading.len() == 2);
+        waiting.leg(message(1), HOME, Leg::Due);
+        assert_eq!(waiting.spreading.len(), 1);
+        for n in 0..4 {
+            waiting.release(&message(n));
+        }
+        assert!(waiting.legs.is_empty() && waiting.nowhere.is_empty() && waiting.spreading.is_empty());
     }
 }

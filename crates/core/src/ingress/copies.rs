@@ -58,7 +58,7 @@ pub(super) fn came_again(
 /// longer gives way to others where strangers fill the room.
 fn vouch(node: &Node, tx: &mut Tx<'_>, id: MessageId, copy: &Outbox) -> Run {
     put_node(node, tx, key::outbox(&id), copy)?;
-    node.trace(tx, id, "ingress", || "now through an enrolled gateway client".to_owned());
+    node.trace(tx, id, "ingress", || "now through an enrolled gateway client");
     tx.then(delivery::Change::Release(id));
     delivery::hold(tx, id, copy);
     Ok(())
@@ -74,7 +74,7 @@ fn is_test(payload: &Payload) -> bool {
 /// only a further copy tries again, for a test is over in ten minutes.
 fn tell(node: &Node, tx: &mut Tx<'_>, id: MessageId, copy: &Outbox) -> Run<bool> {
     let mut told = false;
-    let candidates = locator::locate(node, tx, id, &copy.lookup)?;
+    let candidates = locator::locate(node, tx, id, copy);
     for candidate in candidates.iter().take(TOLD_MAX) {
         let Some(route) = route(&copy.lookup, candidate) else { continue };
         node.trace(tx, id, "leg", || format!("another door told to {}", node.membership.display(&candidate.node)));

@@ -9,7 +9,7 @@ use super::audit::random_number;
 use super::oblivious::{self, BlindState, Point};
 use super::search::{Wanted, flush_soon};
 use super::shares::Class;
-use super::{Asked, Change, NumberKind, audit, cache, fetch, holds, letters, look_soon};
+use super::{Asked, Change, NumberKind, audit, cache, fetch, holds, letters, sweep_later};
 use crate::input::LinkError;
 use crate::node::Node;
 use crate::output::Output;
@@ -128,7 +128,10 @@ fn on_numbers(node: &Node, tx: &mut Tx<'_>, batch: &Batch, response: &Result<Res
         Err(LinkError::Busy) => quiet(tx, batch.to, BUSY_WAIT_MIN),
         Err(_) => letters::write(node, tx, batch)?,
     }
-    flush_soon(node, tx);
+    // An audit's answer lets no number go on.
+    if batch.items.iter().any(Option::is_some) {
+        flush_soon(node, tx);
+    }
     Ok(())
 }
 
@@ -136,7 +139,7 @@ fn on_numbers(node: &Node, tx: &mut Tx<'_>, batch: &Batch, response: &Result<Res
 fn quiet(tx: &mut Tx<'_>, of: NodeId, wait: Duration) {
     let until = tx.now().after(wait);
     tx.then(Change::Quiet(of, until));
-    look_soon(tx);
+    sweep_later(tx);
 }
 
 /// Verified answers become tags, and tags that a filter knows wake the messages that wait for them.

@@ -1,5 +1,7 @@
 //! The filters of all nodes that this node has seen, in the shape that a lookup walks: one flat list, sorted by node.
 
+use std::sync::OnceLock;
+
 use relaymesh_protocol::frame::{FilterHead, FilterLayer};
 use relaymesh_protocol::ids::{NodeId, Tag, Timestamp};
 use relaymesh_seal::tags::filter_key;
@@ -47,6 +49,8 @@ pub(super) struct Book {
     filters: usize,
     /// Changes so far.
     generation: u64,
+    /// What names the filters to others, until the next change.
+    heads: OnceLock<Vec<FilterHead>>,
 }
 
 impl Book {
@@ -70,26 +74,35 @@ impl Book {
         if slot.as_ref().is_some_and(|old| old.filter.version > filter.version) {
             return;
         }
-        self.generation += 1;
         self.bytes += filter.len();
         match slot.replace(Kept { filter, at }) {
             Some(old) => self.bytes = self.bytes.saturating_sub(old.filter.len()),
             None => self.filters += 1,
         }
+        self.changed();
     }
 
     /// Takes a filter out.
     pub fn remove(&mut self, node: &NodeId, layer: FilterLayer) {
         let Ok(place) = self.find(node) else { return };
         let Some(shelf) = self.shelves.get_mut(place) else { return };
+        let mut changed = false;
         if let Some(old) = shelf.slot(layer).take() {
             self.bytes = self.bytes.saturating_sub(old.filter.len());
             self.filters -= 1;
-            self.generation += 1;
+            changed = true;
         }
         if shelf.base.is_none() && shelf.recent.is_none() {
             self.shelves.remove(place);
         }
+        if changed {
+            self.changed();
+        }
+    }
+
+    fn changed(&mut self) {
+        self.generation += 1;
+        self.heads.take();
     }
 
     /// One filter.
@@ -137,8 +150,8 @@ impl Book {
     }
 
     /// What names them to others.
-    pub fn heads(&self) -> Vec<FilterHead> {
-        self.iter().map(Filter::head).collect()
+    pub fn heads(&self) -> &[FilterHead] {
+        self.heads.get_or_init(|| self.iter().map(Filter::head).collect())
     }
 
     /// The filters that came first, until `more` bytes fit under `max`; never those of `spare`.

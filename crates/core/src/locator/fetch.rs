@@ -257,7 +257,7 @@ pub(crate) fn filter_bytes(node: &Node, of: &NodeId, layer: FilterLayer) -> Opti
 }
 
 /// All filters' heads, in order of node and layer: for the gossip, and for bundles.
-pub(crate) fn filter_heads(node: &Node) -> Vec<FilterHead> {
+pub(crate) fn filter_heads(node: &Node) -> &[FilterHead] {
     node.locator.book.heads()
 }
 

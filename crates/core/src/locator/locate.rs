@@ -5,11 +5,12 @@ use relaymesh_protocol::ids::{DeviceId, E164, MessageId, NodeId, Tag, Timestamp}
 use relaymesh_seal::tags::{device_tag, filter_key};
 use serde::{Deserialize, Serialize};
 
-use super::search::{Wanted, askable, want};
+use super::search::{Wanted, evaluators_of, want};
 use super::{NumberKind, cache, holds, oblivious};
+use crate::delivery::{self, Outbox};
 use crate::membership::Relation;
 use crate::node::Node;
-use crate::tx::{Run, Tx};
+use crate::tx::Tx;
 
 /// What a payload is routed by.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,24 +51,25 @@ pub struct Candidate {
 
 /// Candidates for a message, best guesses first. What is unknown is asked for, within bounds; an answer that adds a
 /// candidate wakes the message.
-pub(crate) fn locate(node: &Node, tx: &mut Tx<'_>, message: MessageId, lookup: &Lookup) -> Run<Vec<Candidate>> {
-    match lookup {
-        Lookup::Device(device) => Ok(by_device(node, tx, message, device)),
-        Lookup::Number(number) => by_number(node, tx, message, NumberKind::Phone, number),
-        Lookup::Identity(number) => by_number(node, tx, message, NumberKind::Bridge, number),
+pub(crate) fn locate(node: &Node, tx: &mut Tx<'_>, message: MessageId, outbox: &Outbox) -> Vec<Candidate> {
+    let mut by_number = |kind, number| by_number(node, tx, message, outbox, Wanted { kind, number });
+    match outbox.lookup.clone() {
+        Lookup::Device(device) => by_device(node, tx, message, &device),
+        Lookup::Number(number) => by_number(NumberKind::Phone, number),
+        Lookup::Identity(number) => by_number(NumberKind::Bridge, number),
         Lookup::Bridge { number, kid } => {
-            let mut found = by_number(node, tx, message, NumberKind::Bridge, number)?;
+            let mut found = by_number(NumberKind::Bridge, number.clone());
             match kid {
-                Some(kid) if found.is_empty() => found = first_contact(node, *kid),
+                Some(kid) if found.is_empty() => found = first_contact(node, kid),
                 Some(_) => {}
                 // Without a key exchange it may be an app that is logged in: its session is its account's.
                 None => {
-                    let accounts = by_number(node, tx, message, NumberKind::Phone, number)?;
+                    let accounts = by_number(NumberKind::Phone, number);
                     let new: Vec<Candidate> = accounts.into_iter().filter(|account| !has(&found, account)).collect();
                     found.extend(new);
                 }
             }
-            Ok(found)
+            found
         }
     }
 }
@@ -76,14 +78,23 @@ fn has(found: &[Candidate], one: &Candidate) -> bool {
     found.iter().any(|other| other.node == one.node)
 }
 
-fn by_device(node: &Node, tx: &mut Tx<'_>, message: MessageId, device: &DeviceId) -> Vec<Candidate> {
+pub(crate) fn by_device(node: &Node, tx: &mut Tx<'_>, message: MessageId, device: &DeviceId) -> Vec<Candidate> {
     let tag = device_tag(device);
     let mut nodes = Vec::new();
     if node.locator.own.holds(filter_key(&tag, &node.id())) {
         nodes.push(node.id());
     }
     let said = node.locator.hunts.holders(&tag, tx.now()).copied();
-    for id in node.locator.book.holders(&tag).into_iter().chain(said) {
+    let changes = node.locator.book.generation();
+    let named = match delivery::named(node, &message, changes) {
+        Some(named) => named.to_vec(),
+        None => {
+            let named = node.locator.book.holders(&tag);
+            delivery::name(tx, message, changes, named.clone());
+            named
+        }
+    };
+    for id in named.into_iter().chain(said) {
         if node.membership.is_member(&id) && !nodes.contains(&id) {
             nodes.push(id);
         }
@@ -94,12 +105,11 @@ fn by_device(node: &Node, tx: &mut Tx<'_>, message: MessageId, device: &DeviceId
     nodes.into_iter().map(|node| Candidate { node, tag: None }).collect()
 }
 
-fn by_number(node: &Node, tx: &mut Tx<'_>, message: MessageId, kind: NumberKind, number: &E164) -> Run<Vec<Candidate>> {
-    let wanted = Wanted { kind, number: number.clone() };
-    let mut found: Vec<Candidate> = at_home(node, kind, number).into_iter().collect();
+fn by_number(node: &Node, tx: &mut Tx<'_>, message: MessageId, outbox: &Outbox, wanted: Wanted) -> Vec<Candidate> {
+    let mut found: Vec<Candidate> = at_home(node, wanted.kind, &wanted.number).into_iter().collect();
     found.extend(elsewhere(node, &wanted, tx.now()));
-    want(node, tx, message, wanted, !found.is_empty())?;
-    Ok(found)
+    want(node, tx, message, outbox, wanted, !found.is_empty());
+    found
 }
 
 /// This node itself, if the number is one of its people's.
@@ -124,8 +134,7 @@ pub(crate) fn is_tag_of(node: &Node, kind: NumberKind, number: &E164, tag: (u32,
 
 /// Nodes whose filter knows the number's tag, as far as the tag is known.
 fn elsewhere(node: &Node, wanted: &Wanted, now: Timestamp) -> Vec<Candidate> {
-    askable(node, wanted)
-        .into_iter()
+    evaluators_of(node, wanted.kind)
         .filter_map(|(member, _)| {
             let (key_id, tag) = cache::find(node, wanted.kind, &wanted.number, member, now)?;
             let says = node.locator.book.says(&member.id, &tag);

@@ -36,7 +36,7 @@ pub(crate) use evaluate::on_request;
 pub(crate) use fetch::{filter_bytes, filter_count, filter_generation, filter_heads, import, may_name, on_heads};
 pub(crate) use letters::{on_answer_letter, on_question, questions};
 pub use locate::{Candidate, Lookup};
-pub(crate) use locate::{is_tag_of, locate, own_tag};
+pub(crate) use locate::{by_device, is_tag_of, locate, own_tag};
 pub use own::Routing;
 pub(crate) use own::{add_entity, remove_entity};
 pub(crate) use search::proven;
@@ -308,9 +308,15 @@ fn every_minute(node: &Node, tx: &mut Tx<'_>) -> Run {
     Ok(())
 }
 
-/// Something is in memory that must be swept or published: the minute's work goes on.
+/// Something is to be published: the minute's work goes on.
 pub(crate) fn look_soon(tx: &mut Tx<'_>) {
     let at = tx.now().after(RECENT_EVERY);
+    tx.wake_by(at, Timer::FilterRecent);
+}
+
+/// Something is in memory that must be swept, but not soon.
+fn sweep_later(tx: &mut Tx<'_>) {
+    let at = tx.now().after(SWEEP_EVERY);
     tx.wake_by(at, Timer::FilterRecent);
 }
 

@@ -8,11 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::ask::{BATCH_MAX, Item};
 use super::shares::{Class, OWN_PER_DAY};
-use super::{Change, NumberKind, ask, cache, look_soon, ration};
+use super::{Change, NumberKind, ask, cache, ration, sweep_later};
 use crate::delivery::Outbox;
 use crate::membership::{Member, Relation};
 use crate::node::Node;
-use crate::record::{get_node, key};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 
@@ -173,24 +172,22 @@ pub(crate) fn proven(node: &Node, tx: &mut Tx<'_>, number: &E164) {
 }
 
 /// A message waits for a number; `found` tells whether a candidate is known already.
-pub(super) fn want(node: &Node, tx: &mut Tx<'_>, message: MessageId, wanted: Wanted, found: bool) -> Run {
+pub(super) fn want(node: &Node, tx: &mut Tx<'_>, message: MessageId, outbox: &Outbox, wanted: Wanted, found: bool) {
     let at = tx.now();
     let known = node.locator.searches.by.get(&wanted);
     let due = !found || known.is_some_and(|search| at.since(search.since) >= PATIENCE);
-    let outbox = get_node::<Outbox>(node, tx, &key::outbox(&message))?;
     let number = name(node, wanted.number.reveal());
-    let class = match &outbox {
+    let class = match outbox.trusted {
         _ if node.locator.searches.proven.contains_key(&number) => Class::Proven,
-        Some(outbox) if outbox.trusted => Class::Trusted,
-        _ => Class::Open,
+        true => Class::Trusted,
+        false => Class::Open,
     };
-    let client = outbox.and_then(|outbox| outbox.gateway).map(|gateway| name(node, gateway.reveal()));
+    let client = outbox.gateway.as_ref().map(|gateway| name(node, gateway.reveal()));
     tx.then(Change::Touch(Touch { wanted, class, client, message, at, due }));
-    look_soon(tx);
+    sweep_later(tx);
     if due {
         flush_soon(node, tx);
     }
-    Ok(())
 }
 
 /// Sets the flush, unless it is set.
@@ -206,13 +203,7 @@ pub(super) fn flush_soon(node: &Node, tx: &mut Tx<'_>) {
 /// Nodes that may be asked about a number, in order: own, of the number's country, past success, the rest.
 pub(super) fn askable<'a>(node: &'a Node, wanted: &Wanted) -> Vec<(&'a Member, Relation)> {
     let country = wanted.number.country();
-    let mut nodes: Vec<(&Member, Relation)> = evaluators(node)
-        .filter(|(member, _)| match wanted.kind {
-            NumberKind::Phone => member.roles.vault,
-            NumberKind::Bridge => member.roles.bridge,
-        })
-        .filter(|(member, _)| !node.locator.audits.distrusts(&member.id))
-        .collect();
+    let mut nodes: Vec<(&Member, Relation)> = evaluators_of(node, wanted.kind).collect();
     nodes.sort_by_key(|(member, relation)| {
         let abroad = country.is_none() || member.country != country;
         let hits = node.locator.hits.get(&member.id).copied().unwrap_or_default();
@@ -221,9 +212,20 @@ pub(super) fn askable<'a>(node: &'a Node, wanted: &Wanted) -> Vec<(&'a Member, R
     nodes
 }
 
+/// Those of them that are not distrusted, in no order that matters.
+pub(super) fn evaluators_of(node: &Node, kind: NumberKind) -> impl Iterator<Item = (&Member, Relation)> {
+    let able = move |member: &Member| match kind {
+        NumberKind::Phone => member.roles.vault,
+        NumberKind::Bridge => member.roles.bridge,
+    };
+    let all = evaluators(node).filter(move |(member, _)| able(member));
+    all.filter(|(member, _)| !node.locator.audits.distrusts(&member.id))
+}
+
 /// Members of the own instance and of partners that evaluate.
 pub(super) fn evaluators(node: &Node) -> impl Iterator<Item = (&Member, Relation)> {
-    node.membership.members().filter_map(|member| as_evaluator(node, member))
+    let near = node.membership.near().iter().filter_map(|id| node.membership.node(id));
+    near.filter_map(|member| as_evaluator(node, member))
 }
 
 /// Those of them that are connected.

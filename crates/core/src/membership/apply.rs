@@ -6,7 +6,7 @@ use relaymesh_protocol::ids::{InstanceId, MeshId, NodeId, Timestamp};
 
 use super::State;
 use super::fact::{Held, Subject};
-use super::gossip::{self, Ask};
+use super::gossip::{self, Ask, Met};
 use super::invite::Invite;
 use super::join::Joining;
 use super::own::Mark;
@@ -62,6 +62,7 @@ pub(crate) enum Change {
         rest_s: u16,
         at: Timestamp,
     },
+    Met(NodeId, Met),
     Unsettled,
     Lost {
         peer: NodeId,
@@ -106,6 +107,8 @@ impl State {
             }
             Change::Forget(subjects) => {
                 self.facts.remove(&subjects);
+                let members = self.facts.members();
+                self.met.retain(|peer, _| members.contains_key(peer));
                 self.version += 1;
             }
             Change::Connected(peer) => {
@@ -136,6 +139,9 @@ impl State {
             Change::RenewAt(at) => self.renew_at = at,
             Change::Round(round) => self.partners.began(round),
             Change::Compared { peer, same, rest_s, at } => self.partners.compared(peer, same, rest_s, at),
+            Change::Met(peer, met) => {
+                self.met.insert(peer, met);
+            }
             Change::Unsettled => self.partners.unsettle(),
             Change::Lost { peer, at, pace } => self.partners.lost(peer, at, &pace),
             Change::Publics(mark, publics) => self.publics = Some((mark, publics)),

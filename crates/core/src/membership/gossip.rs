@@ -12,7 +12,6 @@ use relaymesh_protocol::frame::{
 };
 use relaymesh_protocol::ids::{MeshId, NodeId, Timestamp};
 use serde_bytes::ByteBuf;
-use sha2::{Digest, Sha256};
 
 use super::fact::Held;
 use super::partners::Pace;
@@ -26,6 +25,8 @@ use crate::output::Output;
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 
+/// Whoever was compared with so lately is compared with in the round in which it is next.
+const MET_LATELY: Duration = Duration::from_hours(2);
 /// The longest that a join or a heartbeat waits to look at the clock again.
 const JOIN_TICK: Duration = Duration::from_secs(5);
 /// Facts in one frame.
@@ -65,7 +66,8 @@ pub(crate) struct Ask {
 /// What was asked, and what comes after the answer.
 #[derive(Clone, Debug)]
 pub(crate) enum What {
-    Digest,
+    /// Whether it holds the same as this node, which held this.
+    Digest([u8; DIGEST_LEN]),
     /// What is newer in some of so many parts; then in these.
     Heads {
         of: u16,
@@ -91,17 +93,32 @@ pub(super) fn ask(tx: &mut Tx<'_>, peer: NodeId, what: What, request: Request) {
 
 /// Compares with a peer, unless that is under way.
 pub(super) fn compare(node: &Node, tx: &mut Tx<'_>, peer: NodeId) {
-    let compares = |what: &What| matches!(what, What::Digest | What::Heads { .. } | What::Want { .. });
+    let compares = |what: &What| matches!(what, What::Digest(_) | What::Heads { .. } | What::Want { .. });
     if node.membership.asks.values().any(|ask| ask.peer == peer && compares(&ask.what)) {
         return;
     }
-    ask(tx, peer, What::Digest, Request::Digest(digest(node)));
+    let ours = digest(node);
+    ask(tx, peer, What::Digest(ours), Request::Digest(ours));
+}
+
+/// Whether a peer and this node have just compared, or this node holds what it held when both last held the same: then
+/// a link that comes up, as links do, is no reason to compare.
+pub(super) fn agreed(node: &Node, peer: &NodeId, now: Timestamp) -> bool {
+    let met = node.membership.met.get(peer);
+    met.is_some_and(|met| now.since(met.at) < MET_LATELY || met.same == Some(digest(node)))
+}
+
+/// When a peer and this node last compared, and what both held if it was the same.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Met {
+    pub at: Timestamp,
+    pub same: Option<[u8; DIGEST_LEN]>,
 }
 
 /// A digest, and of what: mesh, changes of the facts, changes of the filters.
 pub(super) type Remembered = (MeshId, u64, u64, [u8; DIGEST_LEN]);
 
-/// Hash over the mesh and the heads of all facts and all filters; computed once for each change.
+/// What this node holds, as others compare it; computed once for each change.
 fn digest(node: &Node) -> [u8; DIGEST_LEN] {
     let state = &node.membership;
     let (mesh, facts, filters) = (state.mesh(), state.facts.generation(), locator::filter_generation(node));
@@ -109,20 +126,8 @@ fn digest(node: &Node) -> [u8; DIGEST_LEN] {
     if let Some((.., digest)) = remembered.filter(|(of, f, g, _)| (*of, *f, *g) == (mesh, facts, filters)) {
         return digest;
     }
-    let digest = compute_digest(node);
+    let digest = parts::digest(node);
     *remembered = Some((mesh, facts, filters, digest));
-    digest
-}
-
-fn compute_digest(node: &Node) -> [u8; DIGEST_LEN] {
-    let mut hash = Sha256::new();
-    hash.update(node.membership.mesh().as_bytes());
-    hash.update(node.membership.facts.digest());
-    for head in parts::sorted_filters(node) {
-        parts::add_filter(&mut hash, &head);
-    }
-    let mut digest = [0; DIGEST_LEN];
-    digest.iter_mut().zip(hash.finalize()).for_each(|(to, from)| *to = from);
     digest
 }
 
@@ -157,6 +162,11 @@ fn is_reachable(node: &Node, member: &Member) -> bool {
     !member.addrs.is_empty() || member.relay.is_some() || node.membership.connected.contains(&member.id)
 }
 
+/// Whether nobody answers this node.
+pub(super) fn is_alone(node: &Node) -> bool {
+    node.membership.partners.is_alone(&Pace::of(node.config())).is_some()
+}
+
 /// Something differs, or a partner is gone: the next round comes at full pace.
 pub(super) fn hurry(node: &Node, tx: &mut Tx<'_>) {
     tx.change(Change::Unsettled);
@@ -186,7 +196,7 @@ fn answer(node: &Node, tx: &mut Tx<'_>, from: NodeId, request: &Request) -> Run<
         return Ok(Response::NotMember);
     }
     Ok(match request {
-        Request::Digest(theirs) => compared(node, theirs),
+        Request::Digest(theirs) => compared(node, tx, from, theirs),
         Request::Heads(theirs) if theirs.mesh != state.mesh() => Response::NotMember,
         Request::Heads(theirs) if !is_sound(theirs) => Response::Refused,
         Request::Heads(theirs) => {
@@ -207,10 +217,12 @@ fn answer(node: &Node, tx: &mut Tx<'_>, from: NodeId, request: &Request) -> Run<
 }
 
 /// Whether two nodes know the same, and if not, where to look.
-fn compared(node: &Node, theirs: &[u8; DIGEST_LEN]) -> Response {
+fn compared(node: &Node, tx: &mut Tx<'_>, from: NodeId, theirs: &[u8; DIGEST_LEN]) -> Response {
     let every = Pace::of(node.config()).every;
     let rest_s = if node.config().metered { u16::try_from(every.as_secs()).unwrap_or(u16::MAX) } else { 0 };
-    if *theirs == digest(node) {
+    let same = (*theirs == digest(node)).then_some(*theirs);
+    tx.change(Change::Met(from, Met { at: tx.now(), same }));
+    if same.is_some() {
         return Response::Same { rest_s };
     }
     Response::Differs { rest_s, sums: parts::sums(node, parts::count(node)) }
@@ -232,11 +244,9 @@ fn newer(node: &Node, theirs: &Holdings) -> Response {
         return Response::Heads { facts: Vec::new(), filters: Vec::new() };
     }
     let known: BTreeMap<_, u64> = theirs.filters.iter().map(|head| ((head.node, head.layer), head.version)).collect();
-    let mut filters = parts::sorted_filters(node);
-    filters.retain(|head| {
-        let known = known.get(&(head.node, head.layer)).is_some_and(|version| *version >= head.version);
-        parts.contains(&parts::of_filter(head, *of)) && !known
-    });
+    let lacks = |head: &FilterHead| known.get(&(head.node, head.layer)).is_none_or(|version| *version < head.version);
+    let mut filters = parts::filters_in(node, *of, parts);
+    filters.retain(lacks);
     Response::Heads { facts: node.membership.facts.surplus(&theirs.facts, *of, parts), filters }
 }
 
@@ -264,22 +274,24 @@ pub(super) fn on_answer(
     response: &Result<Response, LinkError>,
 ) -> Run {
     match (what, response) {
-        (What::Digest, Ok(Response::Same { rest_s })) => {
+        (What::Digest(ours), Ok(Response::Same { rest_s })) => {
+            tx.change(Change::Met(from, Met { at: tx.now(), same: Some(*ours) }));
             tx.change(Change::Compared { peer: from, same: true, rest_s: *rest_s, at: tx.now() });
             Ok(())
         }
-        (What::Digest, Ok(Response::Differs { rest_s, sums })) => {
+        (What::Digest(_), Ok(Response::Differs { rest_s, sums })) => {
+            tx.change(Change::Met(from, Met { at: tx.now(), same: None }));
             tx.change(Change::Compared { peer: from, same: false, rest_s: *rest_s, at: tx.now() });
             let pause = node.membership.partners.pause(&Pace::of(node.config())) / 2;
             tx.wake_by(tx.now().after(pause), Timer::Gossip);
             on_differs(node, tx, from, sums)
         }
-        (What::Digest, Ok(Response::Busy { .. })) => Ok(()),
-        (What::Digest, answer) => {
+        (What::Digest(_), Ok(Response::Busy { .. })) => Ok(()),
+        (What::Digest(_), answer) => {
             if matches!(answer, Ok(Response::NotMember)) {
                 node.count(tx, "peer_knows_us_not");
             }
-            if node.membership.partners.has(&from) {
+            if node.membership.partners.has(&from) && !is_alone(node) {
                 hurry(node, tx);
             }
             tx.change(Change::Lost { peer: from, at: tx.now(), pace: Pace::of(node.config()) });
@@ -318,8 +330,7 @@ fn ask_parts(node: &Node, tx: &mut Tx<'_>, peer: NodeId, of: u16, mut parts: Vec
     }
     let rest = parts.split_off(parts.len().min(PARTS_PER_REQUEST_MAX));
     let facts = node.membership.facts.heads_in(of, &parts);
-    let mut filters = parts::sorted_filters(node);
-    filters.retain(|head| parts.contains(&parts::of_filter(head, of)));
+    let filters = parts::filters_in(node, of, &parts);
     let mesh = node.membership.mesh();
     ask(tx, peer, What::Heads { of, rest }, Request::Heads(Box::new(Holdings { mesh, of, parts, facts, filters })));
 }

@@ -99,6 +99,8 @@ pub struct State {
     invites: BTreeMap<[u8; 8], Invite>,
     connected: BTreeSet<NodeId>,
     partners: Partners,
+    /// With whom this node has compared.
+    met: BTreeMap<NodeId, gossip::Met>,
     asks: BTreeMap<u64, Ask>,
     limits: BTreeMap<NodeId, Bucket>,
     joins: Option<Bucket>,
@@ -110,8 +112,16 @@ pub struct State {
     ways: Ways,
     digest: Mutex<Option<gossip::Remembered>>,
     sums: Mutex<Option<parts::Remembered>>,
-    /// Instances that are more than members to the own one, until something changes.
-    relations: OnceLock<BTreeMap<InstanceId, Relation>>,
+    /// Who is more than a member, until something changes.
+    relations: OnceLock<Relations>,
+}
+
+/// What follows from who is whose partner.
+#[derive(Debug)]
+struct Relations {
+    by: BTreeMap<InstanceId, Relation>,
+    /// Nodes of the own instance and of partners, this one and blocked ones among them.
+    near: Vec<NodeId>,
 }
 
 impl State {
@@ -189,8 +199,22 @@ impl State {
         if instance == own {
             return Relation::Own;
         }
-        let relations = self.relations.get_or_init(|| self.relations_to(own));
-        relations.get(&instance).copied().unwrap_or(Relation::Member)
+        self.relations().by.get(&instance).copied().unwrap_or(Relation::Member)
+    }
+
+    /// Nodes of the own instance and of partners, in order of id; blocked ones may be among them.
+    pub(crate) fn near(&self) -> &[NodeId] {
+        &self.relations().near
+    }
+
+    fn relations(&self) -> &Relations {
+        self.relations.get_or_init(|| {
+            let own = self.own_instance();
+            let by = self.relations_to(own);
+            let is_near = |of: &InstanceId| *of == own || by.get(of) == Some(&Relation::Partner);
+            let near = self.facts.members().values().filter(|member| is_near(&member.instance));
+            Relations { near: near.map(|member| member.id).collect(), by }
+        })
     }
 
     fn relations_to(&self, own: InstanceId) -> BTreeMap<InstanceId, Relation> {
@@ -296,11 +320,17 @@ pub(crate) fn see_to_records(tx: &mut Tx<'_>) {
     tx.output(Output::Follow(Input::Timer(Timer::RenewRecord)));
 }
 
-/// A link came up: members compare what they know at once.
+/// A link came up: members compare at once what they know, if it may differ.
 pub(crate) fn on_connected(node: &Node, tx: &mut Tx<'_>, peer: NodeId) -> Run {
     tx.change(Change::Connected(peer));
     if node.membership.is_member(&peer) {
-        gossip::compare(node, tx, peer);
+        let was_alone = gossip::is_alone(node);
+        if was_alone || !gossip::agreed(node, &peer, tx.now()) {
+            gossip::compare(node, tx, peer);
+        }
+        if was_alone {
+            gossip::hurry(node, tx);
+        }
     }
     Ok(())
 }
@@ -396,10 +426,14 @@ fn take<'b>(node: &Node, tx: &mut Tx<'_>, facts: impl Iterator<Item = &'b [u8]>)
 }
 
 impl State {
-    /// Whether a fact says more than that a member is still there with the keys of this week. Those that say no more come
+    /// Whether a fact says more than that a member is still there with the keys of this week, and still vouched for. Those that say no more come
     /// by the hundred in a large mesh: nobody waits for them, and nothing here follows from them.
     fn matters(&self, held: &Held) -> bool {
-        let fact::Fact::Node(new) = &held.fact else { return true };
+        let new = match &held.fact {
+            fact::Fact::Node(new) => new,
+            fact::Fact::Endorsement(new) => return self.facts.endorsement(new.instance, new.node).is_none(),
+            _ => return true,
+        };
         let Some(old) = self.facts.record(&new.node).filter(|_| self.me != Some(new.node)) else { return true };
         (old.instance, old.roles, old.relay) != (new.instance, new.roles, new.relay)
             || old.addrs != new.addrs

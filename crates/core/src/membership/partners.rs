@@ -24,6 +24,10 @@ const LOST_EVERY: u32 = 4;
 const LOST_AT_ONCE: usize = 3;
 /// While none of them answers, the pause until the next are tried doubles, so often at most.
 const MISSES_MAX: u32 = 4;
+/// After so many rounds in which nobody answered a node takes itself for cut off.
+const ALONE_AFTER: u32 = 3;
+/// The pause doubles from then on, so often at most.
+const ALONE_MAX: u32 = 4;
 /// No pace is so quiet that more doublings would be needed.
 const CALM_MAX: u32 = 20;
 /// The longest that a partner may ask to be left alone.
@@ -82,6 +86,8 @@ pub(super) struct Partners {
     seek_at: Timestamp,
     /// How often in a row none of them answered.
     misses: u32,
+    /// Members in a row that gave no answer, whoever they are.
+    unanswered: u32,
 }
 
 /// What a round does: whom to ask, and who are partners from now on.
@@ -100,9 +106,19 @@ impl Partners {
 
     /// How long until the next round.
     pub fn pause(&self, pace: &Pace) -> Duration {
+        if let Some(doublings) = self.is_alone(pace) {
+            return pace.every.saturating_mul(1 << doublings).min(pace.quiet.max(pace.every));
+        }
         let doubled = pace.every.saturating_mul(1 << self.calm.min(CALM_MAX));
         let pause = doubled.min(pace.quiet);
         if self.lost.is_empty() { pause } else { pause.min(self.seek_pause(pace)) }
+    }
+
+    /// Nobody answers, whoever is asked: it is this node that is cut off, and looks for others ever more seldom. How often the
+    /// pause has doubled by that.
+    pub fn is_alone(&self, pace: &Pace) -> Option<u32> {
+        let rounds = self.unanswered / u32::try_from(pace.partners).unwrap_or(u32::MAX).max(1);
+        (rounds >= ALONE_AFTER).then(|| (rounds - ALONE_AFTER).min(ALONE_MAX))
     }
 
     fn seek_pause(&self, pace: &Pace) -> Duration {
@@ -179,6 +195,7 @@ impl Partners {
 
     /// A member answered a digest: whether nothing differed, and how long it wants to be left alone.
     pub fn compared(&mut self, peer: NodeId, same: bool, rest_s: u16, now: Timestamp) {
+        self.unanswered = 0;
         self.calm = if same { (self.calm + 1).min(CALM_MAX) } else { self.calm.saturating_sub(1) };
         let rest = Duration::from_secs(rest_s.into()).min(REST_MAX);
         self.kept.entry(peer).and_modify(|partner| partner.rest_until = now.after(rest));
@@ -196,6 +213,7 @@ impl Partners {
 
     /// A member gave no answer at `now`.
     pub fn lost(&mut self, peer: NodeId, now: Timestamp, pace: &Pace) {
+        self.unanswered = self.unanswered.saturating_add(1);
         // That somebody who is known to be gone is still gone is no news.
         if self.kept.remove(&peer).is_some() {
             self.calm = 0;
@@ -212,6 +230,7 @@ impl Partners {
 
     /// A link to it came up.
     pub fn found(&mut self, peer: &NodeId) {
+        self.unanswered = 0;
         if self.lost.remove(peer) {
             self.misses = 0;
         }
@@ -333,6 +352,22 @@ mod tests {
         assert_eq!(pause(&partners), 1_000);
         partners.lost(node(2), Timestamp(0), &pace);
         assert_eq!(pause(&partners), 240, "somebody is looked for");
+    }
+
+    #[test]
+    fn a_node_that_nobody_answers_looks_for_others_ever_more_seldom() {
+        let pace = Pace { quiet: Duration::from_secs(1_800), ..PACE };
+        let mut partners = Partners::default();
+        let mut pauses = Vec::new();
+        for n in 0..8 * PACE.partners as u8 {
+            partners.lost(node(n), Timestamp(0), &pace);
+            if (n + 1) % PACE.partners as u8 == 0 {
+                pauses.push(partners.pause(&pace).as_secs() / 60);
+            }
+        }
+        assert_eq!(pauses, [1, 1, 1, 2, 4, 8, 16, 16]);
+        partners.found(&node(1));
+        assert_eq!(partners.pause(&pace).as_secs(), 60, "a link came up");
     }
 
     #[test]

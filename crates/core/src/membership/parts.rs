@@ -2,7 +2,7 @@
 
 use std::sync::PoisonError;
 
-use relaymesh_protocol::frame::{FactHead, FilterHead, PARTS_MAX, SUM_LEN};
+use relaymesh_protocol::frame::{DIGEST_LEN, FactHead, FilterHead, PARTS_MAX, SUM_LEN};
 use sha2::{Digest, Sha256};
 
 use crate::locator;
@@ -38,30 +38,65 @@ fn of_bytes(bytes: &[u8], of: u16) -> u16 {
     number.checked_rem(of).unwrap_or_default()
 }
 
-/// Digests of parts, and of what: how many parts, changes of the facts, changes of the filters.
-pub(super) type Remembered = (u16, u64, u64, Vec<u8>);
+/// Hashes over what is in each part, and of what they were made: how many parts, changes of the facts, changes of the filters.
+#[derive(Debug)]
+pub(super) struct Remembered {
+    of: u16,
+    facts: u64,
+    filters: u64,
+    parts: Vec<Known>,
+}
 
-/// A digest of each part, [`SUM_LEN`] bytes each; computed once for each change.
+/// Which state of a part's facts, and the hash.
+type Known = (u64, [u8; 32]);
+
+/// A digest of each part, [`SUM_LEN`] bytes each.
 pub(super) fn sums(node: &Node, of: u16) -> Vec<u8> {
+    hashes(node, of, |parts| parts.iter().flat_map(|(_, hash)| hash.iter().copied().take(SUM_LEN)).collect())
+}
+
+/// A hash over the mesh and the heads of all facts and all filters. Nodes that hold the same divide it alike.
+pub(super) fn digest(node: &Node) -> [u8; DIGEST_LEN] {
+    let mut hash = Sha256::new();
+    hash.update(node.membership.mesh().as_bytes());
+    hashes(node, count(node), |parts| parts.iter().for_each(|(_, part)| hash.update(part)));
+    let mut digest = [0; DIGEST_LEN];
+    digest.iter_mut().zip(hash.finalize()).for_each(|(to, from)| *to = from);
+    digest
+}
+
+/// Shows a hash over what is in each part. After a change only parts that have changed are hashed again.
+fn hashes<T>(node: &Node, of: u16, look: impl FnOnce(&[Known]) -> T) -> T {
     let state = &node.membership;
     let (facts, filters) = (state.facts.generation(), locator::filter_generation(node));
     let mut remembered = state.sums.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((.., sums)) = remembered.as_ref().filter(|(o, f, g, _)| (*o, *f, *g) == (of, facts, filters)) {
-        return sums.clone();
-    }
-    let sums = compute_sums(node, of);
-    *remembered = Some((of, facts, filters, sums.clone()));
-    sums
+    let before = remembered.take();
+    let now = match before {
+        Some(now) if (now.of, now.facts, now.filters) == (of, facts, filters) => now,
+        before => {
+            let same = before.filter(|before| (before.of, before.filters) == (of, filters));
+            let known = same.map(|before| before.parts).unwrap_or_default();
+            Remembered { of, facts, filters, parts: compute(node, of, &known) }
+        }
+    };
+    let seen = look(&now.parts);
+    *remembered = Some(now);
+    seen
 }
 
-fn compute_sums(node: &Node, of: u16) -> Vec<u8> {
-    let mut hashes = node.membership.facts.part_hashes(of);
+fn compute(node: &Node, of: u16, known: &[Known]) -> Vec<Known> {
+    let is_known = |part: usize, change| known.get(part).is_some_and(|(then, _)| *then == change);
+    let mut hashes = node.membership.facts.part_hashes(of, is_known);
     for head in sorted_filters(node) {
-        if let Some(part) = hashes.get_mut(usize::from(of_filter(&head, of))) {
-            add_filter(part, &head);
+        if let Some((_, Some(hash))) = hashes.get_mut(usize::from(of_filter(head, of))) {
+            add_filter(hash, head);
         }
     }
-    hashes.into_iter().flat_map(|hash| hash.finalize().into_iter().take(SUM_LEN)).collect()
+    let done = |(part, (change, hash)): (usize, (u64, Option<Sha256>))| match hash {
+        Some(hash) => (change, hash.finalize().into()),
+        None => (change, known.get(part).map_or([0; 32], |(_, hash)| *hash)),
+    };
+    hashes.into_iter().enumerate().map(done).collect()
 }
 
 /// Parts whose digests differ.
@@ -71,14 +106,19 @@ pub(super) fn differing(ours: &[u8], theirs: &[u8]) -> Vec<u16> {
 }
 
 /// The heads of all filters, in an order that all nodes share: by node, the base before the recent one.
-pub(super) fn sorted_filters(node: &Node) -> Vec<FilterHead> {
+pub(super) fn sorted_filters(node: &Node) -> &[FilterHead] {
     let filters = locator::filter_heads(node);
     debug_assert!(filters.is_sorted());
     filters
 }
 
+/// The heads of the filters in some of so many parts.
+pub(super) fn filters_in(node: &Node, of: u16, parts: &[u16]) -> Vec<FilterHead> {
+    sorted_filters(node).iter().filter(|head| parts.contains(&of_filter(head, of))).copied().collect()
+}
+
 /// Adds a filter's head to a hash.
-pub(super) fn add_filter(hash: &mut Sha256, head: &FilterHead) {
+fn add_filter(hash: &mut Sha256, head: &FilterHead) {
     let FilterHead { node, layer, version, bytes } = head;
     hash.update(node.as_bytes());
     hash.update([*layer as u8]);

@@ -1,7 +1,7 @@
 //! The set of facts that this node holds, and the members that follow from it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use relaymesh_protocol::frame::FactHead;
 use relaymesh_protocol::ids::{InstanceId, NodeId, Timestamp};
@@ -75,7 +75,6 @@ pub struct FactSet {
     members: BTreeMap<NodeId, Member>,
     /// Changes so far: whoever remembers something of this set sees by it whether that still holds.
     generation: u64,
-    digest: OnceLock<[u8; 32]>,
     sums: Mutex<Sums>,
 }
 
@@ -83,21 +82,67 @@ pub struct FactSet {
 #[derive(Debug, Default)]
 struct Sums {
     of: u16,
-    parts: Vec<Option<Part>>,
+    parts: Vec<Part>,
+    /// Changes of parts so far.
+    changes: u64,
 }
 
-/// The facts of a part in order of their subjects: a hash over them, and their heads.
-#[derive(Clone, Debug, Default)]
+/// The facts of a part in order of their subjects.
+#[derive(Debug, Default)]
 struct Part {
+    subjects: BTreeSet<Subject>,
+    /// The count of changes when this part last changed: tells one state of it from all others.
+    change: u64,
+    made: Option<Made>,
+}
+
+/// A hash over the facts of a part, and their heads.
+#[derive(Debug)]
+struct Made {
     hash: Sha256,
     heads: Vec<FactHead>,
 }
 
+impl Part {
+    fn made(&mut self, facts: &BTreeMap<Subject, Kept>) -> &Made {
+        self.made.get_or_insert_with(|| {
+            let mut made = Made { hash: Sha256::new(), heads: Vec::new() };
+            for Kept { held, head } in self.subjects.iter().filter_map(|subject| facts.get(subject)) {
+                made.hash.update(held.hash);
+                made.heads.push(head.clone());
+            }
+            made
+        })
+    }
+}
+
 impl Sums {
-    fn spoil(&mut self, head: &FactHead) {
-        if let Some(part) = self.parts.get_mut(usize::from(parts::of_fact(head, self.of))) {
-            *part = None;
+    fn divided(facts: &BTreeMap<Subject, Kept>, of: u16, changes: u64) -> Self {
+        let part = |_| Part { change: changes, ..Part::default() };
+        let mut sums = Self { of, parts: (0..of).map(part).collect(), changes };
+        for (subject, kept) in facts {
+            if let Some(part) = sums.part_of(&kept.head) {
+                part.subjects.insert(*subject);
+            }
         }
+        sums
+    }
+
+    fn part_of(&mut self, head: &FactHead) -> Option<&mut Part> {
+        self.parts.get_mut(usize::from(parts::of_fact(head, self.of)))
+    }
+
+    /// The fact about a subject is another one now, or gone.
+    fn spoil(&mut self, subject: &Subject, head: &FactHead, is_there: bool) {
+        self.changes += 1;
+        let changes = self.changes;
+        let Some(part) = self.part_of(head) else { return };
+        if is_there {
+            part.subjects.insert(*subject)
+        } else {
+            part.subjects.remove(subject)
+        };
+        (part.change, part.made) = (changes, None);
     }
 }
 
@@ -212,9 +257,15 @@ impl FactSet {
         self.facts.values().map(|kept| kept.head.clone()).collect()
     }
 
-    /// For each of so many parts, a hash over the facts in it, in order of their subjects.
-    pub fn part_hashes(&self, of: u16) -> Vec<Sha256> {
-        self.with_parts(of, |parts| parts.iter().map(|part| part.hash.clone()).collect())
+    /// For each of so many parts what tells its present state from all others, and a hash over the facts in it, in order of
+    /// their subjects, if that state is not among those that are known.
+    pub fn part_hashes(&self, of: u16, known: impl Fn(usize, u64) -> bool) -> Vec<(u64, Option<Sha256>)> {
+        let mut sums = self.divided(of);
+        let parts = sums.parts.iter_mut().enumerate();
+        let hash = |(n, part): (usize, &mut Part)| {
+            (part.change, (!known(n, part.change)).then(|| part.made(&self.facts).hash.clone()))
+        };
+        parts.map(hash).collect()
     }
 
     /// The heads of all facts in some of so many parts.
@@ -224,32 +275,23 @@ impl FactSet {
         }
         // A peer may name a part twice.
         let parts: BTreeSet<u16> = parts.iter().copied().collect();
-        self.with_parts(of, |all| {
-            let named = parts.iter().filter_map(|part| all.get(usize::from(*part)));
-            named.flat_map(|part| part.heads.iter().cloned()).collect()
-        })
-    }
-
-    fn with_parts<T>(&self, of: u16, look: impl FnOnce(&[&Part]) -> T) -> T {
-        let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
-        if sums.of != of {
-            *sums = Sums { of, parts: vec![None; usize::from(of)] };
-        }
-        if sums.parts.iter().any(Option::is_none) {
-            let spoilt: Vec<bool> = sums.parts.iter().map(Option::is_none).collect();
-            for Kept { held, head } in self.facts.values() {
-                let part = usize::from(parts::of_fact(head, of));
-                if spoilt.get(part) == Some(&true)
-                    && let Some(part) = sums.parts.get_mut(part)
-                {
-                    let Part { hash, heads } = part.get_or_insert_default();
-                    hash.update(held.hash);
-                    heads.push(head.clone());
-                }
+        let mut sums = self.divided(of);
+        let mut heads = Vec::new();
+        for part in parts {
+            if let Some(part) = sums.parts.get_mut(usize::from(part)) {
+                heads.extend(part.made(&self.facts).heads.iter().cloned());
             }
         }
-        let parts: Vec<&Part> = sums.parts.iter_mut().map(|part| &*part.get_or_insert_default()).collect();
-        look(&parts)
+        heads
+    }
+
+    /// What is remembered of so many parts.
+    fn divided(&self, of: u16) -> MutexGuard<'_, Sums> {
+        let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
+        if sums.of != of {
+            *sums = Sums::divided(&self.facts, of, sums.changes + 1);
+        }
+        sums
     }
 
     /// Changes so far.
@@ -258,14 +300,12 @@ impl FactSet {
         self.generation
     }
 
-    /// Hash over the heads of all facts.
-    #[must_use]
+    /// Hash over all facts.
+    #[cfg(test)]
     pub fn digest(&self) -> [u8; 32] {
-        *self.digest.get_or_init(|| {
-            let mut hash = Sha256::new();
-            self.iter().for_each(|held| hash.update(held.hash));
-            hash.finalize().into()
-        })
+        let mut hash = Sha256::new();
+        self.iter().for_each(|held| hash.update(held.hash));
+        hash.finalize().into()
     }
 
     /// The fact that a head names, whatever version of it.
@@ -304,8 +344,8 @@ impl FactSet {
     }
 
     /// Puts facts in, newest wins, without asking whether they may enter. Returns the nodes that can be written to now and could
-    /// not before, or not under their newest key.
-    pub fn put(&mut self, facts: Vec<Held>) -> Vec<NodeId> {
+    /// not before, or not under their newest key, and whether it is the former.
+    pub fn put(&mut self, facts: Vec<Held>) -> Vec<(NodeId, bool)> {
         let mut touched = Vec::new();
         for held in facts {
             let subject = held.fact.subject();
@@ -313,7 +353,7 @@ impl FactSet {
                 touched.push(subject);
                 let head = head(&held);
                 self.names.insert(head.subject.get(..=NAME_LEN).unwrap_or_default().to_vec(), subject);
-                self.sums().spoil(&head);
+                self.sums().spoil(&subject, &head, true);
                 self.facts.insert(subject, Kept { held, head });
             }
         }
@@ -325,7 +365,7 @@ impl FactSet {
         for subject in subjects {
             self.names.remove(&name(subject));
             if let Some(gone) = self.facts.remove(subject) {
-                self.sums().spoil(&gone.head);
+                self.sums().spoil(subject, &gone.head, false);
             }
         }
         self.follow(subjects);
@@ -335,12 +375,11 @@ impl FactSet {
         self.sums.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn follow(&mut self, touched: &[Subject]) -> Vec<NodeId> {
+    fn follow(&mut self, touched: &[Subject]) -> Vec<(NodeId, bool)> {
         if touched.is_empty() {
             return Vec::new();
         }
         self.generation += 1;
-        self.digest = OnceLock::new();
         let mut writable = Vec::new();
         for node in self.affected(touched) {
             let Some(member) = self.derive(&node) else {
@@ -349,8 +388,9 @@ impl FactSet {
             };
             let newest = member.sealing.first().copied();
             let before = self.members.insert(node, member);
+            let is_new = before.is_none();
             if before.is_none_or(|before| before.sealing.first().copied() != newest) {
-                writable.push(node);
+                writable.push((node, is_new));
             }
         }
         writable
@@ -409,10 +449,14 @@ impl FactSet {
     /// Subjects whose facts are no longer worth keeping.
     #[must_use]
     pub fn stale(&self, now: Timestamp) -> Vec<Subject> {
+        // Nearly always nobody is revoked, and then nobody need be looked up.
+        let least = Subject::Revocation { by: InstanceId([0; 32]), node: None };
+        let most = Subject::Revocation { by: InstanceId([0xff; 32]), node: Some(NodeId([0xff; 32])) };
+        let some_are = self.facts.range(least..=most).next().is_some();
         let stale = |held: &&Held| match &held.fact {
             // A revoked node's record stays as long as others: it is what names the node to be kept out.
             Fact::Node(record) => forgotten(record, now),
-            Fact::Endorsement(f) => f.expires <= now || self.revoked(f.instance, Some(f.node)),
+            Fact::Endorsement(f) => f.expires <= now || (some_are && self.revoked(f.instance, Some(f.node))),
             _ => false,
         };
         self.iter().filter(stale).map(|held| held.fact.subject()).collect()

@@ -1,7 +1,7 @@
 //! New ways for messages that wait: a node's first record, a new key to seal to, a partner. Facts come in crowds, so what
 //! they open is gathered for a moment, and looked at no more often than [`PAUSE`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use relaymesh_protocol::ids::{InstanceId, NodeId, Timestamp};
@@ -24,8 +24,8 @@ const WOKEN_MAX: usize = 1_000;
 /// What has changed since messages were last tried because of it.
 #[derive(Debug, Default)]
 pub(super) struct Ways {
-    /// Nodes that can be written to now, or under a newer key.
-    nodes: BTreeSet<NodeId>,
+    /// Nodes that can be written to now, or under a newer key; and whether it is the former.
+    nodes: BTreeMap<NodeId, bool>,
     /// Somebody became a partner: its nodes may be asked for numbers.
     partner: bool,
     last: Timestamp,
@@ -54,7 +54,9 @@ impl State {
         let writable = self.facts.put(facts);
         // Remembered by the question above.
         self.relations.take();
-        self.ways.nodes.extend(writable.into_iter().filter(|node| self.me != Some(*node)));
+        for (node, is_new) in writable.into_iter().filter(|(node, _)| self.me != Some(*node)) {
+            *self.ways.nodes.entry(node).or_default() |= is_new;
+        }
         self.ways.partner |= partners(self, &others) > before;
     }
 }
@@ -85,10 +87,17 @@ pub(crate) fn on_ways(node: &Node, tx: &mut Tx<'_>) -> Run {
         return Ok(());
     }
     let most = if ways.partner { usize::MAX } else { WOKEN_MAX };
-    delivery::route_some(node, tx, most, |held| {
-        let named = |id: &NodeId| held.gains(id, || locator::may_name(node, id, held.tag.as_ref()));
-        ways.partner || ways.nodes.iter().any(named)
-    });
+    let new: Vec<&NodeId> = ways.nodes.iter().filter(|(_, is_new)| **is_new).map(|(id, _)| id).collect();
+    if ways.partner || !new.is_empty() {
+        delivery::route_some(node, tx, most, |held| {
+            let named = |id: &&NodeId| held.gains(id, || locator::may_name(node, id, held.tag.as_ref()));
+            ways.partner || new.iter().any(named)
+        });
+    }
+    // Whoever was known before is a candidate already, where it may be one.
+    for (id, _) in ways.nodes.iter().filter(|(_, is_new)| !**is_new) {
+        delivery::route_to(node, tx, most, id);
+    }
     node.count(tx, "ways_opened");
     tx.change(Change::WaysTaken(now));
     Ok(())

@@ -109,7 +109,7 @@ pub struct Mastodon {
     config: Config,
     /// Scheme, host and port, without a slash at the end.
     base: String,
-    /// Host and, if unusual, port: the second half of account identifiers.
+    /// The second half of account identifiers: host and, if unusual, port, with `_` for each colon.
     instance: String,
     client: Client,
 }
@@ -157,7 +157,7 @@ impl Mastodon {
         split(text, media, Limits::new(self.config.post_chars, MEDIA_MAX))
     }
 
-    /// Host and port of the instance, as in `name@instance`.
+    /// The instance, as in `name@instance`: `mastodon.social`, or `127.0.0.1_8080` where the port is unusual.
     pub fn instance(&self) -> &str {
         &self.instance
     }
@@ -180,8 +180,9 @@ impl Mastodon {
     }
 }
 
+/// Holds no colon: those part the account from the text in contents of V0, and from the token in a token SMS.
 fn instance(url: &Url) -> String {
-    url[Position::BeforeHost..Position::AfterPort].to_owned()
+    url[Position::BeforeHost..Position::AfterPort].replace(':', "_")
 }
 
 #[cfg(test)]
@@ -200,7 +201,8 @@ mod tests {
             |base, private| Mastodon::new(Config::new(base, "id", "secret"), client(private)).map(|m| m.instance);
         assert_eq!(make("https://mastodon.social", false).unwrap(), "mastodon.social");
         assert_eq!(make("https://mastodon.social:443/", false).unwrap(), "mastodon.social");
-        assert_eq!(make("http://127.0.0.1:81", true).unwrap(), "127.0.0.1:81");
+        assert_eq!(make("http://127.0.0.1:81", true).unwrap(), "127.0.0.1_81");
+        assert!(!make("http://[::1]:81", true).unwrap().contains(':'));
         assert_eq!(make("https://a.example.org/x", true).unwrap_err(), ConfigError::Path);
         assert!(matches!(make("http://a.org", false), Err(ConfigError::BaseUrl(_))));
         let empty = Mastodon::new(Config::new("https://a.org", "", "s"), client(false));

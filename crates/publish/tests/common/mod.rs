@@ -35,10 +35,15 @@ pub fn token_json(access: &str) -> Zeroizing<String> {
     Zeroizing::new(format!(r#"{{"access_token":"{access}"}}"#))
 }
 
+/// What somebody's account at the sink is called: no colon, since apps part fields by colons.
+pub fn identifier(name: &str, addr: SocketAddr) -> String {
+    format!("{name}@{}_{}", addr.ip(), addr.port())
+}
+
 pub fn part(addr: SocketAddr, access: &str, key: &str) -> PartRequest {
     PartRequest {
         idempotency_key: key.into(),
-        account: format!("alice@{addr}"),
+        account: identifier("alice", addr),
         token_json: token_json(access),
         text: Zeroizing::new(TEXT.into()),
         in_reply_to: None,

@@ -236,5 +236,30 @@ fn refused(status: &Status) -> ExitError {
         Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded => Failure::Temporary,
         _ => Failure::Failed,
     };
-    ExitError::new(kind, status.message(), "")
+    ExitError::new(kind, status.message(), operators_part(status))
+}
+
+/// What the operator can do, where the words, which apps in the field know, leave that out.
+fn operators_part(status: &Status) -> &'static str {
+    match status.code() {
+        Code::InvalidArgument if status.message().contains("OTP service unavailable") => {
+            "if the node is yours: set [sms.file] or [sms.http.NAME] for numbers, [bridge.smtp] for mail addresses"
+        }
+        Code::Unimplemented => "if the node is yours: set [platform.NAME]; configs/ has examples",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operator_who_tries_the_phone_is_told_what_the_node_lacks() {
+        let help = |code, text: &str| refused(&Status::new(code, text)).help;
+        let no_route = "SMS OTP service unavailable for your region. Contact support.";
+        assert!(help(Code::InvalidArgument, no_route).contains("[sms.file]"));
+        assert!(help(Code::Unimplemented, "The platform 'x' with protocol 'oauth2' is …").contains("[platform.NAME]"));
+        assert_eq!(help(Code::InvalidArgument, "Missing required field: password"), "");
+    }
 }

@@ -37,6 +37,23 @@ fn update(llt: &str, current: &str, new: &str) -> AccountCommand {
     AccountCommand::UpdatePassword { llt: llt.into(), current: current.into(), new: new.into() }
 }
 
+/// The existing server derives an account's identifier from the number under a key of its own, the same whenever the number
+/// signs up again (`vault_identifier_hash` in the golden vectors). Apps take it for opaque, so here it is random: who holds it
+/// can try no numbers against it, and it ties no new account to a deleted one.
+#[test]
+fn differs_identifiers_of_accounts_are_random() {
+    let mut world = World::new();
+    let mut eid = || {
+        let (_, home) = signed_up(&mut world);
+        let id = by_device(&mut world, home.device).expect("an account");
+        let eid = vault(&mut world, id).0.eid;
+        let deleted = world.account(AccountCommand::Delete { llt: home.llt.into() });
+        assert!(matches!(deleted, Reply::Account(AccountReply::Done { .. })), "{deleted:?}");
+        eid
+    };
+    assert_ne!(eid(), eid(), "the same number on the same node");
+}
+
 #[test]
 fn sign_up_opens_a_session_that_phone_and_home_share() {
     let mut world = World::new();

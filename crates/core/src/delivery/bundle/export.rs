@@ -248,7 +248,7 @@ fn offers(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run<(Vec<Carried>
     let none = (Vec::new(), Vec::new());
     let Some(outbox) = get_node::<Outbox>(node, tx, &key::outbox(&message))? else { return Ok(none) };
     let Some(held) = node.delivery.held.get(&message).filter(|_| outbox.stage == Stage::Held) else { return Ok(none) };
-    let mut candidates = locator::locate(node, tx, message, &outbox.lookup)?;
+    let mut candidates = locator::locate(node, tx, message, &outbox);
     candidates.retain(|candidate| candidate.node != node.id());
     route::best_first(node, held, &mut candidates);
     let (mut all, mut to) = none;

@@ -7,7 +7,7 @@ use relaymesh_protocol::ids::{EntityId, Tag};
 use relaymesh_seal::tags::{device_tag, filter_key};
 use serde_bytes::ByteBuf;
 
-use super::world::{World, device, message, number};
+use super::world::{World, device, message, number, outbox};
 use crate::locator::{Candidate, Lookup, Routing, filter_bytes, filter_heads, import, locate, on_heads, remove_entity};
 use crate::record::key;
 use crate::testing::Router as _;
@@ -20,7 +20,7 @@ fn with_device(n: u8) -> Routing {
 }
 
 fn candidates(world: &mut World, at: usize, lookup: &Lookup) -> Vec<Candidate> {
-    world.run(at, |node, tx| locate(node, tx, message(99), lookup))
+    world.run(at, |node, tx| Ok(locate(node, tx, message(99), &outbox(lookup, Vec::new()))))
 }
 
 #[test]

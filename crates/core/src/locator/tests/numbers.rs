@@ -8,7 +8,7 @@ use relaymesh_seal::Secret32;
 use relaymesh_seal::oblivious::Purpose;
 use relaymesh_seal::tags::filter_key;
 
-use super::world::{World, message, number};
+use super::world::{World, message, number, outbox};
 use crate::locator::oblivious::own_tags;
 use crate::locator::{Candidate, Lookup, Routing, add_entity, locate};
 use crate::record::Entity;
@@ -23,7 +23,7 @@ fn with_phone(n: u32) -> Routing {
 }
 
 fn candidates(world: &mut World, at: usize, lookup: &Lookup) -> Vec<Candidate> {
-    world.run(at, |node, tx| locate(node, tx, message(99), lookup))
+    world.run(at, |node, tx| Ok(locate(node, tx, message(99), &outbox(lookup, Vec::new()))))
 }
 
 /// Two partners; a person with a number lives at the second.

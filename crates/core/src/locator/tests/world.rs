@@ -118,6 +118,22 @@ impl Router for World {
     }
 }
 
+/// A message that came through a door without enrolment.
+pub fn outbox(lookup: &Lookup, payload: Vec<u8>) -> Outbox {
+    Outbox {
+        cargo: Cargo::Whole { payload, image: None },
+        session: 0,
+        lookup: lookup.clone(),
+        sender: None,
+        received: Timestamp(0),
+        date: None,
+        date_sent: None,
+        gateway: None,
+        trusted: false,
+        stage: Stage::Held,
+    }
+}
+
 impl World {
     /// A mesh in which all are partners.
     pub fn partners(names: &[&str]) -> Self {
@@ -283,18 +299,7 @@ impl World {
         for (id, payload) in messages {
             let received = self.now;
             self.run(at, |node, tx| {
-                let outbox = Outbox {
-                    cargo: Cargo::Whole { payload: payload.clone(), image: None },
-                    session: 0,
-                    lookup: lookup.clone(),
-                    sender: None,
-                    received,
-                    date: None,
-                    date_sent: None,
-                    gateway: None,
-                    trusted: true,
-                    stage: Stage::Held,
-                };
+                let outbox = Outbox { trusted: true, received, ..outbox(lookup, payload.clone()) };
                 put_node(node, tx, key::outbox(id), &outbox)
             });
             self.now.0 += 1;

@@ -167,7 +167,7 @@ fn only_what_differs_is_named() {
     assert!(parts.len() > 1);
     let of = u16::try_from(parts.len()).unwrap();
     let node = net.peers[1].node();
-    let (mut facts, mut filters) = (node.membership.facts.heads(), crate::locator::filter_heads(node));
+    let (mut facts, mut filters) = (node.membership.facts.heads(), crate::locator::filter_heads(node).to_vec());
     let mut ask = |parts: &[u16], facts: &[_], filters: &[_]| {
         let (parts, facts, filters) = (parts.to_vec(), facts.to_vec(), filters.to_vec());
         match net.put_to(0, beta, Request::Heads(Box::new(Holdings { mesh, of, parts, facts, filters }))) {
