@@ -57,7 +57,7 @@ pub type Run<T = ()> = Result<T, Halt>;
 pub type Record = Option<(u64, Vec<u8>)>;
 
 /// Where a run reads. An answer stays the same for the whole run; no answer means that it is not here yet, and ends the run
-/// with [`Halt::Need`].
+/// with [`Step::Need`](crate::Step::Need).
 pub trait Records {
     /// Whether the answer for a key is here, after which [`Records::seen`] knows it.
     fn has(&self, key: &[u8]) -> bool;
