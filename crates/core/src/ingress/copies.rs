@@ -1,8 +1,8 @@
-//! A message that comes in again while it waits for its home. Most copies say nothing new. But an enrolled gateway client
-//! vouches for what was brought by nobody so far, and a reliability test is of the one gateway client that brings it: which
-//! one that is only its home can read.
+//! A message that comes in again. Most copies say nothing new. But an enrolled gateway client vouches for what was brought by
+//! nobody so far, and a reliability test is of the one gateway client that brings it: which one that is only its home can
+//! read, and where the test began here it may have ended there through another.
 
-use relaymesh_protocol::ids::{E164, MessageId, NodeId, Timestamp};
+use relaymesh_protocol::ids::{E164, MessageId};
 
 use super::{Change, Origin};
 use crate::clients;
@@ -23,8 +23,8 @@ pub(crate) type TestDoor = (MessageId, E164);
 
 /// Takes from a copy what it adds to the message that waits.
 pub(super) fn came_again(node: &Node, tx: &mut Tx<'_>, id: MessageId, known: &Outbox, origin: &Origin) -> Run {
-    if let Stage::Done { by, at, outcome } = known.stage {
-        return ended(node, tx, id, known, origin, (by, at, outcome));
+    if let Stage::Done { outcome, .. } = known.stage {
+        return ended(node, tx, id, known, origin, outcome);
     }
     let Some(gateway) = origin.gateway.as_ref().filter(|_| known.stage == Stage::Held) else { return Ok(()) };
     let copy = Outbox {
@@ -50,19 +50,14 @@ pub(super) fn came_again(node: &Node, tx: &mut Tx<'_>, id: MessageId, known: &Ou
 }
 
 /// A test may have ended at its home before the copy came that it is about.
-fn ended(
-    node: &Node,
-    tx: &mut Tx<'_>,
-    id: MessageId,
-    known: &Outbox,
-    origin: &Origin,
-    (by, at, outcome): (NodeId, Timestamp, MessageOutcome),
-) -> Run {
-    let now = clients::ended_elsewhere(node, tx, outcome, known.sms(origin.gateway.as_ref()))?;
-    if now == outcome {
-        return Ok(());
+fn ended(node: &Node, tx: &mut Tx<'_>, id: MessageId, known: &Outbox, origin: &Origin, before: MessageOutcome) -> Run {
+    let now = clients::ended_elsewhere(node, tx, before, known.sms(origin.gateway.as_ref()))?;
+    let mut known = known.clone();
+    match &mut known.stage {
+        Stage::Done { outcome, .. } if now != before => *outcome = now,
+        _ => return Ok(()),
     }
-    put_node(node, tx, key::outbox(&id), &Outbox { stage: Stage::Done { by, at, outcome: now }, ..known.clone() })
+    put_node(node, tx, key::outbox(&id), &known)
 }
 
 /// The message begins anew as one that an enrolled gateway client brought: whoever declined it may take it now, and it no
