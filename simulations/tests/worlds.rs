@@ -48,6 +48,14 @@ fn a_world_repeats_to_the_bit_and_another_seed_is_another_world() {
 }
 
 #[test]
+fn records_that_were_renewed_in_the_last_hours_count_as_known() {
+    // All records of the beginning are made anew when seven of their days are left.
+    let world = small(&[("duration", "\"7d\""), ("people.count", "4")]);
+    let outcome = outcomes(&world, 1, &[System::Mesh]).remove(0);
+    assert!(outcome.violations.is_empty(), "{:?}", outcome.violations);
+}
+
+#[test]
 fn stand_in_cryptography_decides_as_the_real_one_does() {
     let sets = [("duration", "\"8h\""), ("people.count", "8")];
     let null = outcomes(&small(&sets), 5, &[System::Mesh]).remove(0);

@@ -1,7 +1,7 @@
 //! What somebody who watches over many nodes may ask of one: nothing here changes it. The simulator checks its rules by
 //! these answers instead of keeping books of its own about what a node believes.
 
-use relaymesh_protocol::frame::{FactHead, FilterHead};
+use relaymesh_protocol::frame::FilterHead;
 use relaymesh_protocol::ids::MessageId;
 
 use crate::node::Node;
@@ -39,10 +39,10 @@ impl Node {
         self.home.owes(message)
     }
 
-    /// Every fact and every filter that this node knows, by name and version.
+    /// Every fact that this node knows, by what it is about and its number, and every filter.
     #[must_use]
-    pub fn knowledge(&self) -> (Vec<FactHead>, Vec<FilterHead>) {
-        (self.membership.fact_heads(), locator::filter_heads(self).to_vec())
+    pub fn knowledge(&self) -> (Vec<(Vec<u8>, u64)>, Vec<FilterHead>) {
+        (self.membership.fact_versions(), locator::filter_heads(self).to_vec())
     }
 
     /// How full everything is that others can fill.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use relaymesh_core::Node;
-use relaymesh_protocol::frame::{FactHead, FilterHead, FilterLayer};
+use relaymesh_protocol::frame::{FilterHead, FilterLayer};
 use relaymesh_protocol::ids::NodeId;
 
 use crate::kernel::Span;
@@ -26,10 +26,10 @@ impl Knowledge {
         self.merge(facts, filters);
     }
 
-    fn merge(&mut self, facts: Vec<FactHead>, filters: Vec<FilterHead>) {
-        for head in facts {
-            let seq = self.facts.entry(head.subject).or_default();
-            *seq = head.seq.max(*seq);
+    fn merge(&mut self, facts: Vec<(Vec<u8>, u64)>, filters: Vec<FilterHead>) {
+        for (subject, number) in facts {
+            let seq = self.facts.entry(subject).or_default();
+            *seq = number.max(*seq);
         }
         for head in filters {
             let version = self.filters.entry((head.node, head.layer)).or_default();
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn an_older_version_is_missing() {
-        let fact = |seq| FactHead { subject: vec![1], seq };
+        let fact = |seq| (vec![1], seq);
         let filter = |version| FilterHead { node: NodeId([1; 32]), layer: FilterLayer::Base, version, bytes: 1 };
         let (mut ours, mut theirs) = (Knowledge::default(), Knowledge::default());
         ours.merge(vec![fact(2)], vec![filter(5)]);

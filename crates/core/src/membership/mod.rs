@@ -280,9 +280,9 @@ impl State {
         peers::find("instance", text, named)
     }
 
-    /// Every fact, by name and version.
-    pub(crate) fn fact_heads(&self) -> Vec<FactHead> {
-        self.facts.iter().map(set::head).collect()
+    /// What each fact is about, and its number.
+    pub(crate) fn fact_versions(&self) -> Vec<(Vec<u8>, u64)> {
+        self.facts.iter().map(|held| (held.fact.subject().key(), held.fact.seq())).collect()
     }
 
     /// How full everything is that others can fill.
