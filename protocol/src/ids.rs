@@ -1,5 +1,6 @@
 //! Identifiers and units. Each is made by parsing, so that the compiler keeps apart what only shares bytes.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -64,8 +65,22 @@ impl ParseIdError {
 macro_rules! byte_id {
     ($(#[$doc:meta])* $name:ident, $len:literal, $what:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub struct $name(pub [u8; $len]);
+
+        /// The order of the bytes. Ids are keys of nearly every map, and random: the first word decides, without a call.
+        impl Ord for $name {
+            fn cmp(&self, other: &Self) -> Ordering {
+                let word = |id: &Self| id.0.first_chunk().map(|word| u64::from_be_bytes(*word));
+                word(self).cmp(&word(other)).then_with(|| self.0.cmp(&other.0))
+            }
+        }
+
+        impl PartialOrd for $name {
+            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                Some(self.cmp(other))
+            }
+        }
 
         impl $name {
             /// The raw bytes.
@@ -332,6 +347,15 @@ mod tests {
         assert!(node.peer_id().starts_with("12D3Koo"));
         assert_eq!(NodeId::from_peer_id(&node.peer_id()), Ok(node));
         assert!(NodeId::from_peer_id("Qm").is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn ids_are_ordered_as_their_bytes_are(a: [u8; 32], b: [u8; 32], same in 0_usize..=32) {
+            let mut b = b;
+            b[..same].copy_from_slice(&a[..same]);
+            proptest::prop_assert_eq!(NodeId(a).cmp(&NodeId(b)), a.cmp(&b));
+        }
     }
 
     #[test]
