@@ -25,6 +25,8 @@ use crate::tx::{Run, Tx};
 const SEEN_LIFE: Duration = Duration::from_hours(150 * 24);
 /// Rows in one page: their entities' lanes are held until it is durable.
 const PAGE: usize = 128;
+/// Prefixes read for one page: most are short where a long one was split.
+const PREFIXES: usize = 256;
 /// Between two pages that wrote something, so that a pass takes little of the node's time.
 const PAUSE: Duration = Duration::from_millis(20);
 /// A pass begins so long after the start, and after the one before.
@@ -49,8 +51,8 @@ pub(crate) enum Step {
     Rest(Timestamp),
     /// This prefix comes next.
     Add(Key),
-    /// This prefix is done; these come of it.
-    Page(Key, Vec<Key>),
+    /// These prefixes are done; these come of them.
+    Page { done: Vec<Key>, more: Vec<Key> },
 }
 
 impl Pass {
@@ -58,9 +60,11 @@ impl Pass {
         match step {
             Step::Rest(next) => *self = Self { left: Vec::new(), next },
             Step::Add(prefix) => self.left.push(prefix),
-            Step::Page(done, more) => {
-                if let Some(at) = self.left.iter().rposition(|prefix| *prefix == done) {
-                    self.left.remove(at);
+            Step::Page { done, more } => {
+                for done in done {
+                    if let Some(at) = self.left.iter().rposition(|prefix| *prefix == done) {
+                        self.left.remove(at);
+                    }
                 }
                 self.left.extend(more);
             }
@@ -90,7 +94,7 @@ pub(crate) fn sweep_spent(tx: &mut Tx<'_>) {
 pub(crate) fn on_sweep(node: &Node, tx: &mut Tx<'_>) -> Run {
     let now = tx.now();
     let Pass { left, next } = &node.home.sweep;
-    let Some(prefix) = left.last().cloned() else {
+    if left.is_empty() {
         if now < *next {
             tx.wake(*next, Timer::Sweep);
             return Ok(());
@@ -99,23 +103,50 @@ pub(crate) fn on_sweep(node: &Node, tx: &mut Tx<'_>) -> Run {
         soon(tx, vec![key::ENTITY]);
         sweep_spent(tx);
         return Ok(());
-    };
-    let mut rows = tx.rows(&prefix, PAGE + 1)?;
-    let (mut more, mut at) = (Vec::new(), now);
-    if rows.len() > PAGE && is_gone(tx, &prefix)? {
-        // All of it goes, so a page after the other from the front is enough.
-        rows.truncate(PAGE);
-        more.push(prefix.clone());
     }
-    if rows.len() > PAGE {
-        // Too many for one page. Ids and hashes are random, so the next byte splits them evenly.
-        more.extend((0..=u8::MAX).rev().map(|byte| [prefix.as_slice(), &[byte]].concat()));
-    } else if sweep(node, tx, &rows)? {
-        at = at.after(PAUSE);
-    }
-    tx.then(Change::Sweep(Step::Page(prefix, more)));
-    tx.wake(at, Timer::Sweep);
+    let Page { rows, done, more } = page(tx, left)?;
+    let wrote = sweep(node, tx, &rows)?;
+    tx.then(Change::Sweep(Step::Page { done, more }));
+    tx.wake(if wrote { now.after(PAUSE) } else { now }, Timer::Sweep);
     Ok(())
+}
+
+/// Rows that are swept in one batch.
+#[derive(Default)]
+struct Page {
+    rows: Vec<(Key, Vec<u8>)>,
+    /// Prefixes of which nothing else is left.
+    done: Vec<Key>,
+    /// And what is left of them.
+    more: Vec<Key>,
+}
+
+/// The next rows: as many prefixes as fit whole, or a part of one that does not fit alone.
+fn page(tx: &mut Tx<'_>, left: &[Key]) -> Run<Page> {
+    let mut page = Page::default();
+    for prefix in left.iter().rev().take(PREFIXES) {
+        let mut rows = tx.rows(prefix, PAGE + 1)?;
+        if page.rows.len() + rows.len() <= PAGE {
+            page.rows.append(&mut rows);
+            page.done.push(prefix.clone());
+            continue;
+        }
+        if !page.rows.is_empty() {
+            break;
+        }
+        page.done.push(prefix.clone());
+        if is_gone(tx, prefix)? {
+            // All of it goes, so a page after the other from the front is enough.
+            rows.truncate(PAGE);
+            page.rows = rows;
+            page.more.push(prefix.clone());
+        } else {
+            // Too many for one page. Ids and hashes are random, so the next byte splits them evenly.
+            page.more.extend((0..=u8::MAX).rev().map(|byte| [prefix.as_slice(), &[byte]].concat()));
+        }
+        break;
+    }
+    Ok(page)
 }
 
 fn entity_of(row: &[u8]) -> Option<EntityId> {
