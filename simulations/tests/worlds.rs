@@ -48,6 +48,16 @@ fn a_world_repeats_to_the_bit_and_another_seed_is_another_world() {
 }
 
 #[test]
+fn what_a_gateway_client_posts_has_the_same_luck_in_every_system() {
+    let sets = [("links.loss", "\"30%\""), ("people.resend_times", "0"), ("gateways.0.when_unreachable", "\"once\"")];
+    let all = outcomes(&small(&sets), 7, &[System::Mesh, System::Islands]);
+    let accepted = |outcome: &Outcome| outcome.messages.iter().map(|row| row.accepted.is_some()).collect::<Vec<_>>();
+    let mesh = accepted(&all[0]);
+    assert_eq!(mesh, accepted(&all[1]), "a mesh behind its first node changes nothing before it");
+    assert!(mesh.contains(&true) && mesh.contains(&false));
+}
+
+#[test]
 fn records_that_were_renewed_in_the_last_hours_count_as_known() {
     // All records of the beginning are made anew when seven of their days are left.
     let world = small(&[("duration", "\"7d\""), ("people.count", "4")]);

@@ -10,6 +10,9 @@ use crate::kernel::{Span, Time};
 use crate::outcome::System;
 use crate::tier_b::Calibration;
 
+/// Whose luck a frame between two nodes has: all of them together, as only the mesh has such frames.
+const BETWEEN_NODES: u64 = 0;
+
 /// Who gets an answer that a node gives.
 pub enum Waiter {
     /// A peer's core asked.
@@ -69,7 +72,7 @@ impl World<'_> {
             return Err(LinkError::Unreachable);
         }
         self.frame_count += 1;
-        let latency = self.internet.latency(&a.spot, &b.spot, &self.chance, self.frame_count);
+        let latency = self.internet.latency(&a.spot, &b.spot, &self.chance, (BETWEEN_NODES, self.frame_count));
         let ways = if self.is_up(from, to) { 1.0 } else { 1.0 + Calibration::kept().connecting_ways() };
         self.keep_up(from, to);
         Ok(latency.map(|latency| Span::from_secs_f64(latency.as_secs_f64() * ways)))
@@ -274,7 +277,7 @@ impl World<'_> {
         let (a, b) = (&self.nodes[usize::from(node)].spot, &self.nodes[usize::from(to)].spot);
         self.frame_count += 1;
         let open = self.internet.open(a, b);
-        let latency = self.internet.latency(a, b, &self.chance, self.frame_count);
+        let latency = self.internet.latency(a, b, &self.chance, (BETWEEN_NODES, self.frame_count));
         match latency.filter(|_| open) {
             Some(latency) => self.back(latency, to, boot, input(Ok(()))),
             None => self.back(self.internet.timeout(), to, boot, input(Err(LinkError::TimedOut))),

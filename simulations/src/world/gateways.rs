@@ -151,13 +151,20 @@ impl World<'_> {
         }
     }
 
+    /// Whose luck a post to a gateway client's `forwarder`th node has, and which: the same for every system that posts this
+    /// message in this moment.
+    pub(super) fn luck_of_post(&self, gateway: u16, message: u32, forwarder: usize) -> (u64, u64) {
+        (1 + (u64::from(message) << 16 | u64::from(gateway)), self.now.0 << 4 | forwarder as u64)
+    }
+
     fn post(&mut self, gateway: u16, node: u16, message: u32) {
         if self.system == System::Upstream {
             return self.post_upstream(gateway, message);
         }
-        let (own, sim) = (&self.gateways[usize::from(gateway)].spot, &self.nodes[usize::from(node)]);
-        self.frame_count += 1;
-        let latency = self.internet.latency(own, &sim.spot, &self.chance, self.frame_count);
+        let (at, sim) = (&self.gateways[usize::from(gateway)], &self.nodes[usize::from(node)]);
+        let forwarder = at.posts_to.iter().position(|(other, _)| *other == node).unwrap_or_default();
+        let (own, luck) = (&at.spot, self.luck_of_post(gateway, message, forwarder));
+        let latency = self.internet.latency(own, &sim.spot, &self.chance, luck);
         match latency.filter(|_| sim.alive() && self.internet.open(own, &sim.spot)) {
             Some(latency) => {
                 let slot = self.frames.insert(Frame::Post { gateway, node, message });

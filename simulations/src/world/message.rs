@@ -28,6 +28,8 @@ pub struct Message {
     pub holders: Vec<u16>,
     /// The home that opened it.
     pub consumed: Option<u16>,
+    /// Attempts to publish it.
+    pub attempts: u16,
     /// When it was first on the platform.
     pub published: Option<Time>,
     /// How often it is there.
@@ -56,6 +58,7 @@ impl Message {
             accepted: None,
             holders: Vec::new(),
             consumed: None,
+            attempts: 0,
             published: None,
             posts: 0,
             dropped: false,

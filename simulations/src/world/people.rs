@@ -34,6 +34,8 @@ pub struct Person {
     pub next: u8,
     /// Messages of this person whose publication was begun, in the order of their numbers.
     pub begun: Vec<u32>,
+    /// SMS sent to this person so far.
+    pub texts: u32,
     phone: Phone,
     device: DeviceId,
 }
@@ -114,6 +116,7 @@ impl Person {
             gateways,
             next: 0,
             begun: Vec::new(),
+            texts: 0,
             phone: draft.connect(server, &mut rng)?,
             device,
         })

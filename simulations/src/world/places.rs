@@ -80,9 +80,9 @@ impl Internet {
         a.cut == 0 && b.cut == 0 && !border && a.sides == b.sides
     }
 
-    /// One-way latency of a frame, or none when it is lost.
+    /// One-way latency of what `entity` sends for the `n`th time, or none when it is lost.
     #[must_use]
-    pub fn latency(&self, a: &Spot, b: &Spot, chance: &Chance, n: u64) -> Option<Span> {
+    pub fn latency(&self, a: &Spot, b: &Spot, chance: &Chance, (entity, n): (u64, u64)) -> Option<Span> {
         if a.site == b.site {
             return Some(Span::millis(1));
         }
@@ -93,10 +93,10 @@ impl Internet {
         };
         let throttles = [a.throttle, b.throttle];
         let loss = throttles.iter().flatten().fold(self.links.loss.0, |loss, (more, _)| loss + more).min(1.0);
-        if loss > 0.0 && chance.draw(Purpose::LinkLoss, 0, n).happens(loss) {
+        if loss > 0.0 && chance.draw(Purpose::LinkLoss, entity, n).happens(loss) {
             return None;
         }
-        let varied = chance.draw(Purpose::LinkLatency, 0, n).log_normal(base.as_secs_f64(), self.links.sigma);
+        let varied = chance.draw(Purpose::LinkLatency, entity, n).log_normal(base.as_secs_f64(), self.links.sigma);
         let extra: u64 = throttles.iter().flatten().map(|(_, extra)| extra.0).sum();
         Some(Span(Span::from_secs_f64(varied).0 + extra))
     }

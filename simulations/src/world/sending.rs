@@ -134,10 +134,11 @@ impl World<'_> {
 
     /// A node sends somebody an SMS.
     pub(super) fn tell(&mut self, person: u32, text: String) {
-        let Some(who) = self.people.get(person as usize) else { return };
+        let Some(who) = self.people.get_mut(person as usize) else { return };
         let (region, carrier) = (who.region, who.carrier);
-        self.frame_count += 1;
-        let which = 1 << 62 | self.frame_count;
+        // One person's texts have luck of their own, however many others get.
+        let which = 1 << 62 | u64::from(person) << 24 | u64::from(who.texts);
+        who.texts = who.texts.wrapping_add(1);
         if self.sms_lost(region, which) {
             return;
         }

@@ -14,15 +14,15 @@ impl World<'_> {
         own.at_gateways = own.at_gateways.saturating_sub(1);
         let server = Spot::new(u16::MAX, true, u32::MAX, Labels::default());
         let there = &self.gateways[usize::from(gateway)].spot;
-        self.frame_count += 1;
-        let latency = self.internet.latency(there, &server, &self.chance, self.frame_count);
+        let latency = self.internet.latency(there, &server, &self.chance, self.luck_of_post(gateway, message, 0));
         if latency.is_none() || !self.internet.open(there, &server) {
             self.messages[message as usize].gateway_lost = true;
             return;
         }
         // No queue and no memory: published in this moment or never, and a second copy fails its MAC.
         let now = self.now;
-        let busy = self.chance.draw(Purpose::PlatformFault, 0, self.frame_count).happens(self.scenario.platform.busy.0);
+        let (entity, n) = self.luck_of_attempt(Some(message));
+        let busy = self.chance.draw(Purpose::PlatformFault, entity, n).happens(self.scenario.platform.busy.0);
         let down = self.platform.down > 0;
         let own = &mut self.messages[message as usize];
         own.accepted.get_or_insert(now);

@@ -51,13 +51,13 @@ impl World<'_> {
             self.begun(node, message);
         }
         let outside = Spot::new(u16::MAX, true, u32::MAX, Labels::default());
-        self.frame_count += 1;
-        let draw = self.chance.draw(Purpose::PlatformDelay, 0, self.frame_count);
+        let (entity, n) = self.luck_of_attempt(message);
+        let draw = self.chance.draw(Purpose::PlatformDelay, entity, n);
         let latency = Span::from_secs_f64(draw.log_normal(self.scenario.platform.latency.as_secs_f64(), LATENCY_SIGMA));
         if !self.internet.open(&self.nodes[usize::from(node)].spot, &outside) || self.platform.down > 0 {
             return (latency, WorkDone::Published(Err(SendError::Retry { after_ms: None })));
         }
-        let fault = self.chance.draw(Purpose::PlatformFault, 0, self.frame_count);
+        let fault = self.chance.draw(Purpose::PlatformFault, entity, n);
         if fault.happens(self.scenario.platform.busy.0) {
             return (latency, WorkDone::Published(Err(SendError::Retry { after_ms: Some(30_000) })));
         }
@@ -70,6 +70,13 @@ impl World<'_> {
             return (GIVE_UP, WorkDone::Published(Err(SendError::Unknown)));
         }
         (latency, WorkDone::Published(Ok(request.idempotency_key.clone())))
+    }
+
+    /// Whose luck an attempt at the platform has, and which: the first of a message is the same for every system.
+    pub(super) fn luck_of_attempt(&mut self, message: Option<u32>) -> (u64, u64) {
+        let Some(own) = message.and_then(|message| self.messages.get_mut(message as usize)) else { return (0, 0) };
+        own.attempts = own.attempts.saturating_add(1);
+        (1 + u64::from(message.unwrap_or_default()), u64::from(own.attempts))
     }
 
     /// A home begins to publish a message: it has opened it.
