@@ -72,7 +72,8 @@ impl Absent {
         self.by.remove(node);
     }
 
-    fn is_out(&self, node: &NodeId) -> bool {
+    /// Whether nothing is offered to it until a pause is over: somebody tries then whether it is back.
+    pub fn is_out(&self, node: &NodeId) -> bool {
         self.by.get(node).is_some_and(|away| away.out)
     }
 }

@@ -183,7 +183,8 @@ pub(crate) fn on_custody(node: &Node, tx: &mut Tx<'_>, recipient: NodeId) -> Run
     let Some(copies) = node.delivery.copies.of(&recipient) else { return Ok(()) };
     let now = tx.now();
     let away = !node.membership.connected().contains(&recipient);
-    let probe = copies.keys().next();
+    // A message of this node's own that waits for it tries whether it is back, for all.
+    let probe = copies.keys().next().filter(|_| !node.delivery.absent.is_out(&recipient));
     let spreads = !spread_targets(node, &recipient, &[], 1).is_empty();
     let wanted = |id: &EnvelopeId, copy: &Copy| {
         !away || Some(id) == probe || (copy.budget > 0 && spreads) || copy.expires <= now

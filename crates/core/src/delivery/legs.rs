@@ -19,8 +19,12 @@ pub(super) const DELAY_MAX: Duration = Duration::from_secs(15 * 60);
 pub(super) const SEARCH_MAX: Duration = Duration::from_hours(24);
 /// An offer without receipt counts as silent after this.
 pub(super) const SILENT_AFTER: Duration = Duration::from_secs(30);
-/// Custodians get further copies of a message after this, doubled each time.
-pub(super) const SPRAY_AGAIN: Duration = Duration::from_hours(1);
+/// Whoever declined is asked again after four times the pause before, at most this: what it lacked, an older message say,
+/// may have come, but the same damaged payload is as damaged as before.
+const DECLINED_MAX: Duration = Duration::from_hours(6);
+/// Custodians get further copies of a message after this, doubled each time. One round is eight copies in the end, which live
+/// two weeks: more rounds would fill custodians with copies of the same.
+pub(super) const SPRAY_AGAIN: Duration = Duration::from_hours(24);
 /// Where no custodian took any, others are asked after this at least.
 const SPRAY_RETRY: Duration = DELAY_MAX;
 /// A message of which no custodian has a copy looks for one so often; a link that comes up wakes it.
@@ -47,6 +51,8 @@ pub(crate) struct Held {
     pub started: bool,
     /// How often each was offered the message.
     tries: BTreeMap<NodeId, u32>,
+    /// How often each declined it, and when it had been offered the last time.
+    declines: BTreeMap<NodeId, (u32, Timestamp)>,
     /// How often custodians took copies for each, and when last.
     sprays: BTreeMap<NodeId, (u32, Timestamp)>,
     /// When custodians were last asked to.
@@ -55,19 +61,18 @@ pub(crate) struct Held {
 
 impl Held {
     pub fn new(received: Timestamp, line: Option<Line>) -> Self {
-        let (legs, tries, sprays) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let spray_tried = Timestamp::default();
         Self {
             received,
             delay: DELAY_MIN,
-            legs,
+            legs: BTreeMap::new(),
             line,
             tag: None,
             named: None,
             started: false,
-            tries,
-            sprays,
-            spray_tried,
+            tries: BTreeMap::new(),
+            declines: BTreeMap::new(),
+            sprays: BTreeMap::new(),
+            spray_tried: Timestamp::default(),
         }
     }
 
@@ -132,10 +137,25 @@ impl Held {
 
     /// Notes what became of a candidate.
     pub fn set(&mut self, candidate: NodeId, leg: Leg) {
-        if matches!(leg, Leg::Offered { .. }) {
-            *self.tries.entry(candidate).or_default() += 1;
+        match leg {
+            Leg::Offered { .. } => *self.tries.entry(candidate).or_default() += 1,
+            Leg::Declined => {
+                let (times, last) = self.declines.entry(candidate).or_default();
+                if let Some(Leg::Offered { at }) = self.legs.get(&candidate) {
+                    *last = *at;
+                }
+                *times = times.saturating_add(1);
+            }
+            Leg::Due | Leg::Silent | Leg::Unreachable => {}
         }
         self.legs.insert(candidate, leg);
+    }
+
+    /// Until when a candidate that declined is left alone.
+    pub fn rests_until(&self, candidate: &NodeId) -> Option<Timestamp> {
+        self.legs.get(candidate).filter(|leg| **leg == Leg::Declined)?;
+        let (times, last) = self.declines.get(candidate)?;
+        Some(last.after(DELAY_MIN.saturating_mul(1 << (2 * times).min(16)).min(DECLINED_MAX)))
     }
 
     /// Lower is tried first: who was tried least, so that no number of liars keeps a message from its home, then by how it
@@ -147,7 +167,7 @@ impl Held {
 }
 
 fn spray_pause(times: u32) -> Duration {
-    SPRAY_AGAIN.saturating_mul(1 << (times.max(1) - 1).min(7))
+    SPRAY_AGAIN.saturating_mul(1 << (times.max(1) - 1).min(3))
 }
 
 /// One candidate's share of a message's delivery.
@@ -160,7 +180,7 @@ pub(crate) enum Leg {
         /// Since when.
         at: Timestamp,
     },
-    /// It says it is not the home, or cannot open it. Asked again at every attempt after the others.
+    /// It says it is not the home, or cannot open it. Asked again after a rest, after the others.
     Declined,
     /// It promised nothing in time, or broke its promise.
     Silent,
@@ -262,7 +282,25 @@ mod tests {
                 may
             })
             .collect();
-        assert_eq!(sprayed, [0, 1, 3, 7, 15, 31, 63, 127, 255]);
+        assert_eq!(sprayed.iter().map(|hours| hours / 24).collect::<Vec<_>>(), [0, 1, 3, 7]);
+    }
+
+    #[test]
+    fn whoever_declines_is_asked_ever_more_seldom() {
+        let home = NodeId([1; 32]);
+        let seconds = |n: u64| Timestamp(1_000 * n);
+        let mut held = Held::new(Timestamp(0), None);
+        let (mut now, mut rests) = (seconds(1_000_000), Vec::new());
+        assert_eq!(held.rests_until(&home), None);
+        for _ in 0..9 {
+            held.set(home, Leg::Offered { at: now });
+            assert_eq!(held.rests_until(&home), None, "it may say yes");
+            held.set(home, Leg::Declined);
+            let until = held.rests_until(&home).unwrap();
+            rests.push(until.since(now).as_secs());
+            now = until;
+        }
+        assert_eq!(rests, [8, 32, 128, 512, 2_048, 8_192, 21_600, 21_600, 21_600]);
     }
 
     #[test]

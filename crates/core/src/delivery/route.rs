@@ -84,12 +84,10 @@ pub(crate) fn on_route(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run 
         return Ok(());
     }
     let unknown = candidates.is_empty();
-    let away: Vec<Candidate> =
-        candidates.extract_if(.., |candidate| away::waits_for(node, held, &candidate.node, now)).collect();
-    let sleeps = candidates.is_empty() && !away.is_empty();
+    let sleeps = leave_alone(node, held, &mut candidates, now);
     candidates.retain(|candidate| due(node, held, candidate, now));
     best_first(node, held, &mut candidates);
-    if candidates.is_empty() && !sleeps {
+    if candidates.is_empty() && sleeps.is_none() {
         node.count(tx, "route_no_candidate");
     }
     for candidate in &candidates {
@@ -97,10 +95,19 @@ pub(crate) fn on_route(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run 
     }
     let delay = if unknown { next_search(held.delay, tx.rng()) } else { next_delay(held.delay, DELAY_MAX, tx.rng()) };
     tx.then(Change::Attempted(message, delay));
-    // Whoever is away is tried by one message for all; this one only has copies for custodians, when it is time for them.
-    let spray = away.iter().map(|candidate| held.spray_at(&candidate.node, now)).min().filter(|_| sleeps);
-    tx.wake(spray.unwrap_or(now.after(delay)), Timer::Route(message));
+    tx.wake(sleeps.unwrap_or(now.after(delay)), Timer::Route(message));
     Ok(())
+}
+
+/// Takes out candidates that nothing is to be offered to now: those away, whom one message tries for all, and those that have
+/// just declined. If no other is left: until when the message sleeps, to have copies for custodians or to ask again.
+fn leave_alone(node: &Node, held: &Held, candidates: &mut Vec<Candidate>, now: Timestamp) -> Option<Timestamp> {
+    let away = candidates.extract_if(.., |candidate| away::waits_for(node, held, &candidate.node, now));
+    let sprays = away.map(|candidate| held.spray_at(&candidate.node, now)).min();
+    let rests = |candidate: &Candidate| held.rests_until(&candidate.node).filter(|until| *until > now);
+    let rested = candidates.iter().filter_map(rests).min();
+    candidates.retain(|candidate| rests(candidate).is_none());
+    sprays.into_iter().chain(rested).min().filter(|_| candidates.is_empty())
 }
 
 /// Keeps the few candidates that are most likely to be the home.
@@ -150,6 +157,7 @@ fn offer(node: &Node, tx: &mut Tx<'_>, message: MessageId, outbox: &Outbox, cand
     let body = Body::Submission(Box::new(submission));
     let Some(sealed) = seal_until(node, tx, candidate.node, &body, outbox.end()) else {
         // Too large for an envelope, say: this candidate will never open it.
+        tx.then(Change::Leg(message, candidate.node, leg));
         tx.then(Change::Leg(message, candidate.node, Leg::Declined));
         return window::moved_by(node, tx, message);
     };
