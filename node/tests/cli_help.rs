@@ -47,6 +47,25 @@ fn completions_are_made_for_every_shell() {
 }
 
 #[test]
+fn who_is_blocked_can_be_unblocked_once() {
+    let node = Running::start(&[]);
+    // Nobody that this node knows.
+    let stranger = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp";
+    let nobody = node.ask(&["node", "unblock", stranger]);
+    assert!(
+        nobody.status.code() == Some(1) && text(&nobody.stderr).contains("not blocked"),
+        "{}",
+        text(&nobody.stderr)
+    );
+    assert!(node.json(&["node", "block", stranger])["message"].as_str().unwrap().starts_with("blocked"));
+    assert!(node.json(&["node", "unblock", stranger])["message"].as_str().unwrap().starts_with("unblocked"));
+    assert_eq!(node.ask(&["node", "unblock", stranger]).status.code(), Some(1));
+    let help = text(&relaymesh(&["node", "unblock", "--help"]).stdout);
+    assert!(help.contains("brings back by itself") && help.contains("federated again"), "{help}");
+    assert!(text(&relaymesh(&["completions", "bash"]).stdout).contains("unblock"));
+}
+
+#[test]
 fn mistakes_in_the_words_are_exit_2() {
     for words in [
         &["stats"][..],

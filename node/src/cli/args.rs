@@ -178,6 +178,12 @@ pub enum NodeCommand {
         /// Name, peer id, or the beginning of one.
         target: String,
     },
+    /// Speak again with a node or an instance that was cut off. The mesh brings back by itself what it knows of it; a
+    /// partner has to be federated again, and a revoked node of this instance stays revoked.
+    Unblock {
+        /// Name, peer id, or the beginning of one, as `node list` shows it.
+        target: String,
+    },
 }
 
 /// `bundle`.

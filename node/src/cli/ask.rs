@@ -127,5 +127,6 @@ pub fn node(global: &Global, command: NodeCommand) -> Result<(), ExitError> {
         NodeCommand::Join { code } => done(global, OperatorCommand::Join { code: Private(code) }),
         NodeCommand::Federate { instance } => done(global, OperatorCommand::Federate { instance }),
         NodeCommand::Block { target } => done(global, OperatorCommand::Block { target }),
+        NodeCommand::Unblock { target } => done(global, OperatorCommand::Unblock { target }),
     }
 }

@@ -67,6 +67,11 @@ pub enum OperatorCommand {
         /// Name, peer id, or leading characters.
         target: String,
     },
+    /// Speak again with a node or an instance that was cut off.
+    Unblock {
+        /// Name, peer id, or leading characters.
+        target: String,
+    },
     /// Everything undelivered that others may carry.
     BundleExport,
     /// What somebody carried here.
