@@ -40,7 +40,7 @@ pub fn run(global: &Global, command: PhoneCommand) -> Result<(), ExitError> {
         PhoneCommand::Compose(args) => messages::compose(global, *args),
         PhoneCommand::Mail(args) => mail::mail(global, *args),
         PhoneCommand::Read { state, text } => read::read(global, &state, text),
-        PhoneCommand::List { online } => account::list(global, &online),
+        PhoneCommand::List { online, take_tokens } => account::list(global, &online, take_tokens),
         PhoneCommand::Delete { online, yes: _ } => account::delete(global, &online),
     }
 }
