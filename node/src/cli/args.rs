@@ -31,6 +31,9 @@ pub struct Global {
     /// One JSON document on standard output, errors as JSON on standard error.
     #[arg(long, global = true)]
     pub json: bool,
+    /// What the JSON of this command is.
+    #[arg(skip)]
+    pub schema: String,
 }
 
 /// The commands.

@@ -16,7 +16,7 @@ use super::wire::Calls;
 use super::{keep, logged_out, tell, token};
 use crate::cli::args::Global;
 use crate::cli::exit::ExitError;
-use crate::cli::{print, print_json};
+use crate::cli::{print, print_json, print_rows};
 use crate::render::table;
 
 #[derive(Serialize)]
@@ -41,7 +41,7 @@ pub fn connect(
     let Some((code, verifier)) = proof else {
         let (url, verifier) = calls.authorization_url(request)?;
         if global.json {
-            return print_json(&Authorize { url: &url, verifier: &verifier });
+            return print_json(global, &Authorize { url: &url, verifier: &verifier });
         }
         return print(&format!(
             "{url}\n\nOpen it, grant access, and run this again with --code CODE --verifier {verifier}\n"
@@ -107,7 +107,7 @@ pub fn list(global: &Global, online: &Online, take_tokens: bool) -> Result<(), E
         })
         .collect();
     if global.json {
-        return print_json(&rows);
+        return print_rows(global, &rows);
     }
     if rows.is_empty() {
         return print("no platform is connected; run: relaymesh phone connect PLATFORM\n");

@@ -180,7 +180,7 @@ struct Told<'a> {
 pub fn show(global: &Global, composed: &Composed) -> Result<(), ExitError> {
     let Composed { sms, segments_count, ordinal, .. } = composed;
     if global.json {
-        return print_json(&Told { ordinal: *ordinal, sms, segments: *segments_count });
+        return print_json(global, &Told { ordinal: *ordinal, sms, segments: *segments_count });
     }
     let count = sms.len();
     for (at, text) in sms.iter().enumerate() {

@@ -58,7 +58,7 @@ struct Stage<'a> {
 
 /// What came of a call, and what comes next.
 fn tell(global: &Global, stage: &str, message: &str, next: &str) -> Result<(), ExitError> {
-    if global.json { print_json(&Stage { stage, message }) } else { print(&format!("{message}\n{next}")) }
+    if global.json { print_json(global, &Stage { stage, message }) } else { print(&format!("{message}\n{next}")) }
 }
 
 fn logged_out() -> ExitError {
