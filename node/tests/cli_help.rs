@@ -47,6 +47,25 @@ fn completions_are_made_for_every_shell() {
 }
 
 #[test]
+fn who_is_blocked_can_be_unblocked_once() {
+    let node = Running::start(&[]);
+    // Nobody that this node knows.
+    let stranger = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp";
+    let nobody = node.ask(&["node", "unblock", stranger]);
+    assert!(
+        nobody.status.code() == Some(1) && text(&nobody.stderr).contains("not blocked"),
+        "{}",
+        text(&nobody.stderr)
+    );
+    assert!(node.json(&["node", "block", stranger])["message"].as_str().unwrap().starts_with("blocked"));
+    assert!(node.json(&["node", "unblock", stranger])["message"].as_str().unwrap().starts_with("unblocked"));
+    assert_eq!(node.ask(&["node", "unblock", stranger]).status.code(), Some(1));
+    let help = text(&relaymesh(&["node", "unblock", "--help"]).stdout);
+    assert!(help.contains("brings back by itself") && help.contains("federated again"), "{help}");
+    assert!(text(&relaymesh(&["completions", "bash"]).stdout).contains("unblock"));
+}
+
+#[test]
 fn mistakes_in_the_words_are_exit_2() {
     for words in [
         &["stats"][..],
@@ -126,6 +145,8 @@ fn doctor_without_a_node_names_what_to_do_and_is_exit_5() {
         found.as_array().unwrap().iter().filter(|one| one["level"] == "error").collect();
     assert_eq!(errors.len(), 2, "{found}");
     assert!(errors.iter().any(|one| one["fix"].as_str().unwrap().contains("relaymesh run")), "{found}");
+    let expects = |one: &serde_json::Value| !one["expected"].as_str().unwrap().is_empty();
+    assert!(found.as_array().unwrap().iter().all(expects), "{found}");
 }
 
 /// The level of each finding of a check.
@@ -142,6 +163,8 @@ fn doctor_looks_at_disk_clock_names_and_certificate_and_fails_for_what_is_wrong_
     for check in ["disk.write", "disk.owner", "clock", "dns", "tls"] {
         assert_eq!(levels(&healthy, check), ["ok"], "{check}: {}", text(&healthy.stdout));
     }
+    let all: serde_json::Value = serde_json::from_slice(&healthy.stdout).unwrap();
+    assert!(all.as_array().unwrap().iter().all(|one| one["expected"] != ""), "{all}");
     // What these say is up to the machine; that nothing can be asked is no failure.
     for check in ["disk.space", "clock.sync", "clock.peers"] {
         assert_eq!(levels(&healthy, check).len(), 1, "{check}: {}", text(&healthy.stdout));
@@ -198,6 +221,8 @@ fn a_running_node_answers_in_both_forms_and_ends_cleanly() {
     let status = node.json(&["status"]);
     assert_eq!((status["name"].as_str(), status["members"].as_u64()), (Some("one"), Some(1)));
     let list = node.json(&["node", "list"]);
+    assert_eq!((&status["schema"], &list["schema"]), (&"relaymesh.status/1".into(), &"relaymesh.node.list/1".into()));
+    let list = &list["rows"];
     assert_eq!((list[0]["state"].as_str(), list[0]["peer_id"].as_str()), (Some("self"), status["peer_id"].as_str()));
     let code = node.json(&["node", "invite"])["code"].as_str().unwrap().to_owned();
     let invited = text(&node.ask(&["node", "invite"]).stdout);

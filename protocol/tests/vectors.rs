@@ -296,12 +296,9 @@ fn reply() {
 fn refresh_token_sms_with_the_number_of_the_message() {
     let case = &vectors()["refresh_token_sms"];
     let (account, token) = (text(&case["account_text"]), text(&case["new_refresh_token_text"]));
-    let notice = Notice::TokenRefreshed {
-        platform: "twitter".to_owned(),
-        at: Timestamp(1_748_383_802_000),
-        number: 12,
-        token: TokenLine::new(&account, &token).unwrap(),
-    };
+    let outcome = Notice::Published { platform: "twitter".to_owned(), at: Timestamp(1_748_383_802_000), number: 12 };
+    let notice =
+        Notice::TokenRefreshed { outcome: Box::new(outcome), token: TokenLine::new(&account, &token).unwrap() };
     let upstream = text(&case["sms_text"]);
     let ours = notice.text(Language::EN);
     assert_eq!(ours, upstream.replace("(UTC).", "(UTC). #12"));

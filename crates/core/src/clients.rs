@@ -31,6 +31,9 @@ const TEST_LIFE_S: u64 = 10 * 60;
 const SCORE_WITHIN_S: u64 = 180;
 /// Routed within this: counts as success in a listing.
 const LIST_WITHIN_S: u64 = 300;
+/// Ids are drawn, not counted: a home that has a test of its own by the id of one that began at the ingress would take its SMS
+/// for one of its own that came the wrong way. The apps read 32 bits with a sign.
+const ID_MASK: u32 = 0x7fff_ffff;
 /// Rows per page at most.
 const PER_PAGE_MAX: u32 = 100;
 
@@ -189,8 +192,9 @@ struct Filter<'a> {
 }
 
 fn tests(node: &Node, now: Timestamp, filter: &Filter<'_>, page: u32, per_page: u32) -> Result<ClientsReply, Refusal> {
-    let of: Vec<_> =
+    let mut of: Vec<_> =
         node.clients.tests.iter().filter(|(_, test)| test.msisdn.reveal() == filter.msisdn.reveal()).collect();
+    of.sort_by_key(|(id, test)| (test.started, **id));
     let success = of.iter().filter(|(_, test)| test.within(LIST_WITHIN_S)).count() as u64;
     let failed = of.iter().filter(|(_, test)| test.status(now) == "timedout").count() as u64;
     let rows: Vec<TestRow> = of
@@ -217,7 +221,7 @@ fn start_test(node: &Node, tx: &mut Tx<'_>, msisdn: &Private) -> Run<ClientsRepl
     if lately().count() >= IN_ALL {
         return Err(Refusal::new(Code::ResourceExhausted, "too many tests; try later").into());
     }
-    let id = node.clients.tests.last_key_value().map_or(0, |(id, _)| *id) + 1;
+    let id = u64::from((u32::from_be_bytes(tx.random()) & ID_MASK).max(1));
     if tx.get(&key::test(id))?.is_some() {
         return Err(Refusal::unavailable().into());
     }
@@ -236,8 +240,11 @@ fn gives_way(tests: &BTreeMap<u64, Test>, now: Timestamp) -> Option<u64> {
     if tests.len() < TESTS_MAX {
         return None;
     }
-    let unanswered = tests.iter().find(|(_, test)| test.done.is_none() && test.status(now) != "pending");
-    unanswered.or_else(|| tests.first_key_value()).map(|(id, _)| *id)
+    let oldest = |all: &mut dyn Iterator<Item = (&u64, &Test)>| {
+        all.min_by_key(|(id, test)| (test.started, **id)).map(|(id, _)| *id)
+    };
+    let unanswered = |(_, test): &(&u64, &Test)| test.done.is_none() && test.status(now) != "pending";
+    oldest(&mut tests.iter().filter(unanswered)).or_else(|| oldest(&mut tests.iter()))
 }
 
 /// What an SMS means to a test.

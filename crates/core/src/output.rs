@@ -2,6 +2,7 @@
 
 use relaymesh_protocol::frame::{Carried, Request, Response, Taken};
 use relaymesh_protocol::ids::{EnvelopeId, MessageId, NodeId};
+use serde::{Deserialize, Serialize};
 
 use crate::batch::Batch;
 use crate::command::{Private, Reply};
@@ -98,13 +99,17 @@ pub enum Output {
     Note(Note),
 }
 
-/// Why an SMS is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why an SMS is sent, the most important first: what the budget lets go last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum SmsPurpose {
     /// A one-time code: somebody cannot get in without it.
     Code,
-    /// Everything else.
+    /// A refreshed token that only the phone keeps: without it the account has to be connected again.
+    Token,
+    /// Everything else: something failed, is uncertain, or asks for an answer.
     Notice,
+    /// A message was published, as its person expects.
+    Published,
 }
 
 /// Work that is slow, or outside, or both.
@@ -137,7 +142,7 @@ pub enum Work {
         text: Private,
         /// For ports that take an id.
         id: [u8; 16],
-        /// Why: the budget keeps a share for codes.
+        /// Why: the budget keeps a share for what is more important.
         purpose: SmsPurpose,
         /// Through which group of ports, as the order of ways numbers them; through all in their order by default.
         ports: Option<usize>,

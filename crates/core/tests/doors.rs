@@ -388,6 +388,7 @@ fn the_doctor_finds_gateway_clients_that_are_silent_and_those_that_forward_priva
     let door = enrol(&mut world, node, "booth", MODEM);
     let level = |world: &mut World, check: &str| {
         let OperatorReply::Doctor(all) = world.operate(node, OperatorCommand::Doctor) else { panic!("no findings") };
+        assert!(all.iter().all(|finding| !finding.expected.is_empty()), "{all:?}");
         let finding = all.into_iter().find(|finding| finding.check == check).unwrap();
         assert_eq!(finding.level == "ok", finding.fix.is_empty());
         finding.level

@@ -3,10 +3,11 @@
 
 mod world;
 
+use relaymesh_core::SmsPurpose;
 use relaymesh_core::command::{OperatorCommand, OperatorReply};
 use relaymesh_core::config::{Egress, SmsWay};
 use relaymesh_protocol::ids::MessageId;
-use world::{Fate, Frame, NUMBER, Person, SmsMood, World, minutes, three};
+use world::{Fate, Frame, NUMBER, Person, RefreshMood, SmsMood, World, minutes, three};
 
 /// A home with two more nodes of its instance and two partners, and a person who lives there.
 struct Scene {
@@ -210,6 +211,42 @@ fn an_sms_that_may_have_been_sent_is_not_sent_by_another() {
     scene.world.run_for(minutes(60));
     let home = scene.home;
     assert_eq!((scene.world.sms.len(), scene.waiting(home)), (1, 0));
+}
+
+/// The person's phone keeps the tokens, and each post needs a new one, as long as this.
+fn rotate(scene: &mut Scene, letters: usize) {
+    scene.person.keep_tokens(&mut scene.world, scene.home, &"r".repeat(letters));
+    scene.world.expire(&scene.person);
+    scene.world.refresh = RefreshMood::Fine;
+    scene.world.sms_purposes.clear();
+}
+
+#[test]
+fn a_refreshed_token_is_as_important_at_nodes_of_its_instance_and_no_more_than_a_notice_at_partners() {
+    for (way, purpose) in [(SmsWay::Own, SmsPurpose::Token), (partner("partner"), SmsPurpose::Notice)] {
+        let mut scene = Scene::new(vec![way.clone()], false);
+        rotate(&mut scene, 1_500);
+        scene.post();
+        assert_eq!((scene.senders().len(), &scene.world.sms_purposes[..]), (1, &[purpose][..]), "{way:?}");
+        assert!(scene.world.sms[0].1.len() > 2_000, "more than an ordinary text may have");
+    }
+}
+
+#[test]
+fn a_refreshed_token_waits_for_longer_than_other_news() {
+    for keeps in [false, true] {
+        let mut scene = Scene::new(vec![SmsWay::Ports(0)], true);
+        if keeps {
+            rotate(&mut scene, 20);
+        }
+        let home = scene.home;
+        scene.world.sms_moods.insert(home, SmsMood::Down);
+        scene.post();
+        scene.world.run_for(minutes(30 * 60));
+        scene.world.sms_moods.clear();
+        scene.world.run_for(minutes(60));
+        assert_eq!((scene.senders().len(), scene.waiting(home)), (usize::from(keeps), 0));
+    }
 }
 
 /// Room and words of each line of a message's timeline at a node, a room's name once while it goes on.

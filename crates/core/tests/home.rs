@@ -6,6 +6,8 @@
 mod memory;
 #[path = "home/platform.rs"]
 mod platform;
+#[path = "home/tokens.rs"]
+mod tokens;
 mod world;
 
 use relaymesh_core::command::{MessageOutcome, Reply, Submitted};

@@ -185,7 +185,8 @@ fn tokens_move_to_the_phone_and_are_refreshed_by_sms() {
 
     let text = |language| {
         let token = TokenLine::new("@me", "r2").unwrap();
-        Notice::TokenRefreshed { platform: "twitter".to_owned(), at: NOW, number: 1, token }.text(language)
+        let outcome = Notice::Published { platform: "twitter".to_owned(), at: NOW, number: 1 };
+        Notice::TokenRefreshed { outcome: Box::new(outcome), token }.text(language)
     };
     assert!(matches!(read(&mut phone, &text(Language::FR)), Incoming::Delivery(_)));
     assert_eq!(refresh(&phone), "r1");

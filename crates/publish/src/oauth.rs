@@ -214,8 +214,12 @@ impl Token {
         Zeroizing::new(Value::Object(self.0.clone()).to_string())
     }
 
-    /// Takes over what the older token has and this one lacks, as a rotated answer may.
+    /// Takes over what the older token has and this one lacks, as a rotated answer may: the refresh token too, which stays
+    /// good where no new one is given (RFC 6749 §6).
     pub(crate) fn fill_from(&mut self, older: &Self) {
+        if let (None, Some(refresh)) = (self.refresh(), older.refresh()) {
+            self.0.insert("refresh_token".into(), Value::String(refresh.to_owned()));
+        }
         for (name, value) in &older.0 {
             self.0.entry(name.clone()).or_insert_with(|| value.clone());
         }
@@ -250,6 +254,21 @@ mod tests {
         random[RANDOM_BYTES - 1] ^= 1;
         let other = Fresh::from_random(&random);
         assert!(other.verifier != fresh.verifier && other.state != fresh.state);
+    }
+
+    #[test]
+    fn a_refresh_token_stays_where_no_new_one_is_given() {
+        let token = |json: &str| Token(serde_json::from_str(json).unwrap());
+        let old = token(r#"{"access_token":"a","refresh_token":"r","scope":"write"}"#);
+        for (answer, refresh) in [
+            // As `from_answer` copies it.
+            (r#"{"access_token":"b","refresh_token":"b"}"#, "r"),
+            (r#"{"access_token":"b","refresh_token":"s"}"#, "s"),
+        ] {
+            let mut new = token(answer);
+            new.fill_from(&old);
+            assert_eq!((new.access(), new.refresh(), new.scopes()), (Some("b"), Some(refresh), Some(vec!["write"])));
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! How many SMS may leave in a day: in all, per country and per number, with a share that is kept for one-time codes. Pure:
-//! time is passed in, and the state is a record to be stored.
+//! How many SMS may leave in a day: in all, per country and per number. Shares are kept for what is more important: of the
+//! day for one-time codes and refreshed tokens, of a number for what failed or is uncertain. Pure: time is passed in, and the
+//! state is a record to be stored.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 /// A budget day is a UTC day.
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// One in so many of a number's SMS is kept from news of success.
+const KEPT_FOR_NOTICES: u32 = 4;
 
 /// The operator's limits.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -16,9 +20,10 @@ pub struct Limits {
     pub per_day: u32,
     /// SMS per day to one country.
     pub per_country_per_day: u32,
-    /// Notices per day to one number. Codes have limits of their own, and must not be used up by notices.
+    /// Notices per day to one number, of which news of success may not use the last quarter; as many refreshed tokens beside
+    /// them. Codes have limits of their own, and must not be used up by notices.
     pub per_number_per_day: u32,
-    /// Hundredths of the two limits above it that are kept for one-time codes; at most 100.
+    /// Hundredths of the two limits above it that are kept for one-time codes and refreshed tokens; at most 100.
     pub codes_percent: u32,
     /// Countries that may be sent to, as ISO 3166 letters ("CM"); absent means all.
     #[serde(default)]
@@ -30,8 +35,19 @@ pub struct Limits {
 pub enum Purpose {
     /// A one-time code: somebody cannot get in without it.
     Code,
+    /// A refreshed token that only the phone keeps: without it an account is lost.
+    Token,
     /// Everything else.
     Notice,
+    /// A message was published: what its person expects anyway.
+    Published,
+}
+
+impl Purpose {
+    /// Whether it may use the share of the day that is kept for codes and tokens.
+    fn is_vital(self) -> bool {
+        matches!(self, Self::Code | Self::Token)
+    }
 }
 
 /// To whom an SMS goes, as the budget sees it.
@@ -60,6 +76,20 @@ pub struct Spent {
     by_country: BTreeMap<String, Count>,
     /// Notices; each number here has had one, so there are no more than the day's limit.
     by_number: BTreeMap<u64, u32>,
+    /// Refreshed tokens, likewise.
+    #[serde(default)]
+    tokens_by_number: BTreeMap<u64, u32>,
+}
+
+impl Spent {
+    /// What counts against a number, if anything does.
+    fn of_numbers(&mut self, purpose: Purpose) -> Option<&mut BTreeMap<u64, u32>> {
+        match purpose {
+            Purpose::Code => None,
+            Purpose::Token => Some(&mut self.tokens_by_number),
+            Purpose::Notice | Purpose::Published => Some(&mut self.by_number),
+        }
+    }
 }
 
 /// Why an SMS must not be sent now.
@@ -87,21 +117,30 @@ pub struct Budget {
 }
 
 impl Count {
-    /// Whether one more fits `limit`, of which notices may not use the codes' share.
+    /// Whether one more fits `limit`, of which notices may not use the share that is kept.
     fn allows(self, purpose: Purpose, limit: u32, codes_percent: u32) -> bool {
         let kept = u64::from(limit) * u64::from(codes_percent.min(100)) / 100;
         let notices = u64::from(limit) - kept;
-        self.all < limit && (purpose == Purpose::Code || u64::from(self.notices) < notices)
+        self.all < limit && (purpose.is_vital() || u64::from(self.notices) < notices)
     }
 
     fn add(&mut self, purpose: Purpose) {
         self.all += 1;
-        self.notices += u32::from(purpose == Purpose::Notice);
+        self.notices += u32::from(!purpose.is_vital());
     }
 
     fn take(&mut self, purpose: Purpose) {
         self.all = self.all.saturating_sub(1);
-        self.notices = self.notices.saturating_sub(u32::from(purpose == Purpose::Notice));
+        self.notices = self.notices.saturating_sub(u32::from(!purpose.is_vital()));
+    }
+}
+
+/// How much of a number's day is there for a purpose: news of success leave the last quarter, and at least one, to what
+/// failed or is uncertain.
+fn of_number(per_day: u32, purpose: Purpose) -> u32 {
+    match purpose {
+        Purpose::Published => per_day - per_day.div_ceil(KEPT_FOR_NOTICES),
+        Purpose::Code | Purpose::Token | Purpose::Notice => per_day,
     }
 }
 
@@ -131,12 +170,12 @@ impl Budget {
         if !there.allows(ask.purpose, per_country_per_day, codes_percent) {
             return Err(Exceeded::CountryDay);
         }
-        if ask.purpose == Purpose::Notice {
-            let had = self.spent.by_number.get(&ask.number).copied().unwrap_or_default();
-            if had >= per_number_per_day {
+        if let Some(numbers) = self.spent.of_numbers(ask.purpose) {
+            let had = numbers.get(&ask.number).copied().unwrap_or_default();
+            if had >= of_number(per_number_per_day, ask.purpose) {
                 return Err(Exceeded::NumberDay);
             }
-            self.spent.by_number.insert(ask.number, had + 1);
+            numbers.insert(ask.number, had + 1);
         }
         self.spent.total.add(ask.purpose);
         self.spent.by_country.entry(country).or_default().add(ask.purpose);
@@ -152,10 +191,10 @@ impl Budget {
         if let Some(count) = self.spent.by_country.get_mut(&ask.country.to_ascii_uppercase()) {
             count.take(ask.purpose);
         }
-        if ask.purpose == Purpose::Notice
-            && let Some(had) = self.spent.by_number.remove(&ask.number).filter(|had| *had > 1)
+        if let Some(numbers) = self.spent.of_numbers(ask.purpose)
+            && let Some(had) = numbers.remove(&ask.number).filter(|had| *had > 1)
         {
-            self.spent.by_number.insert(ask.number, had - 1);
+            numbers.insert(ask.number, had - 1);
         }
     }
 
@@ -224,6 +263,51 @@ mod tests {
         assert_eq!(budget.spend(DAY_MS, &code("CM")), Ok(()));
         assert_eq!(budget.spend(DAY_MS, &other), Ok(()));
         assert_eq!(budget.spend(2 * DAY_MS, &notice("CM")), Ok(()));
+    }
+
+    #[test]
+    fn news_of_success_leave_the_last_of_a_number_to_what_failed() {
+        for (per_number, published) in [(0, 0), (1, 0), (2, 1), (4, 3), (20, 15)] {
+            let mut budget =
+                Budget::new(Limits { per_number_per_day: per_number, ..limits(100, 100) }, Spent::default());
+            let news = Ask { purpose: Purpose::Published, ..notice("CM") };
+            for n in 0..=published {
+                let spent = budget.spend(DAY_MS, &news);
+                assert_eq!(spent.is_ok(), n < published, "{per_number}: {spent:?}");
+            }
+            for _ in published..per_number {
+                assert_eq!(budget.spend(DAY_MS, &notice("CM")), Ok(()), "{per_number}");
+            }
+            assert_eq!(budget.spend(DAY_MS, &notice("CM")), Err(Exceeded::NumberDay));
+            budget.refund(DAY_MS, &notice("CM"));
+            assert_eq!(budget.spend(DAY_MS, &news), Err(Exceeded::NumberDay), "{per_number}");
+        }
+    }
+
+    #[test]
+    fn tokens_leave_though_notices_are_used_up_and_one_number_gets_so_many() {
+        let limits = Limits { per_number_per_day: 2, codes_percent: 50, ..limits(10, 10) };
+        let mut budget = Budget::new(limits, Spent::default());
+        let token = Ask { purpose: Purpose::Token, ..notice("CM") };
+        for n in 0..5 {
+            budget.spend(DAY_MS, &Ask { number: 10 + n / 2, ..notice("CM") }).unwrap();
+        }
+        assert_eq!(budget.spend(DAY_MS, &notice("CM")), Err(Exceeded::Day));
+        for _ in 0..2 {
+            assert_eq!(budget.spend(DAY_MS, &token), Ok(()));
+        }
+        assert_eq!(budget.spend(DAY_MS, &token), Err(Exceeded::NumberDay), "codes of others are left");
+        budget.refund(DAY_MS, &token);
+        assert_eq!(budget.spend(DAY_MS, &token), Ok(()));
+        assert_eq!(budget.spend(DAY_MS, &code("CM")), Ok(()));
+    }
+
+    #[test]
+    fn a_record_from_before_tokens_were_counted_is_read() {
+        let before = r#"{"day":1,"total":{"all":1,"notices":1},"by_country":{},"by_number":{"1":1}}"#;
+        let mut budget =
+            Budget::new(Limits { per_number_per_day: 1, ..limits(9, 9) }, serde_json::from_str(before).unwrap());
+        assert_eq!(budget.spend(DAY_MS, &notice("CM")), Err(Exceeded::NumberDay));
     }
 
     #[test]

@@ -31,6 +31,9 @@ pub struct Global {
     /// One JSON document on standard output, errors as JSON on standard error.
     #[arg(long, global = true)]
     pub json: bool,
+    /// What the JSON of this command is.
+    #[arg(skip)]
+    pub schema: String,
 }
 
 /// The commands.
@@ -176,6 +179,12 @@ pub enum NodeCommand {
     /// Cut off a node or an instance.
     Block {
         /// Name, peer id, or the beginning of one.
+        target: String,
+    },
+    /// Speak again with a node or an instance that was cut off. The mesh brings back by itself what it knows of it; a
+    /// partner has to be federated again, and a revoked node of this instance stays revoked.
+    Unblock {
+        /// Name, peer id, or the beginning of one, as `node list` shows it.
         target: String,
     },
 }

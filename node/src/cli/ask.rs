@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::args::{Global, NodeCommand};
 use super::exit::{ExitError, Kind};
-use super::{print, print_json};
+use super::{print, print_json, print_rows};
 use crate::config::{Config, Env};
 use crate::render;
 use crate::socket::{self, AskError, Told};
@@ -55,7 +55,7 @@ pub fn strange() -> ExitError {
 
 /// Prints the answer's data, as JSON or as text.
 pub fn show<T: Serialize>(global: &Global, value: &T, text: impl FnOnce(&T) -> String) -> Result<(), ExitError> {
-    if global.json { print_json(value) } else { print(&text(value)) }
+    if global.json { print_json(global, value) } else { print(&text(value)) }
 }
 
 #[derive(Serialize)]
@@ -114,7 +114,8 @@ pub fn node(global: &Global, command: NodeCommand) -> Result<(), ExitError> {
             _ => Err(strange()),
         },
         NodeCommand::List => match ask(global, OperatorCommand::NodeList)? {
-            OperatorReply::Nodes(rows) => show(global, &rows, |rows| render::nodes(rows)),
+            OperatorReply::Nodes(rows) if global.json => print_rows(global, &rows),
+            OperatorReply::Nodes(rows) => print(&render::nodes(&rows)),
             _ => Err(strange()),
         },
         NodeCommand::Invite { own } => match ask(global, OperatorCommand::Invite { own })? {
@@ -127,5 +128,6 @@ pub fn node(global: &Global, command: NodeCommand) -> Result<(), ExitError> {
         NodeCommand::Join { code } => done(global, OperatorCommand::Join { code: Private(code) }),
         NodeCommand::Federate { instance } => done(global, OperatorCommand::Federate { instance }),
         NodeCommand::Block { target } => done(global, OperatorCommand::Block { target }),
+        NodeCommand::Unblock { target } => done(global, OperatorCommand::Unblock { target }),
     }
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::args::{ConfigCommand, Global};
 use super::exit::ExitError;
-use super::{note, print, print_json};
+use super::{note, print, print_json, print_rows};
 use crate::config::{Config, Env, show};
 use crate::render::table;
 
@@ -31,7 +31,7 @@ fn check(global: &Global, loaded: &crate::config::Loaded) -> Result<(), ExitErro
     if global.json {
         let sms = prepared.sms.iter().map(|(_, port)| port.name()).collect();
         let peer_id = prepared.keyring.node_id().peer_id();
-        return print_json(&Checked { ok: true, config: &loaded.path, peer_id, sms, warnings });
+        return print_json(global, &Checked { ok: true, config: &loaded.path, peer_id, sms, warnings });
     }
     for warning in &warnings {
         note(&format!("warning: {warning}"));
@@ -42,7 +42,7 @@ fn check(global: &Global, loaded: &crate::config::Loaded) -> Result<(), ExitErro
 fn show_all(global: &Global, loaded: &crate::config::Loaded) -> Result<(), ExitError> {
     let rows = show::rows(loaded);
     if global.json {
-        return print_json(&rows);
+        return print_rows(global, &rows);
     }
     let cells = rows.iter().map(|row| vec![row.key.clone(), row.value.clone(), row.origin.clone()]).collect();
     print(&table(&["KEY", "VALUE", "FROM"], cells))

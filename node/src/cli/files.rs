@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::args::{BridgeKeysCommand, BundleCommand, Global};
 use super::ask::{ask, strange};
 use super::exit::{ExitError, Kind};
-use super::{print, print_json};
+use super::{print, print_bare, print_json, print_rows};
 use crate::render;
 use relaymesh_core::delivery::BUNDLE_BYTES_MAX;
 
@@ -38,7 +38,7 @@ fn export(global: &Global, path: &Path) -> Result<(), ExitError> {
     write_new(path, &bytes)?;
     let done = Exported { file: path, bytes: bytes.len(), envelopes, left };
     if global.json {
-        return print_json(&done);
+        return print_json(global, &done);
     }
     print(&format!("{envelopes} envelopes in {} ({} bytes)\n{}", path.display(), done.bytes, stayed(&left)))
 }
@@ -73,7 +73,7 @@ fn import(global: &Global, path: &Path) -> Result<(), ExitError> {
     let answer = ask(global, OperatorCommand::BundleImport { bytes })?;
     let OperatorReply::Imported { envelopes, facts, refused } = answer else { return Err(strange()) };
     if global.json {
-        print_json(&Imported { envelopes, facts, refused })?;
+        print_json(global, &Imported { envelopes, facts, refused })?;
     } else {
         print(&format!("{envelopes} new envelopes, {facts} new facts and filters, {refused} refused\n"))?;
     }
@@ -106,7 +106,7 @@ pub fn bridge_keys(global: &Global, command: BridgeKeysCommand) -> Result<(), Ex
         BridgeKeysCommand::Export { file } => return export_keys(global, file),
     };
     let OperatorReply::BridgeKeys(rows) = ask(global, question)? else { return Err(strange()) };
-    if global.json { print_json(&rows) } else { print(&render::bridge_keys(&rows)) }
+    if global.json { print_rows(global, &rows) } else { print(&render::bridge_keys(&rows)) }
 }
 
 /// The asset's own form, JSON in any case.
@@ -115,7 +115,7 @@ fn export_keys(global: &Global, file: Option<PathBuf>) -> Result<(), ExitError> 
         refuse_existing(path)?;
     }
     let OperatorReply::BridgeKeys(rows) = ask(global, OperatorCommand::BridgeKeysList)? else { return Err(strange()) };
-    let Some(path) = file else { return print_json(&rows) };
+    let Some(path) = file else { return print_bare(&rows) };
     let text = serde_json::to_vec_pretty(&rows).map_err(|_| strange())?;
     write_new(&path, &text)?;
     print(&format!("{} keys in {}\n", rows.len(), path.display()))

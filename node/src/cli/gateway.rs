@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::args::{GatewayCommand, Global};
 use super::ask::{ask, ask_node, done, strange};
 use super::exit::ExitError;
-use super::{print, print_json};
+use super::{print, print_json, print_rows};
 use crate::config::{Config, Env};
 use crate::render;
 
@@ -32,7 +32,7 @@ fn add(global: &Global, command: OperatorCommand) -> Result<(), ExitError> {
     let OperatorReply::GatewayAdded { name, path } = ask_node(global, &config, command)? else { return Err(strange()) };
     let url = format!("{}{}", base(&config), path.reveal());
     if global.json {
-        return print_json(&Added { name: &name, path: path.reveal(), url: &url });
+        return print_json(global, &Added { name: &name, path: path.reveal(), url: &url });
     }
     let here = config.node.public_url.is_none();
     print(&render::gateway_added(&name, &url, here))
@@ -48,7 +48,7 @@ fn base(config: &Config) -> String {
 
 fn list(global: &Global) -> Result<(), ExitError> {
     match ask(global, OperatorCommand::GatewayList)? {
-        OperatorReply::Gateways(rows) if global.json => print_json(&rows),
+        OperatorReply::Gateways(rows) if global.json => print_rows(global, &rows),
         OperatorReply::Gateways(rows) => print(&render::gateways(&rows)),
         _ => Err(strange()),
     }

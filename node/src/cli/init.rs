@@ -17,7 +17,7 @@ pub fn run(global: &Global, args: InitArgs) -> Result<(), ExitError> {
         (None, None, false) => Unlock::KeyFile,
     };
     let made = init(&Settings { dir, name, instance, http, grpc, mesh, key_file, unlock }, &Env::of_process())?;
-    if global.json { print_json(&made) } else { print(&text(&made)) }
+    if global.json { print_json(global, &made) } else { print(&text(&made)) }
 }
 
 fn text(made: &Made) -> String {

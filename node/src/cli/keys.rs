@@ -64,7 +64,7 @@ pub fn passphrase(global: &Global, file: Option<PathBuf>) -> Result<(), ExitErro
         None => "prompt = true".to_owned(),
     };
     let done = Resealed { keyring: &path, keys, warnings };
-    if global.json { print_json(&done) } else { print(&text(&done, &global.config)) }
+    if global.json { print_json(global, &done) } else { print(&text(&done, &global.config)) }
 }
 
 fn text(done: &Resealed<'_>, config: &Path) -> String {

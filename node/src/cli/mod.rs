@@ -15,15 +15,21 @@ mod run;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::{CommandFactory as _, FromArgMatches as _};
 use serde::Serialize;
 
-use self::args::{Cli, Command};
+use self::args::{Cli, Command, Global};
 use self::exit::{ExitError, Kind};
 
 /// Runs the command of this process.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let words = Cli::command().try_get_matches();
+    let parsed = words.and_then(|words| {
+        let mut cli = Cli::from_arg_matches(&words)?;
+        cli.global.schema = schema(&words);
+        Ok(cli)
+    });
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
@@ -32,6 +38,14 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => error.report(json),
     }
+}
+
+/// What a command's JSON is: named after its words, so `relaymesh.node.list/1`. The number grows when a field goes or
+/// changes its meaning.
+fn schema(words: &clap::ArgMatches) -> String {
+    let commands = std::iter::successors(words.subcommand(), |(_, words)| words.subcommand());
+    let names: Vec<&str> = std::iter::once("relaymesh").chain(commands.map(|(name, _)| name)).collect();
+    format!("{}/1", names.join("."))
 }
 
 /// Help and version go to standard output with 0; mistakes go to standard error with 2, as JSON where asked.
@@ -86,8 +100,33 @@ fn print(text: &str) -> Result<(), ExitError> {
     }
 }
 
-/// One document.
-fn print_json(value: &impl Serialize) -> Result<(), ExitError> {
+/// A command's JSON: what it is, then its fields.
+#[derive(Serialize)]
+struct Document<'a, T: Serialize> {
+    schema: &'a str,
+    #[serde(flatten)]
+    fields: &'a T,
+}
+
+/// The same for commands that list something.
+#[derive(Serialize)]
+struct Listing<'a, T: Serialize> {
+    schema: &'a str,
+    rows: &'a [T],
+}
+
+/// One document with these fields.
+fn print_json(global: &Global, fields: &impl Serialize) -> Result<(), ExitError> {
+    print_bare(&Document { schema: &global.schema, fields })
+}
+
+/// One document with these rows.
+fn print_rows<T: Serialize>(global: &Global, rows: &[T]) -> Result<(), ExitError> {
+    print_bare(&Listing { schema: &global.schema, rows })
+}
+
+/// One document in a form that is not ours to choose.
+fn print_bare(value: &impl Serialize) -> Result<(), ExitError> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|_| ExitError::failed("the answer cannot be written as JSON", "leave --json out"))?;
     print(&format!("{text}\n"))

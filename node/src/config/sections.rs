@@ -252,9 +252,10 @@ pub struct SmsBudget {
     pub per_day: u32,
     /// SMS a day to one country.
     pub per_country_per_day: u32,
-    /// SMS a day to one number, one-time codes apart.
+    /// SMS a day to one number, one-time codes apart; the last quarter is not for news of success, and as many refreshed
+    /// tokens go beside them.
     pub per_number_per_day: u32,
-    /// Percent of the day that only one-time codes may use.
+    /// Percent of the day that only one-time codes and refreshed tokens may use.
     pub codes_percent: u32,
     /// Countries that may be sent to; absent = all.
     pub countries: Option<BTreeSet<String>>,

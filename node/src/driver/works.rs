@@ -15,7 +15,7 @@ use relaymesh_publish::captcha::Captcha;
 use relaymesh_publish::oauth::{Exchange, OAuthError};
 use relaymesh_seal::keyfile::{KeyFile, Keyring};
 use relaymesh_seal::password::{self, Cost, VerifyError};
-use relaymesh_sms::{Port, Purpose, Sms};
+use relaymesh_sms::{Exceeded, Port, Purpose, Sms};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
@@ -256,7 +256,9 @@ impl Shared {
         let country = to.reveal().parse::<E164>().ok().and_then(|number| number.country()).unwrap_or_default();
         let purpose = match purpose {
             SmsPurpose::Code => Purpose::Code,
+            SmsPurpose::Token => Purpose::Token,
             SmsPurpose::Notice => Purpose::Notice,
+            SmsPurpose::Published => Purpose::Published,
         };
         let whom = To { number: to.reveal(), country: &country, purpose };
         self.afford(at_ms, &whom)?;
@@ -300,7 +302,13 @@ impl Shared {
     fn afford(&self, at_ms: u64, to: &To<'_>) -> Result<(), SendError> {
         self.with_budget(|budget| budget.spend(at_ms, to)).unwrap_or(Ok(())).map_err(|error| {
             tracing::warn!(%error, "an SMS was not sent");
-            SendError::Refused { text: error.to_string() }
+            match (to.purpose, error) {
+                // It is needed tomorrow as well.
+                (Purpose::Token, Exceeded::CountryDay | Exceeded::NumberDay | Exceeded::Day) => {
+                    SendError::Retry { after_ms: None }
+                }
+                _ => SendError::Refused { text: error.to_string() },
+            }
         })
     }
 

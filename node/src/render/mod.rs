@@ -53,7 +53,7 @@ pub fn trace(report: &TraceReport) -> String {
 /// `doctor`.
 pub fn findings(all: &[Finding]) -> String {
     let mut out = String::new();
-    for Finding { check, level, found, fix } in all {
+    for Finding { check, level, found, fix, .. } in all {
         writeln!(out, "{level:<8} {check}: {found}").expect("a String takes any text");
         if !fix.is_empty() {
             writeln!(out, "         → {fix}").expect("a String takes any text");

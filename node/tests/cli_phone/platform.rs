@@ -32,7 +32,7 @@ async fn with_platform() -> (Running, SinkHandle) {
 fn listed(node: &Running) -> Vec<(String, String)> {
     let rows = json(&node.phone(&["list", "--grpc", &node.grpc, "--json"]));
     let text = |row: &Value, name: &str| row[name].as_str().unwrap().to_owned();
-    rows.as_array().unwrap().iter().map(|row| (text(row, "platform"), text(row, "account"))).collect()
+    rows["rows"].as_array().unwrap().iter().map(|row| (text(row, "platform"), text(row, "account"))).collect()
 }
 
 /// Connects an account as `login`: the address, the platform's page, and the code of the address it leads back to.
@@ -108,4 +108,33 @@ async fn a_phone_connects_posts_reads_the_answer_logs_in_elsewhere_and_disconnec
     let again = node.phone(&gone);
     assert!(text(&again.stderr).contains("no account at mastodon"), "{}", text(&again.stderr));
     assert_eq!(node.phone(&["compose", "x"]).status.code(), Some(1), "it is not known any more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_that_keeps_its_tokens_reads_the_new_one_and_goes_on_with_it() {
+    let (node, platform) = with_platform().await;
+    platform.rotate_tokens(true);
+    sign_up(&node);
+    connect(&node, &platform, "mia");
+    let taken = json(&node.phone(&["list", "--grpc", &node.grpc, "--take-tokens", "--json"]));
+    assert_eq!(taken["rows"][0]["on_device"], true);
+    let added = node.json(&["gateway", "add", "gc", "--msisdn", "+237650200001"]);
+    let url = format!("{}{}", node.http, added["path"].as_str().unwrap());
+    let client = GatewayClient::new("gc", "one", url, Http::new());
+    // The language of one message is that of the app from then on, and tells the token apart.
+    for (n, words) in
+        [(1, &["compose", "post 1", "--language", "fr", "--json"][..]), (2, &["compose", "post 2", "--json"])]
+    {
+        platform.expire_tokens();
+        let post = sms(&node.phone(words));
+        assert!(client.forward(NUMBER, &post[0]).await.unwrap().accepted());
+        let told = sms_with(&node, &format!("#{n}")).await;
+        assert!(told.starts_with("Livraison RelaySMS :") && told.lines().count() == 4, "{n}");
+        let read = json(&node.phone(&["read", &told, "--json"]));
+        assert_eq!(read["kind"], "token_update", "{n}");
+    }
+    let posts = platform.posts();
+    assert_eq!(posts.iter().map(|post| post.status.as_str()).collect::<Vec<_>>(), ["post 1", "post 2"]);
+    let listed = json(&node.phone(&["list", "--grpc", &node.grpc, "--json"]));
+    assert_eq!(listed["rows"][0]["on_device"], true, "the vault keeps none of them");
 }

@@ -28,7 +28,7 @@ pub fn set(node: &Node, section: &str, key: &str, value: impl Into<Value>) {
 /// The state in which `node` lists the node with this peer id.
 pub async fn state(node: &Node, peer_id: &str) -> String {
     let members = node.ask(&["node", "list"]).await.unwrap();
-    let row = members.as_array().unwrap().iter().find(|row| row["peer_id"] == peer_id).expect("a member");
+    let row = members["rows"].as_array().unwrap().iter().find(|row| row["peer_id"] == peer_id).expect("a member");
     row["state"].as_str().unwrap().to_owned()
 }
 

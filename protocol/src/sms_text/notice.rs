@@ -36,14 +36,10 @@ pub enum Notice {
         /// Whether the person can answer `RESEND` and this number.
         resend: bool,
     },
-    /// The platform has it, and gave a new refresh token that the phone must store.
+    /// A message ended, and the platform gave a new refresh token on the way that the phone must store.
     TokenRefreshed {
-        /// Platform name.
-        platform: String,
-        /// When.
-        at: Timestamp,
-        /// Which message of this person.
-        number: u32,
+        /// How it ended: one of those above, which are one line each.
+        outcome: Box<Self>,
         /// What the app reads.
         token: TokenLine,
     },
@@ -89,9 +85,8 @@ impl Notice {
             Self::Published { platform, at, number } => outcome(language, Outcome::Published, platform, *at, *number),
             Self::Failed { platform, at, number } => outcome(language, Outcome::Failed, platform, *at, *number),
             Self::Uncertain { platform, at, number, resend } => uncertain(language, platform, *at, *number, *resend),
-            Self::TokenRefreshed { platform, at, number, token } => {
-                let text = outcome(language, Outcome::Published, platform, *at, *number);
-                format!("{text}\n\n{}\n{}", paste(language), token.0)
+            Self::TokenRefreshed { outcome, token } => {
+                format!("{}\n\n{}\n{}", outcome.text(language), paste(language), token.0)
             }
             // Auto-fill looks for exactly this text, in every language.
             Self::Otp(code) => format!("Your SMSWithoutBorders-Auth verification code is: {}", code.0),

@@ -27,7 +27,8 @@ fn short_notices() -> Vec<Notice> {
 
 fn refreshed(account: &str, token: &str) -> Notice {
     let token = TokenLine::new(account, token).unwrap();
-    Notice::TokenRefreshed { platform: "twitter".to_owned(), at: AT, number: 7, token }
+    let outcome = Box::new(Notice::Published { platform: "twitter".to_owned(), at: AT, number: 7 });
+    Notice::TokenRefreshed { outcome, token }
 }
 
 #[test]
@@ -69,6 +70,11 @@ fn the_app_of_every_language_finds_the_token() {
         let text = refreshed("@ada", "token").text(Language(*code));
         let read = TokenLine::read(&text, Language(*code));
         assert_eq!(read, Some(("@ada".to_owned(), "token".to_owned())));
+    }
+    for outcome in &short_notices()[..3] {
+        let (outcome, token) = (Box::new(outcome.clone()), TokenLine::new("@ada", "token").unwrap());
+        let text = Notice::TokenRefreshed { outcome, token }.text(Language::FR);
+        assert_eq!(TokenLine::read(&text, Language::FR), Some(("@ada".to_owned(), "token".to_owned())), "{text}");
     }
     let english = refreshed("@ada", "token").text(Language::EN);
     assert_eq!(TokenLine::read(&english, Language::FR), None);

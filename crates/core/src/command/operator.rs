@@ -67,6 +67,11 @@ pub enum OperatorCommand {
         /// Name, peer id, or leading characters.
         target: String,
     },
+    /// Speak again with a node or an instance that was cut off.
+    Unblock {
+        /// Name, peer id, or leading characters.
+        target: String,
+    },
     /// Everything undelivered that others may carry.
     BundleExport,
     /// What somebody carried here.
@@ -243,8 +248,48 @@ pub struct Finding {
     pub level: String,
     /// What is the case.
     pub found: String,
+    /// What should be.
+    pub expected: String,
     /// The command or setting that mends it; empty when ok or unknown.
     pub fix: String,
+}
+
+impl Finding {
+    /// A finding of a check, with what this check expects.
+    #[must_use]
+    pub fn new(check: &str, level: &str, found: impl Into<String>, fix: impl Into<String>) -> Self {
+        let expected = expected(check).to_owned();
+        Self { check: check.to_owned(), level: level.to_owned(), found: found.into(), expected, fix: fix.into() }
+    }
+}
+
+/// What is the case where a check of `doctor` finds nothing wrong.
+fn expected(check: &str) -> &'static str {
+    match check {
+        "clock" => "a clock that is later than what was written here",
+        "clock.own" => "an own record that is not dated ahead of the clock",
+        "clock.peers" => "records of other members that are not dated ahead of the clock",
+        "clock.sync" => "something that keeps the clock right",
+        "config" => "a configuration that the next run takes",
+        "disk.owner" => "one user who owns all files of the node",
+        "disk.space" => "room for what the node will write",
+        "disk.write" => "a data directory that can be written",
+        "dns" => "names in the configuration that resolve",
+        "gateways" => "an enrolled gateway client where the node is a gateway",
+        "gateways.silent" => "gateway clients that brought something within a week",
+        "keys" => "a keyring that opens",
+        "mail" => "a mail server that takes connections",
+        "mesh.connected" => "a connection to another member",
+        "mesh.members" => "another member",
+        "node" => "a node that runs and answers",
+        "otp.captcha" => "a captcha service that answers",
+        "platforms" => "a platform where the node is a vault",
+        "privacy" => "no private SMS that are forwarded here",
+        "sms.route" => "a way for SMS to people",
+        "store" => "a store without failed writes",
+        "tls" => "a certificate that is valid here for a while",
+        _ => "",
+    }
 }
 
 /// One enrolled gateway client.

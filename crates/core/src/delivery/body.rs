@@ -5,7 +5,8 @@ use relaymesh_protocol::segment::assembly::Set;
 use relaymesh_protocol::sms_text::Keyword;
 use serde::{Deserialize, Serialize};
 
-use crate::command::MessageOutcome;
+use crate::command::{MessageOutcome, Private};
+use crate::output::SmsPurpose;
 
 /// First byte of every body.
 const BODY_VERSION: u8 = 1;
@@ -226,5 +227,7 @@ pub struct SmsRequest {
     /// To whom.
     pub to: E164,
     /// What.
-    pub text: String,
+    pub text: Private,
+    /// Why, for the budget there.
+    pub purpose: SmsPurpose,
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use relaymesh_protocol::ids::{MessageId, NodeId, Timestamp};
 use relaymesh_protocol::payload::Payload;
+use relaymesh_protocol::sms_text::TOKEN_LINE;
 
 use super::body::{Body, Cargo, Receipt};
 use super::legs::Leg;
@@ -12,12 +13,14 @@ use super::outbox::{OUTCOME_LIFE, Outbox, Stage};
 use super::{Change, Loss, letters, window};
 use crate::clients;
 use crate::command::MessageOutcome;
-use crate::egress::{self, FOREIGN_TEXT_MAX};
+use crate::egress::{self, purpose_for, text_max};
 use crate::home::{self, Word};
 use crate::ingress;
 use crate::input::Follow;
 use crate::locator;
+use crate::membership::Relation;
 use crate::node::Node;
+use crate::output::SmsPurpose;
 use crate::record::{get_node, key, put_node};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
@@ -242,12 +245,24 @@ fn done(
     outbox.stage = Stage::Done { by, at, outcome };
     let sender = outbox.sender.take();
     node.trace(tx, message, "receipt", || format!("done: {outcome:?}").to_lowercase());
-    if let (Some(text), Some(sender)) = (tell.filter(|text| text.len() <= FOREIGN_TEXT_MAX), sender) {
-        egress::text(node, tx, message, &sender, text.to_owned())?;
+    let relation = node.membership.relation(&from);
+    let asked = purpose(relation, outcome, tell.unwrap_or_default());
+    if let (Some(text), Some(sender)) = (tell.filter(|text| text.len() <= text_max(asked)), sender) {
+        egress::text(node, tx, message, &sender, text.into(), purpose_for(relation, asked))?;
     }
     put_node(node, tx, key::outbox(&message), &outbox)?;
     ingress::settle(node, tx, message, outcome);
     Ok(())
+}
+
+/// Why a home lets its person be told. Only homes of the own instance and of partners send tokens through this node.
+fn purpose(home: Relation, outcome: MessageOutcome, text: &str) -> SmsPurpose {
+    let known = matches!(home, Relation::Own | Relation::Partner);
+    match outcome {
+        _ if known && text.lines().nth(TOKEN_LINE).is_some() => SmsPurpose::Token,
+        MessageOutcome::Published => SmsPurpose::Published,
+        _ => SmsPurpose::Notice,
+    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use crate::egress;
 use crate::input::Follow;
 use crate::locator::{self, Candidate, Lookup};
 use crate::node::Node;
+use crate::output::SmsPurpose;
 use crate::record::{delete_row, get_node, key, put_node, restore_row};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
@@ -202,7 +203,7 @@ fn expire(node: &Node, tx: &mut Tx<'_>, message: MessageId, mut outbox: Outbox) 
     node.trace(tx, message, "ingress", || "expired: no home accepted it");
     if let Some(sender) = outbox.sender.take().filter(|_| outbox.trusted) {
         let notice = Notice::Expired { sent: outbox.received };
-        egress::text(node, tx, message, &sender, notice.text(outbox.language()))?;
+        egress::text(node, tx, message, &sender, notice.text(outbox.language()).into(), SmsPurpose::Notice)?;
     }
     node.count(tx, "message_expired");
     end(node, tx, message, outbox)

@@ -10,10 +10,11 @@ use sha2::{Digest, Sha256};
 
 use super::row::Row;
 use super::ways::is_named;
-use super::{Change, FOREIGN_TEXT_MAX, QUEUE_MAX, queue};
+use super::{Change, QUEUE_MAX, queue, text_max};
 use crate::delivery::{self, Body, SmsEnd, SmsRequest};
 use crate::membership::{Member, Relation};
 use crate::node::Node;
+use crate::output::SmsPurpose;
 use crate::record::{get_node, key};
 use crate::tx::{Run, Tx};
 
@@ -65,8 +66,18 @@ pub(crate) fn on_request(node: &Node, tx: &mut Tx<'_>, from: NodeId, request: &S
     if relation == Relation::Partner {
         tx.then(Change::Served(member.instance, day(tx.now())));
     }
-    let row = Row::new(request.to.clone(), request.text.clone(), tx.now(), Some((from, request.id)));
+    let purpose = purpose_for(relation, request.purpose);
+    let row = Row::new(request.to.clone(), request.text.clone(), purpose, tx.now(), Some((from, request.id)));
     queue(node, tx, id, &row, None)
+}
+
+/// As what an SMS goes that another node orders. The share that is kept for this instance's own codes and tokens is nobody
+/// else's.
+pub(crate) fn purpose_for(relation: Relation, asked: SmsPurpose) -> SmsPurpose {
+    match relation {
+        Relation::Own => asked,
+        _ => asked.max(SmsPurpose::Notice),
+    }
 }
 
 /// Whether this node sends it.
@@ -75,7 +86,7 @@ fn judge(node: &Node, now: Timestamp, from: &Member, relation: Relation, request
     let served = relation == Relation::Own || egress.partners.iter().any(|name| is_named(from, name));
     let country = request.to.country().unwrap_or_default();
     let there = egress.countries.is_empty() || egress.countries.iter().any(|c| c.eq_ignore_ascii_case(&country));
-    let sound = !request.text.is_empty() && request.text.len() <= FOREIGN_TEXT_MAX;
+    let sound = (1..=text_max(request.purpose)).contains(&request.text.reveal().len());
     if !(served && there && sound && node.config().sms) {
         return Err(SmsEnd::Refused);
     }

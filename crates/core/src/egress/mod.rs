@@ -8,35 +8,38 @@ mod ways;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use relaymesh_protocol::frame::Taken;
 use relaymesh_protocol::ids::{E164, InstanceId, Language, MessageId, NodeId, Timestamp};
 use relaymesh_protocol::sms_text::Notice;
 
-pub(crate) use foreign::on_request;
+pub(crate) use foreign::{on_request, purpose_for};
 
 use row::Row;
 use ways::{ask, go_on};
 
 use crate::batch::Key;
+use crate::command::Private;
 use crate::delivery::SmsEnd;
 use crate::input::{Follow, LinkError};
 use crate::node::Node;
-use crate::output::{SendError, WorkDone, WorkId};
+use crate::output::{SendError, SmsPurpose, WorkDone, WorkId};
 use crate::record::{delete_row, get_node, key, put_node, restore_row};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 use crate::watch::Gauge;
 
-/// An SMS that could not leave for so long is no longer news.
-const SMS_LIFE: Duration = Duration::from_hours(24);
-/// How it ended is kept for an asker who did not hear; longer than anybody asks.
-const ANSWER_LIFE: Duration = Duration::from_hours(48);
 /// Most SMS that wait at once; further ones are dropped and counted.
 const QUEUE_MAX: usize = 100_000;
 /// Longest text that another node may ask to send: four joined SMS.
-pub(crate) const FOREIGN_TEXT_MAX: usize = 612;
+const FOREIGN_TEXT_MAX: usize = 612;
+/// Longest text with a refreshed token: sixteen joined SMS, which holds 1,600 letters of token and account.
+pub(crate) const TOKEN_TEXT_MAX: usize = 2_448;
+
+/// Longest text that leaves for another node's sake.
+pub(crate) fn text_max(purpose: SmsPurpose) -> usize {
+    if purpose == SmsPurpose::Token { TOKEN_TEXT_MAX } else { FOREIGN_TEXT_MAX }
+}
 
 /// What egress remembers.
 #[derive(Debug, Default)]
@@ -100,23 +103,30 @@ pub(crate) fn gauges(node: &Node) -> [Gauge; 1] {
 
 /// Tells a person something in the run's batch.
 pub(crate) fn notice(node: &Node, tx: &mut Tx<'_>, to: &E164, language: Language, notice: &Notice) -> Run {
-    order(node, tx, None, to, notice.text(language))
+    order(node, tx, None, to, notice.text(language).into(), SmsPurpose::Notice)
 }
 
 /// Tells a person in the run's batch what became of a message; its timeline says whether that left, not what or to whom.
-pub(crate) fn text(node: &Node, tx: &mut Tx<'_>, about: MessageId, to: &E164, text: String) -> Run {
-    order(node, tx, Some(about), to, text)
+pub(crate) fn text(
+    node: &Node,
+    tx: &mut Tx<'_>,
+    about: MessageId,
+    to: &E164,
+    text: Private,
+    purpose: SmsPurpose,
+) -> Run {
+    order(node, tx, Some(about), to, text, purpose)
 }
 
 /// Sends a text in the run's batch, by the ways that the operator ordered.
-fn order(node: &Node, tx: &mut Tx<'_>, about: Option<MessageId>, to: &E164, text: String) -> Run {
+fn order(node: &Node, tx: &mut Tx<'_>, about: Option<MessageId>, to: &E164, text: Private, purpose: SmsPurpose) -> Run {
     let id: [u8; 16] = tx.random();
     if node.egress.queued.len() >= QUEUE_MAX {
         node.count(tx, "sms_queue_full");
         trace(node, tx, about, || "dropped: too many wait");
         return Ok(());
     }
-    let row = Row::new(to.clone(), text, tx.now(), None);
+    let row = Row::new(to.clone(), text, purpose, tx.now(), None);
     trace(node, tx, about, || "ordered for the person");
     queue(node, tx, id, &row, about)
 }
@@ -147,7 +157,7 @@ pub(crate) fn on_sms(node: &Node, tx: &mut Tx<'_>, id: &[u8; 16]) -> Run {
     if row.end.is_some() {
         return forget(tx, *id, &row);
     }
-    if tx.now().since(row.since) >= SMS_LIFE {
+    if tx.now() >= row.expires() {
         node.count(tx, "sms_expired");
         return end(node, tx, *id, row, SmsEnd::Refused);
     }
@@ -232,7 +242,7 @@ fn end(node: &Node, tx: &mut Tx<'_>, id: [u8; 16], mut row: Row, how: SmsEnd) ->
     trace(node, tx, node.egress.queued.get(&id).copied().flatten(), || describe(node, &row, how));
     let Some((asker, asked)) = row.from else { return delete_row(tx, key::sms(&id)) };
     row.end = Some(how);
-    row.text.clear();
+    row.text = Private::default();
     put_node(node, tx, key::sms(&id), &row)?;
     forget(tx, id, &row)?;
     foreign::answer(node, tx, asker, asked, how)
@@ -252,7 +262,7 @@ fn describe(node: &Node, row: &Row, how: SmsEnd) -> String {
 
 /// Forgets how it ended when nobody asks any more.
 fn forget(tx: &mut Tx<'_>, id: [u8; 16], row: &Row) -> Run {
-    let until = row.since.after(ANSWER_LIFE);
+    let until = row.forgotten();
     if tx.now() >= until {
         return delete_row(tx, key::sms(&id));
     }
@@ -274,7 +284,7 @@ pub(crate) fn restore(node: &mut Node, rows: &[(Key, Vec<u8>)], _now: Timestamp)
         let id = row_key.get(1..).and_then(|id| <[u8; 16]>::try_from(id).ok());
         let (Some(id), Some(row)) = (id, restore_row::<Row>(node, row_key, row)) else { continue };
         if row.end.is_some() {
-            node.set_timer(row.since.after(ANSWER_LIFE), Timer::Sms(id));
+            node.set_timer(row.forgotten(), Timer::Sms(id));
         } else {
             node.egress.queued.insert(id, None);
         }

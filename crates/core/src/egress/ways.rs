@@ -10,7 +10,7 @@ use crate::config::SmsWay;
 use crate::delivery::{self, SmsEnd, SmsRequest};
 use crate::membership::{Member, Relation};
 use crate::node::Node;
-use crate::output::{Output, SmsPurpose, Work, WorkId};
+use crate::output::{Output, Work, WorkId};
 use crate::record::{key, put_node};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
@@ -63,7 +63,7 @@ fn send(node: &Node, tx: &mut Tx<'_>, id: [u8; 16], row: Row, ports: Option<usiz
     let work = WorkId(u64::from_be_bytes(tx.random()));
     tx.then(Change::Sending(work, id));
     let to = row.to.reveal().to_owned().into();
-    let sms = Work::Sms { to, text: row.text.into(), id, purpose: SmsPurpose::Notice, ports };
+    let sms = Work::Sms { to, text: row.text, id, purpose: row.purpose, ports };
     tx.output(Output::Work { id: work, work: sms });
     Ok(())
 }
@@ -95,7 +95,7 @@ pub(super) fn is_named(member: &Member, name: &str) -> bool {
 /// Asks another node. Until it answers, or surely has not got the request, it is asked again and nobody else is.
 pub(super) fn ask(node: &Node, tx: &mut Tx<'_>, id: [u8; 16], mut row: Row, other: NodeId) -> Run {
     row.asked = Some(other);
-    let request = SmsRequest { id, to: row.to.clone(), text: row.text.clone() };
+    let request = SmsRequest { id, to: row.to.clone(), text: row.text.clone(), purpose: row.purpose };
     let pause = pause(row.attempts + 3);
     put_node(node, tx, key::sms(&id), &row)?;
     node.count(tx, "sms_asked");

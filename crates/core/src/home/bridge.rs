@@ -8,7 +8,7 @@ use relaymesh_protocol::platform::Platform;
 use relaymesh_protocol::sms_text::Notice;
 
 use super::consume::Incoming;
-use super::job::{EMAIL_BRIDGE, JobContent};
+use super::job::{EMAIL_BRIDGE, JobContent, Pair};
 use super::{claim, parts};
 use crate::clients::{self, Arrival, Sms};
 use crate::command::MessageOutcome;
@@ -29,7 +29,7 @@ const RECIPIENTS_MAX: usize = 20;
 pub(super) struct Plan {
     pub platform: String,
     pub account: String,
-    pub device_tokens: Option<(String, String)>,
+    pub device_tokens: Option<Pair>,
     /// What is owed; none where it is done already.
     pub content: Option<JobContent>,
     pub at_once: Option<MessageOutcome>,
@@ -107,7 +107,10 @@ fn plan_platform(
     Ok(Ok(Plan {
         platform: platform.name.to_owned(),
         account,
-        device_tokens: parsed.tokens.as_ref().map(|tokens| (tokens.access.clone(), tokens.refresh.clone())),
+        device_tokens: parsed
+            .tokens
+            .as_ref()
+            .map(|tokens| Pair { access: tokens.access.clone(), refresh: tokens.refresh.clone() }),
         content: Some(content),
         at_once: None,
     }))

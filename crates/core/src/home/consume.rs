@@ -268,6 +268,7 @@ fn opened_by(
             ordinal: refusals::next_ordinal(node, tx, &mut entity)?,
             kept_until: None,
             asked: Vec::new(),
+            renewed: None,
         };
         tx.then(Change::Owed(message, entity.id));
         if !run::begin_new(node, tx, &entity, &message, &mut job)? {

@@ -22,8 +22,8 @@ pub(crate) struct Job {
     pub platform: String,
     /// Account identifier.
     pub account: String,
-    /// Tokens that the phone sent along: access and refresh.
-    pub device_tokens: Option<(String, String)>,
+    /// Tokens that the phone sent along.
+    pub device_tokens: Option<Pair>,
     /// What is published.
     pub content: JobContent,
     /// How far each part is.
@@ -59,17 +59,30 @@ pub(crate) struct Job {
     /// Answers that asked for it once more, by id.
     #[zeroize(skip)]
     pub asked: Vec<MessageId>,
+    /// What the phone's tokens became by a refresh that the phone has not been told of.
+    pub renewed: Option<Pair>,
+}
+
+/// The tokens of an account that only the phone keeps.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+pub(crate) struct Pair {
+    /// Short-lived.
+    pub access: String,
+    /// Gives the next pair, on some platforms once.
+    pub refresh: String,
 }
 
 impl Stored for Job {
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 
-    /// Version 1 ended before `kept_until`: none, and nobody asked.
+    /// Version 1 ended before `kept_until`: none, and nobody asked. Version 2 ended before `renewed`: none.
     fn migrate(version: u8, bytes: &[u8]) -> Option<Self> {
-        if version != 1 {
-            return None;
-        }
-        let whole = Zeroizing::new([bytes, &[0, 0]].concat());
+        let lacks: &[u8] = match version {
+            1 => &[0, 0, 0],
+            2 => &[0],
+            _ => return None,
+        };
+        let whole = Zeroizing::new([bytes, lacks].concat());
         let (job, left) = postcard::take_from_bytes(&whole).ok()?;
         left.is_empty().then_some(job)
     }
@@ -273,4 +286,41 @@ pub(super) fn get(node: &Node, tx: &mut Tx<'_>, message: &MessageId) -> Run<Opti
         node.count(tx, "record_unreadable");
     }
     Ok(opened)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::encode;
+
+    #[test]
+    fn jobs_of_earlier_versions_are_read() {
+        let job = Job {
+            platform: "mastodon".to_owned(),
+            account: "ada@mastodon.test".to_owned(),
+            device_tokens: Some(Pair { access: "a".to_owned(), refresh: "r".to_owned() }),
+            content: JobContent::Thread { posts: vec!["text".to_owned()], image: None },
+            parts: vec![Part::Ready],
+            ingress: NodeId([1; 32]),
+            number: None,
+            language: Language::FR,
+            block: [2; 16],
+            deadline: Timestamp(9),
+            refreshed: false,
+            attempts: 3,
+            ordinal: 4,
+            kept_until: None,
+            asked: Vec::new(),
+            renewed: None,
+        };
+        let mut bytes = encode(&job).to_vec();
+        for (version, lacks) in [(2, 1), (1, 2)] {
+            bytes.truncate(bytes.len() - lacks);
+            bytes[0] = version;
+            let read = decode::<Job>(&bytes).unwrap();
+            assert!(read.device_tokens == job.device_tokens && read.renewed.is_none() && read.attempts == 3);
+        }
+        bytes[0] = 4;
+        assert!(decode::<Job>(&bytes).is_none());
+    }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Change;
 use super::job::{self, Job, Part};
+use super::tokens;
 use crate::delivery::RESEND_LIFE;
 use crate::input::Follow;
 use crate::node::Node;
@@ -49,6 +50,11 @@ pub(super) fn keep(node: &Node, tx: &mut Tx<'_>, entity: &mut Entity, message: &
     let until = tx.now().after(KEPT_FOR);
     let mut job = job.clone();
     job.kept_until = Some(until);
+    // They were told with the outcome.
+    if let Some(told) = tokens::latest(node, tx.now(), entity.id, &job) {
+        job.device_tokens = Some(told);
+        job.renewed = None;
+    }
     job::put(node, tx, entity, message, &job)?;
     entity.put(node, tx, TOLD, &place(&job), &Told { message: *message })?;
     tx.wake(until, Timer::Kept(*message));

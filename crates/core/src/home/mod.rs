@@ -34,6 +34,7 @@ use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 use crate::watch::Gauge;
 
+use tokens::Renewed;
 use unheard::Unheard;
 
 pub(crate) use consume::{on_assembled, on_local, on_submission};
@@ -65,6 +66,8 @@ pub(crate) struct State {
     busy: BTreeMap<MessageId, WorkId>,
     /// Tokens that are being refreshed: whose, and the token's record key.
     refreshing: BTreeMap<WorkId, (EntityId, Vec<u8>)>,
+    /// What the tokens of phones became: a message that was written before its phone was told goes out under them.
+    renewed: BTreeMap<(EntityId, Vec<u8>), Renewed>,
     /// Jobs owed.
     owed: BTreeMap<MessageId, Owed>,
     /// What ingresses may not have heard.
@@ -91,6 +94,7 @@ pub(crate) enum Change {
     Working(WorkId, MessageId),
     Worked(WorkId),
     Refreshing(WorkId, (EntityId, Vec<u8>)),
+    Renewed((EntityId, Vec<u8>), Renewed),
     MacFailed(EntityId, MessageId),
     MacGood(EntityId),
     Mailed(allowance::Via, bool, Timestamp),
@@ -106,7 +110,10 @@ pub(crate) enum Change {
 /// How full everything is that others can fill.
 pub(crate) fn gauges(node: &Node) -> Vec<Gauge> {
     let state = &node.home;
-    let mut gauges = vec![Gauge { name: "entities_failing", value: state.failures.len(), cap: FAILURES_MAX }];
+    let mut gauges = vec![
+        Gauge { name: "entities_failing", value: state.failures.len(), cap: FAILURES_MAX },
+        Gauge { name: "tokens_renewed", value: state.renewed.len(), cap: tokens::RENEWED_MAX },
+    ];
     gauges.extend(unheard::gauges(&state.unheard));
     gauges
 }
@@ -148,6 +155,7 @@ impl State {
             Change::Refreshing(id, token) => {
                 self.refreshing.insert(id, token);
             }
+            Change::Renewed(of, renewed) => tokens::remember(&mut self.renewed, of, renewed),
             Change::Worked(id) => {
                 self.refreshing.remove(&id);
                 if let Some(message) = self.working.remove(&id) {

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::ending::finish;
 use super::job::{self, EMAIL_BRIDGE, Job, Part};
-use super::tokens::{overlay, refresh, refreshed};
+use super::tokens::{catch_up, latest, overlay, refresh, refreshed};
 use super::{Change, Owed, kept, keywords, receipts};
 use crate::command::{FailureClass, MessageOutcome};
 use crate::input::Follow;
@@ -101,6 +101,7 @@ pub(super) fn begin_new(
 
 /// Sends a part once the batch is durable, in which the caller writes the job; `false` = the account is no longer connected.
 fn begin(node: &Node, tx: &mut Tx<'_>, entity: &Entity, message: &MessageId, job: &mut Job, index: usize) -> Run<bool> {
+    catch_up(node, tx, entity.id, job);
     let Some(request) = request(node, tx, entity, job, index)? else { return Ok(false) };
     job.begin(index, tx.now());
     let id = WorkId(u64::from_be_bytes(tx.random()));
@@ -120,7 +121,7 @@ fn request(node: &Node, tx: &mut Tx<'_>, entity: &Entity, job: &Job, index: usiz
     } else {
         let stored = entity.get::<Token>(node, tx, TOKEN, &token_key(&job.platform, &job.account))?;
         let Some(stored) = stored else { return Ok(None) };
-        overlay(&stored.json, job.device_tokens.as_ref())
+        overlay(&stored.json, latest(node, tx.now(), entity.id, job).as_ref())
     };
     let Some(content) = job.content.part(index) else { return Ok(None) };
     let before = index.checked_sub(1).and_then(|before| job.parts.get(before));
@@ -201,9 +202,7 @@ fn unpublished(
     match error {
         SendError::Unknown => again(node, tx, entity, message, job, None),
         SendError::Retry { after_ms } => again(node, tx, entity, message, job, after_ms.map(Duration::from_millis)),
-        SendError::Unauthorized if !job.refreshed && job.device_tokens.is_none() => {
-            refresh(node, tx, entity, message, job)
-        }
+        SendError::Unauthorized if !job.refreshed => refresh(node, tx, entity, message, job),
         SendError::Unauthorized => failed(node, tx, entity, message, job, FailureClass::Account),
         SendError::Refused { .. } => failed(node, tx, entity, message, job, FailureClass::Platform),
     }

@@ -107,6 +107,8 @@ pub(super) struct Own {
     built: u64,
     /// Keys that the base filter has and nobody here any more.
     gone: u64,
+    /// The recent filter names somebody who is gone: one that does not is due.
+    stale: bool,
     /// Highest version that anybody has of this node's filters.
     seen: u64,
     /// The mesh that the base filter is signed for.
@@ -158,17 +160,26 @@ impl Own {
     /// A filter of these keys is durable.
     pub fn built(&mut self, layer: FilterLayer, keys: &[u64], changes: u64) {
         self.built = self.built.max(changes);
-        if layer == FilterLayer::Base {
-            for key in keys {
-                self.fresh.remove(key);
+        let gone = keys.iter().filter(|key| !self.has(**key)).count() as u64;
+        match layer {
+            FilterLayer::Base => {
+                for key in keys {
+                    self.fresh.remove(key);
+                }
+                self.gone = gone;
             }
-            self.gone = keys.iter().filter(|key| !self.has(**key)).count() as u64;
+            FilterLayer::Recent => self.stale = gone > 0,
         }
+    }
+
+    /// The recent filter that is out names somebody who has just gone.
+    pub fn outlived(&mut self) {
+        self.stale = true;
     }
 
     /// Whether the published filters say all there is to say, in this mesh.
     pub fn is_published(&self, mesh: MeshId) -> bool {
-        self.mesh == Some(mesh) && (self.changes <= self.built || self.fresh.is_empty())
+        self.mesh == Some(mesh) && !self.stale && (self.changes <= self.built || self.fresh.is_empty())
     }
 
     /// Somebody has this version of one of the own filters.
@@ -248,11 +259,24 @@ fn write(node: &Node, tx: &mut Tx<'_>, place: Key, row: Row) -> Run {
     } else {
         put_node(node, tx, place, &row)?;
     }
+    if outlives(node, row.entity, &mine) {
+        tx.then(Change::OwnOutlived);
+        look_soon(tx);
+    }
     tx.then(Change::Own(row.entity, mine));
     Ok(())
 }
 
-/// Forgets what an entity was found by. Its keys leave the published filters with the next base.
+/// Whether the recent filter names what an entity is no longer found by. It is asked itself: what it was built of is not
+/// kept, and one that errs is built anew for nothing, once in thousands of times.
+fn outlives(node: &Node, entity: EntityId, mine: &[Mine]) -> bool {
+    let Some(recent) = node.locator.book.get(&node.id(), FilterLayer::Recent) else { return false };
+    let before = node.locator.own.entities.get(&entity).into_iter().flatten();
+    let mut gone = before.filter(|old| mine.iter().all(|new| new.key != old.key));
+    gone.any(|old| recent.filter.contains(old.key))
+}
+
+/// Forgets what an entity was found by. Its keys leave the recent filter within the minute, and the base with the next one.
 pub(crate) fn remove_entity(node: &Node, tx: &mut Tx<'_>, entity: EntityId) -> Run {
     let place = place(node, entity);
     let Some(row) = get_node::<Row>(node, tx, &place)? else { return Ok(()) };
@@ -373,7 +397,7 @@ pub(super) fn is_published(node: &Node) -> bool {
     !publishes(node) || node.locator.own.is_published(node.membership.mesh())
 }
 
-/// Builds the base filter when there is none for this mesh, else the recent one when somebody is new.
+/// Builds the base filter when there is none for this mesh, else the recent one when somebody is new, or gone from it.
 pub(super) fn publish(node: &Node, tx: &mut Tx<'_>) -> Run {
     if !publishes(node) {
         return Ok(());
@@ -387,6 +411,9 @@ pub(super) fn publish(node: &Node, tx: &mut Tx<'_>) -> Run {
     }
     if own.changes > own.built && !own.fresh.is_empty() {
         return build(node, tx, FilterLayer::Recent, Haste::AtOnce);
+    }
+    if own.stale {
+        return build(node, tx, FilterLayer::Recent, Haste::InTime);
     }
     Ok(())
 }

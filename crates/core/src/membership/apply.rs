@@ -51,6 +51,7 @@ pub(crate) enum Change {
     Invite([u8; 8], Invite),
     InviteGone([u8; 8]),
     Block(Target),
+    Unblock(Target),
     Wish(InstanceId),
     Joining(Option<Joining>),
     Announced(u64),
@@ -131,6 +132,7 @@ impl State {
                 self.invites.remove(&id);
             }
             Change::Block(target) => self.block(target),
+            Change::Unblock(target) => self.unblock(target),
             Change::Wish(instance) => {
                 self.wishes.insert(instance);
             }
@@ -167,6 +169,14 @@ impl State {
                 self.blocked_instances.insert(instance);
             }
         }
+        self.version += 1;
+    }
+
+    fn unblock(&mut self, target: Target) {
+        match target {
+            Target::Node(node) => self.blocked_nodes.remove(&node),
+            Target::Instance(instance) => self.blocked_instances.remove(&instance),
+        };
         self.version += 1;
     }
 

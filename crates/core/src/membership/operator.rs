@@ -8,10 +8,11 @@ use super::own;
 use super::restore::{BLOCKED_INSTANCE, BLOCKED_NODE, INVITE, PolicyRow, WISH};
 use super::set::Member;
 use super::{Change, Relation, State, done, join, no, peers, put_facts, see_to_records};
-use crate::command::{Code, NodeRow, OperatorCommand, OperatorReply, Reply, Target};
+use crate::batch::Key;
+use crate::command::{Code, NodeRow, OperatorCommand, OperatorReply, Refusal, Reply, Target};
 use crate::input::ReplyTo;
 use crate::node::Node;
-use crate::record::{key, put_node};
+use crate::record::{delete_row, key, put_node};
 use crate::tx::{Run, Tx};
 
 /// Runs one command.
@@ -29,6 +30,7 @@ pub(crate) fn on_operator(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, command:
         OperatorCommand::Join { code } => join::on_operator(node, tx, reply, code.reveal()),
         OperatorCommand::Federate { instance } => federate(node, tx, reply, instance),
         OperatorCommand::Block { target } => block(node, tx, reply, target),
+        OperatorCommand::Unblock { target } => unblock(node, tx, reply, target),
         _ => no(Code::Unimplemented, "this is no command about nodes"),
     }
 }
@@ -178,25 +180,81 @@ fn of_node(state: &State, text: &str) -> Option<InstanceId> {
 
 fn block(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, text: &str) -> Run {
     let state = &node.membership;
-    let target = match (text.trim().parse::<InstanceId>(), NodeId::from_peer_id(text.trim())) {
-        (Ok(instance), _) => Target::Instance(instance),
-        (_, Ok(id)) => Target::Node(id),
-        _ => state.find(text)?,
-    };
-    let place = match target {
+    let target = target(state, text)?;
+    match target {
         Target::Node(id) if id == node.id() => return no(Code::InvalidArgument, "this is the node itself"),
         Target::Instance(id) if id == state.own_instance() => {
             return no(Code::InvalidArgument, "this is the node's own instance; block single nodes of it");
         }
-        Target::Node(id) => key::policy(BLOCKED_NODE, &id.0),
-        Target::Instance(id) => key::policy(BLOCKED_INSTANCE, &id.0),
-    };
-    put_node(node, tx, place, &PolicyRow { since: tx.now() })?;
+        Target::Node(_) | Target::Instance(_) => {}
+    }
+    put_node(node, tx, place(target), &PolicyRow { since: tx.now() })?;
     tx.then(Change::Block(target));
     see_to_records(tx);
     let message = blocked(node, tx, target)?;
     done(tx, reply, message);
     Ok(())
+}
+
+/// Whom an operator means; a whole id may name one that is not known here.
+fn target(state: &State, text: &str) -> Result<Target, Refusal> {
+    match (text.trim().parse::<InstanceId>(), NodeId::from_peer_id(text.trim())) {
+        (Ok(instance), _) => Ok(Target::Instance(instance)),
+        (_, Ok(id)) => Ok(Target::Node(id)),
+        _ => state.find(text),
+    }
+}
+
+/// Where it is written that somebody is blocked.
+fn place(target: Target) -> Key {
+    match target {
+        Target::Node(id) => key::policy(BLOCKED_NODE, &id.0),
+        Target::Instance(id) => key::policy(BLOCKED_INSTANCE, &id.0),
+    }
+}
+
+/// A blocked node or instance may speak with this node again. What blocking told the mesh stays said: a revoked node stays
+/// revoked, and who was a partner has to become one anew.
+fn unblock(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, text: &str) -> Run {
+    let state = &node.membership;
+    let target = blocked_target(state, text)?;
+    delete_row(tx, place(target))?;
+    tx.then(Change::Unblock(target));
+    see_to_records(tx);
+    let own = state.own_instance();
+    let message = match target {
+        Target::Node(id) if state.facts.revoked(own, Some(id)) => {
+            "unblocked here, but it stays revoked as a node of this instance; invite it anew under a new key"
+        }
+        Target::Node(id)
+            if state.facts.record(&id).is_some_and(|of| state.blocked_instances.contains(&of.instance)) =>
+        {
+            "unblocked, but its instance is blocked still; unblock that too"
+        }
+        Target::Node(_) => "unblocked: this node speaks with it again",
+        Target::Instance(_) => {
+            "unblocked: this node speaks with it again; it is a partner only after `relaymesh node federate`"
+        }
+    };
+    done(tx, reply, message);
+    Ok(())
+}
+
+/// Which blocked node or instance is meant. A name that both have means the one that is blocked.
+fn blocked_target(state: &State, text: &str) -> Result<Target, Refusal> {
+    let is_blocked = |target: &Target| match target {
+        Target::Node(id) => state.blocked_nodes.contains(id),
+        Target::Instance(id) => state.blocked_instances.contains(id),
+    };
+    let named = [state.find_node(text).map(Target::Node), state.find_instance(text).map(Target::Instance)];
+    if let Some(found) = named.into_iter().flatten().find(is_blocked) {
+        return Ok(found);
+    }
+    let target = target(state, text)?;
+    if is_blocked(&target) {
+        return Ok(target);
+    }
+    Err(Refusal::new(Code::NotFound, "this one is not blocked; `relaymesh node list` shows who is"))
 }
 
 /// A node of the own instance is revoked for everybody; a partner's trust ends.

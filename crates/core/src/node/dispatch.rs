@@ -63,9 +63,13 @@ impl Node {
             C::GatewayAdd { .. } | C::GatewayList | C::GatewayRemove { .. } => {
                 ingress::on_operator(self, tx, reply, command)
             }
-            C::NodeId | C::NodeList | C::Invite { .. } | C::Join { .. } | C::Federate { .. } | C::Block { .. } => {
-                membership::on_operator(self, tx, reply, command)
-            }
+            C::NodeId
+            | C::NodeList
+            | C::Invite { .. }
+            | C::Join { .. }
+            | C::Federate { .. }
+            | C::Block { .. }
+            | C::Unblock { .. } => membership::on_operator(self, tx, reply, command),
             C::BundleExport | C::BundleImport { .. } => delivery::on_operator(self, tx, reply, command),
             C::BridgeKeysGenerate { .. } | C::BridgeKeysList | C::BridgeKeysRetire { .. } => {
                 keys::on_operator(self, tx, reply, command)

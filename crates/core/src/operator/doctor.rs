@@ -26,7 +26,7 @@ pub(super) fn findings(node: &Node, now: Timestamp) -> Vec<Finding> {
 }
 
 fn finding(check: &str, level: &str, found: String, fix: &str) -> Finding {
-    Finding { check: check.to_owned(), level: level.to_owned(), found, fix: fix.to_owned() }
+    Finding::new(check, level, found, fix)
 }
 
 fn judge(check: &str, good: bool, found: String, fix: &str) -> Finding {

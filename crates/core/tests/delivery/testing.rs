@@ -108,6 +108,24 @@ fn a_test_that_begins_at_the_ingress_ends_there() {
     }
 }
 
+/// The home has tests of its own under way, which it must not take the SMS for.
+#[test]
+fn a_test_of_the_ingress_does_not_wait_for_the_tests_of_its_home() {
+    let (mut world, a, _, c) = three();
+    world.federate(a, c);
+    let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
+    let tested = enrol(&mut world, a, "modem", MODEM);
+    enrol(&mut world, c, "other", OTHER_MODEM);
+    world.run_for(minutes(3));
+    for round in 0..5 {
+        let id = start(&mut world, a);
+        try_start(&mut world, c, OTHER_MODEM).unwrap();
+        let sms = person.compose_test(id);
+        hand_in(&mut world, a, &person, tested, &sms);
+        assert_eq!(state(&mut world, a, id), "success", "round {round}");
+    }
+}
+
 /// A test comes in through each of the doors of one node, in this order and within a second; whether it ends well. The home
 /// is that node itself, or a partner, which may be cut off until all have brought it.
 fn ends_well(doors: &[Brings], home: Home, with_device: bool) -> bool {

@@ -5,6 +5,7 @@ use relaymesh_core::command::{
 };
 use relaymesh_core::record::{key, vault};
 use relaymesh_protocol::base64text;
+use relaymesh_protocol::frame::FilterLayer;
 use relaymesh_protocol::payload::Payload;
 use relaymesh_ratchet::PublicKey;
 
@@ -118,6 +119,27 @@ fn an_account_goes_at_once_and_its_records_in_pages() {
         assert_eq!(all_records(&world, c), 0, "killed: {killed}");
         assert!(world.nodes[c].largest_batch <= 130, "{} writes in one batch", world.nodes[c].largest_batch);
     }
+}
+
+#[test]
+fn the_recent_filter_that_names_a_deleted_account_is_replaced_within_minutes() {
+    let (mut world, c, _) = published(0);
+    let recent = |world: &World| {
+        let (_, filters) = world.nodes[c].node().knowledge();
+        filters.iter().find(|head| head.layer == FilterLayer::Recent).map(|head| head.version)
+    };
+    // The first one is in the base; who comes later is in the recent filter.
+    let later = Person::sign_up(&mut world, c, "+237650123499", 12);
+    world.run_for(minutes(2));
+    let before = recent(&world).expect("somebody is new");
+    world.run_for(minutes(60));
+    assert_eq!(recent(&world), Some(before), "nobody came or went");
+    later.delete(&mut world, c);
+    world.run_for(minutes(2));
+    assert!(recent(&world) > Some(before));
+    let after = recent(&world);
+    world.run_for(minutes(60));
+    assert_eq!(recent(&world), after, "once");
 }
 
 #[test]

@@ -11,7 +11,9 @@ mod usual;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use relaymesh_core::command::{Command, OperatorCommand, OperatorReply, Private, Reply};
-use relaymesh_core::{Input, Output, PublishContent, PublishRequest, ReplyTo, SendError, Work, WorkDone, WorkId};
+use relaymesh_core::{
+    Input, Output, PublishContent, PublishRequest, ReplyTo, SendError, SmsPurpose, Work, WorkDone, WorkId,
+};
 use relaymesh_protocol::frame::Request;
 use relaymesh_protocol::ids::{EnvelopeId, NodeId, Timestamp};
 
@@ -108,6 +110,8 @@ pub enum RefreshMood {
     /// No refresh tokens here.
     Refuses,
     Fine,
+    /// Gives a new access token under the refresh token as it is.
+    Keeps,
     /// Gives the next token, and the answer is lost.
     LosesAnswers,
     /// Nobody is there, and nothing is spent.
@@ -122,6 +126,8 @@ pub struct World {
     pub sms: Vec<(String, String)>,
     /// The ids of these, in the same order: one that was sent again after a kill has the same, and a port drops it.
     pub sms_ids: Vec<[u8; 16]>,
+    /// Why they were sent, in the same order.
+    pub sms_purposes: Vec<SmsPurpose>,
     /// Which node sent each of them, in the same order.
     pub sms_by: Vec<usize>,
     /// How the ports of a node behave; all is well by default.
@@ -170,6 +176,7 @@ impl World {
             mails: Vec::new(),
             sms: Vec::new(),
             sms_ids: Vec::new(),
+            sms_purposes: Vec::new(),
             sms_by: Vec::new(),
             sms_moods: BTreeMap::new(),
             codes: Vec::new(),
@@ -470,8 +477,9 @@ impl World {
                 WorkDone::Verified(Ok(hash == format!("plain:{}", password.reveal())))
             }
             Work::Captcha { .. } => WorkDone::Captcha(Ok(true)),
-            Work::Sms { to, text, id, .. } => {
+            Work::Sms { to, text, id, purpose, .. } => {
                 self.sms_ids.push(id);
+                self.sms_purposes.push(purpose);
                 self.sms.push((to.reveal().to_owned(), text.reveal().to_owned()));
                 WorkDone::Sent(Ok(()))
             }
@@ -524,17 +532,26 @@ impl World {
 
     /// From now on the platform wants a new token of this account.
     pub fn expire(&mut self, person: &Person) {
-        self.stale.insert(format!("token-{}", person.account.split('@').next().unwrap_or_default()));
+        let name = person.account.split('@').next().unwrap_or_default();
+        self.expire_token(format!("token-{name}"));
+    }
+
+    /// From now on the platform does not take this access token.
+    pub fn expire_token(&mut self, access: impl Into<String>) {
+        self.stale.insert(access.into());
     }
 
     /// Access and refresh token are one here: what is spent cannot be refreshed again.
     fn refreshed(&mut self, token: &str) -> Result<Private, SendError> {
-        let old = access_token(token);
+        let old = field(token, "refresh_token").unwrap_or_else(|| access_token(token));
         let spent = || SendError::Refused { text: "invalid_grant".to_owned() };
         match self.refresh {
             RefreshMood::Refuses => return Err(spent()),
             RefreshMood::Down => return Err(SendError::Retry { after_ms: None }),
-            RefreshMood::Fine | RefreshMood::LosesAnswers => self.refreshes += 1,
+            RefreshMood::Fine | RefreshMood::Keeps | RefreshMood::LosesAnswers => self.refreshes += 1,
+        }
+        if self.refresh == RefreshMood::Keeps {
+            return Ok(format!("{{\"access_token\":\"{old}-{}\"}}", self.refreshes).into());
         }
         let next = format!("{old}+");
         if self.issued.contains(&next) {
@@ -545,7 +562,10 @@ impl World {
         if self.refresh == RefreshMood::LosesAnswers {
             return Err(SendError::Unknown);
         }
-        Ok(format!("{{\"access_token\":\"{next}\"}}").into())
+        Ok(match field(token, "refresh_token") {
+            Some(_) => format!("{{\"access_token\":\"{next}\",\"refresh_token\":\"{next}\"}}").into(),
+            None => format!("{{\"access_token\":\"{next}\"}}").into(),
+        })
     }
 
     /// As if nothing had ever been posted.
@@ -561,8 +581,12 @@ impl World {
 }
 
 fn access_token(json: &str) -> String {
-    let inner = json.split_once(':').map_or("", |(_, token)| token);
-    inner.trim_matches(['"', '}', ' ']).to_owned()
+    field(json, "access_token").unwrap_or_default()
+}
+
+fn field(json: &str, name: &str) -> Option<String> {
+    let json: serde_json::Value = serde_json::from_str(json).ok()?;
+    Some(json.get(name)?.as_str()?.to_owned())
 }
 
 /// Nobody answers for a work twice.

@@ -4,10 +4,10 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use relaymesh_core::command::{
     AccountCommand, AccountReply, ClientKeys, Command, Door, Identity, OperatorCommand, OperatorReply,
-    PublisherCommand, PublisherReply, Reply, Submit, Submitted,
+    PublisherCommand, PublisherReply, Reply, StoredToken, Submit, Submitted,
 };
 use relaymesh_core::gateway_id;
-use relaymesh_protocol::content::{Content, PlatformContent};
+use relaymesh_protocol::content::{Content, PlatformContent, Tokens};
 use relaymesh_protocol::ids::{DeviceId, Language, MessageId};
 use relaymesh_protocol::payload::{Payload, PlatformPayload, PlatformVersion};
 use relaymesh_protocol::{base64text, segment};
@@ -20,6 +20,8 @@ pub struct Person {
     pub account: String,
     pub device: DeviceId,
     pub llt: String,
+    /// Platform tokens that only the phone keeps.
+    pub tokens: Option<Tokens>,
     session: Session,
     ad: [u8; 32],
     rng: ChaCha20Rng,
@@ -74,6 +76,7 @@ impl Person {
             account: String::new(),
             device: DeviceId(device_id(&shared, &identifier, &device.public())),
             llt: token.plaintext.to_string(),
+            tokens: None,
             session,
             ad: *server_publish.as_bytes(),
             rng,
@@ -82,7 +85,8 @@ impl Person {
         person
     }
 
-    fn connect(&mut self, world: &mut World, node: usize, name: &str) {
+    /// Connects an account of that name; it is the one that is written under.
+    pub fn connect(&mut self, world: &mut World, node: usize, name: &str) {
         let url = world.ask(
             node,
             Command::Publisher(PublisherCommand::AuthorizationUrl {
@@ -113,6 +117,22 @@ impl Person {
         self.account = format!("{name}@mastodon.test");
     }
 
+    /// Takes the tokens out of the vault. The platform knows the refresh token as its own.
+    pub fn keep_tokens(&mut self, world: &mut World, node: usize, refresh: &str) {
+        let listed = self.listed(world, node, true);
+        let moved = listed.iter().find(|token| token.account.reveal() == self.account).expect("it is listed");
+        let access = moved.tokens.iter().find(|(name, _)| name == "access_token").expect("it is handed over");
+        self.tokens = Tokens::both(access.1.reveal().to_owned(), refresh.to_owned());
+    }
+
+    /// The platform accounts as the vault lists them.
+    pub fn listed(&self, world: &mut World, node: usize, migrate_to_device: bool) -> Vec<StoredToken> {
+        let list = AccountCommand::ListTokens { llt: self.llt.clone().into(), migrate_to_device };
+        let reply = world.ask(node, Command::Account(list));
+        let Reply::Account(AccountReply::Tokens { tokens, .. }) = reply else { panic!("no list: {reply:?}") };
+        tokens
+    }
+
     /// Changes the password: the phone is logged out.
     pub fn change_password(&self, world: &mut World, node: usize) {
         let command = AccountCommand::UpdatePassword {
@@ -141,7 +161,7 @@ impl Person {
     pub fn compose(&mut self, text: &str, with_device: bool) -> String {
         let content = PlatformContent {
             content: Content::Text { from: self.account.clone(), body: text.to_owned() },
-            tokens: None,
+            tokens: self.tokens.clone(),
         };
         let plain = content.encode(PlatformVersion::V2).expect("a short post");
         let block = self.session.encrypt(&plain, &self.ad).expect("a session");

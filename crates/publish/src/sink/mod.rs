@@ -166,6 +166,11 @@ impl SinkHandle {
         self.shared.state().rotate_tokens(yes);
     }
 
+    /// Takes no access token any more that was given so far; refresh tokens stay good.
+    pub fn expire_tokens(&self) {
+        self.shared.state().expire_tokens();
+    }
+
     /// Behaves as servers that only have the client API (snac2): no OpenID endpoint, and 422 where
     /// Mastodon says 401.
     pub fn hide_userinfo(&self, yes: bool) {

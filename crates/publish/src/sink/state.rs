@@ -286,6 +286,10 @@ impl State {
         self.count
     }
 
+    pub(super) fn expire_tokens(&mut self) {
+        self.tokens.clear();
+    }
+
     pub(super) fn rotate_tokens(&mut self, yes: bool) {
         self.rotate = yes;
     }

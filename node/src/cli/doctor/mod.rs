@@ -14,8 +14,9 @@ use std::time::SystemTime;
 use relaymesh_core::command::{Finding, OperatorCommand, OperatorReply};
 
 use super::args::Global;
-use super::ask::{ask_node, show, strange};
+use super::ask::{ask_node, strange};
 use super::exit::{ExitError, Kind};
+use super::{print, print_bare};
 use crate::config::{Config, ConfigError, Env, Loaded};
 use crate::render;
 
@@ -33,7 +34,8 @@ pub fn run(global: &Global) -> Result<(), ExitError> {
         Ok(found) => all.extend(found),
         Err(error) => all.push(finding("node", "error", error.what, error.help)),
     }
-    show(global, &all, |all| render::findings(all))?;
+    // A list in JSON too: a finding explains itself.
+    if global.json { print_bare(&all) } else { print(&render::findings(&all)) }?;
     let errors = all.iter().filter(|finding| finding.level == "error").count();
     match errors {
         0 => Ok(()),
@@ -43,7 +45,7 @@ pub fn run(global: &Global) -> Result<(), ExitError> {
 }
 
 fn finding(check: &str, level: &str, found: impl Into<String>, fix: impl Into<String>) -> Finding {
-    Finding { check: check.to_owned(), level: level.to_owned(), found: found.into(), fix: fix.into() }
+    Finding::new(check, level, found, fix)
 }
 
 fn ok(check: &str, found: impl Into<String>) -> Finding {

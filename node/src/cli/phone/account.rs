@@ -16,7 +16,7 @@ use super::wire::Calls;
 use super::{keep, logged_out, tell, token};
 use crate::cli::args::Global;
 use crate::cli::exit::ExitError;
-use crate::cli::{print, print_json};
+use crate::cli::{print, print_json, print_rows};
 use crate::render::table;
 
 #[derive(Serialize)]
@@ -41,7 +41,7 @@ pub fn connect(
     let Some((code, verifier)) = proof else {
         let (url, verifier) = calls.authorization_url(request)?;
         if global.json {
-            return print_json(&Authorize { url: &url, verifier: &verifier });
+            return print_json(global, &Authorize { url: &url, verifier: &verifier });
         }
         return print(&format!(
             "{url}\n\nOpen it, grant access, and run this again with --code CODE --verifier {verifier}\n"
@@ -56,14 +56,14 @@ pub fn connect(
         store_on_device: false,
         request_identifier: request.request_identifier,
     })?;
-    refresh(&calls, &mut phone)?;
+    refresh(&calls, &mut phone, false)?;
     keep::save(&online.state, &password, &phone, &mut keep::chance()?)?;
     tell(global, "connected", &message, "Next: relaymesh phone compose\n")
 }
 
-/// Takes the node's list over.
-fn refresh(calls: &Calls, phone: &mut Phone) -> Result<Vec<StoredToken>, ExitError> {
-    let request = ListEntityStoredTokensRequest { long_lived_token: token(phone)?, migrate_to_device: false };
+/// Takes the node's list over, and the tokens with it if they shall move to the phone.
+fn refresh(calls: &Calls, phone: &mut Phone, migrate_to_device: bool) -> Result<Vec<StoredToken>, ExitError> {
+    let request = ListEntityStoredTokensRequest { long_lived_token: token(phone)?, migrate_to_device };
     let listed = calls.list(request)?;
     phone.import_accounts(&listed).map_err(|e| ExitError::failed(e.to_string(), "ask the node's operator"))?;
     Ok(listed)
@@ -79,7 +79,7 @@ pub fn disconnect(global: &Global, online: &Online, platform: &str, account: Opt
         platform: platform.to_owned(),
         account_identifier: account_of(&phone, platform, account)?,
     })?;
-    refresh(&calls, &mut phone)?;
+    refresh(&calls, &mut phone, false)?;
     keep::save(&online.state, &password, &phone, &mut keep::chance()?)?;
     tell(global, "disconnected", &message, "")
 }
@@ -91,22 +91,23 @@ struct AccountRow<'a> {
     on_device: bool,
 }
 
-/// The accounts as the node lists them.
-pub fn list(global: &Global, online: &Online) -> Result<(), ExitError> {
+/// The accounts as the node lists them. Tokens that move to the phone are given out again for ten minutes, should the answer
+/// get lost.
+pub fn list(global: &Global, online: &Online, take_tokens: bool) -> Result<(), ExitError> {
     let password = keep::password(&online.state)?;
     let mut phone = keep::load(&online.state, &password)?;
-    let listed = refresh(&Calls::to(&online.target)?, &mut phone)?;
+    let listed = refresh(&Calls::to(&online.target)?, &mut phone, take_tokens)?;
     keep::save(&online.state, &password, &phone, &mut keep::chance()?)?;
     let rows: Vec<AccountRow<'_>> = listed
         .iter()
         .map(|one| AccountRow {
             platform: &one.platform,
             account: &one.account_identifier,
-            on_device: one.is_stored_on_device,
+            on_device: one.is_stored_on_device || !one.account_tokens.is_empty(),
         })
         .collect();
     if global.json {
-        return print_json(&rows);
+        return print_rows(global, &rows);
     }
     if rows.is_empty() {
         return print("no platform is connected; run: relaymesh phone connect PLATFORM\n");

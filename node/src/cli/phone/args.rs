@@ -86,6 +86,9 @@ pub enum PhoneCommand {
         /// The state file and the node.
         #[command(flatten)]
         online: Online,
+        /// Move their tokens from the node to this phone, which sends them along with each message from then on.
+        #[arg(long)]
+        take_tokens: bool,
     },
     /// Delete the account; disconnect its platforms before.
     Delete {

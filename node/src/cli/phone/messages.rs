@@ -41,7 +41,11 @@ pub fn compose(global: &Global, args: ComposeArgs) -> Result<(), ExitError> {
     message.tokens = tokens;
     message.with_device_id = !without_device_id;
     message.image = image;
-    message.language = language.or(message.language);
+    // What a pasted token update is known by: texts come in the language that the app writes with.
+    if let Some(language) = language {
+        phone.set_language(language);
+    }
+    message.language = language.or(message.language.map(|_| phone.language()));
     let composed = phone.compose(message, now()).map_err(|e| refused(&e))?;
     keep::save(&state, &password, &phone, &mut keep::chance()?)?;
     show(global, &composed)
@@ -176,7 +180,7 @@ struct Told<'a> {
 pub fn show(global: &Global, composed: &Composed) -> Result<(), ExitError> {
     let Composed { sms, segments_count, ordinal, .. } = composed;
     if global.json {
-        return print_json(&Told { ordinal: *ordinal, sms, segments: *segments_count });
+        return print_json(global, &Told { ordinal: *ordinal, sms, segments: *segments_count });
     }
     let count = sms.len();
     for (at, text) in sms.iter().enumerate() {

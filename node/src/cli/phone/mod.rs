@@ -40,7 +40,7 @@ pub fn run(global: &Global, command: PhoneCommand) -> Result<(), ExitError> {
         PhoneCommand::Compose(args) => messages::compose(global, *args),
         PhoneCommand::Mail(args) => mail::mail(global, *args),
         PhoneCommand::Read { state, text } => read::read(global, &state, text),
-        PhoneCommand::List { online } => account::list(global, &online),
+        PhoneCommand::List { online, take_tokens } => account::list(global, &online, take_tokens),
         PhoneCommand::Delete { online, yes: _ } => account::delete(global, &online),
     }
 }
@@ -58,7 +58,7 @@ struct Stage<'a> {
 
 /// What came of a call, and what comes next.
 fn tell(global: &Global, stage: &str, message: &str, next: &str) -> Result<(), ExitError> {
-    if global.json { print_json(&Stage { stage, message }) } else { print(&format!("{message}\n{next}")) }
+    if global.json { print_json(global, &Stage { stage, message }) } else { print(&format!("{message}\n{next}")) }
 }
 
 fn logged_out() -> ExitError {

@@ -50,7 +50,7 @@ pub fn read(global: &Global, state: &State, text: String) -> Result<(), ExitErro
         .map_err(|e| ExitError::failed(e.to_string(), "paste the whole SMS, once"))?;
     keep::save(state, &password, &phone, &mut rng)?;
     let shown = show(incoming);
-    if global.json { print_json(&shown) } else { print(&format!("{}\n", shown.text)) }
+    if global.json { print_json(global, &shown) } else { print(&format!("{}\n", shown.text)) }
 }
 
 fn show(incoming: Incoming) -> Shown {

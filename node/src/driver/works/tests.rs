@@ -205,6 +205,23 @@ async fn a_number_gets_its_share_of_notices_and_still_its_code() {
 }
 
 #[tokio::test]
+async fn a_failure_is_told_after_all_that_went_well_and_a_token_waits_for_the_next_day() {
+    let mut scene = Scene::new(None, Vec::new(), 2).await;
+    let mut left = Vec::new();
+    for purpose in [SmsPurpose::Published, SmsPurpose::Published, SmsPurpose::Notice, SmsPurpose::Notice] {
+        let sms = scene.sms(purpose);
+        left.push(matches!(scene.end_of(sms).await, WorkDone::Sent(Ok(()))));
+    }
+    assert_eq!(left, [true, false, true, false]);
+    for left in [true, true, false] {
+        let sms = scene.sms(SmsPurpose::Token);
+        let end = scene.end_of(sms).await;
+        let expected = if left { Ok(()) } else { Err(SendError::Retry { after_ms: None }) };
+        assert!(matches!(&end, WorkDone::Sent(end) if *end == expected), "{end:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_no_port_took_costs_nothing() {
     let mut scene = Scene::new(None, Vec::new(), 1).await;
     for _ in 0..3 {

@@ -90,11 +90,43 @@ fn a_removed_person_leaves_with_the_next_base() {
     world.peers[1].pump.feed(crate::Input::Timer(crate::Timer::Daily), world.now, &mut crate::testing::Disk::default());
     world.settle();
     world.pass(MINUTE * 4);
-    // The recent filter of a node keeps who was new until somebody else is.
     let node = world.peers[0].node();
     let tag = device_tag(&device(7));
     let base = node.locator.book.get(&world.id(1), FilterLayer::Base).unwrap();
     assert!(!base.filter.contains(filter_key(&tag, &world.id(1))));
+}
+
+#[test]
+fn a_removed_person_leaves_the_recent_filter_within_minutes() {
+    for also_stays in [false, true] {
+        let mut world = World::with(&["alpha", "beta"], false, |_| {});
+        world.pass(MINUTE * 4);
+        world.settle_person(1, 1, &with_device(7));
+        if also_stays {
+            world.settle_person(1, 2, &with_device(8));
+        }
+        world.pass(MINUTE * 4);
+        let names = |world: &World, at: usize, n: u8| {
+            let recent = world.peers[at].node().locator.book.get(&world.id(1), FilterLayer::Recent).unwrap();
+            recent.filter.contains(filter_key(&device_tag(&device(n)), &world.id(1)))
+        };
+        assert!(names(&world, 0, 7) && names(&world, 1, 7));
+        world.run_kept(1, |node, tx| remove_entity(node, tx, EntityId([1; 16])));
+        assert!(names(&world, 1, 7), "it is out there until the minute is over");
+        let look = |world: &mut World| {
+            let disk = &mut crate::testing::Disk::default();
+            world.peers[1].pump.feed(crate::Input::Timer(crate::Timer::FilterRecent), world.now, disk);
+            world.settle();
+        };
+        look(&mut world);
+        assert_eq!((names(&world, 1, 7), names(&world, 1, 8)), (false, also_stays));
+        // It is no news, and gets around by comparing.
+        world.pass(MINUTE * 40);
+        assert_eq!((names(&world, 0, 7), names(&world, 0, 8)), (false, also_stays));
+        let built = world.count(1, "filter_built");
+        look(&mut world);
+        assert_eq!(world.count(1, "filter_built"), built, "once");
+    }
 }
 
 #[test]

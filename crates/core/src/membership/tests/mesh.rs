@@ -99,6 +99,49 @@ fn a_blocked_node_is_no_member_here_and_stays_one_elsewhere() {
 }
 
 #[test]
+fn who_is_unblocked_is_a_member_again_also_after_a_restart() {
+    for (blocked, unblocked) in [("beta", "beta"), ("beta-org", "beta-org"), ("beta", "")] {
+        let mut net = mesh(&["alpha", "beta", "gamma"]);
+        let beta = net.peers[1].id();
+        let name = if unblocked.is_empty() { beta.peer_id() } else { unblocked.to_owned() };
+        let unblock =
+            |net: &mut Net, target: &str| net.operator(0, OperatorCommand::Unblock { target: target.to_owned() });
+        assert_eq!(unblock(&mut net, &name).unwrap_err().code, Code::NotFound, "nobody is blocked");
+        done(net.operator(0, OperatorCommand::Block { target: blocked.to_owned() }));
+        net.pass(Duration::from_secs(600));
+        assert_eq!(unblock(&mut net, "gamma").unwrap_err().code, Code::NotFound);
+        assert!(!net.peers[0].node().membership.is_member(&beta));
+        done(unblock(&mut net, &name));
+        for restarted in [false, true] {
+            if restarted {
+                net.restart(0);
+            }
+            net.pass(Duration::from_secs(2_000));
+            assert!(net.peers[0].node().membership.is_member(&beta), "{blocked}, restarted: {restarted}");
+            assert!(net.peers[0].allow.contains_key(&beta));
+            assert!(!net.others(0).contains(&("beta".to_owned(), "blocked".to_owned())));
+        }
+        let mesh = net.peers[0].node().membership.mesh();
+        assert_ne!(net.put_to(0, beta, heads(mesh)), Response::NotMember);
+    }
+}
+
+#[test]
+fn an_unblocked_instance_is_a_partner_only_when_both_say_so_anew() {
+    let mut net = mesh(&["alpha", "beta"]);
+    federate(&mut net, 0, "beta-org");
+    federate(&mut net, 1, "alpha-org");
+    done(net.operator(0, OperatorCommand::Block { target: "beta-org".to_owned() }));
+    net.pass(Duration::from_secs(60));
+    done(net.operator(0, OperatorCommand::Unblock { target: "beta-org".to_owned() }));
+    net.pass(Duration::from_secs(300));
+    assert_eq!(relation(&net, 0, 1), Relation::Offered);
+    federate(&mut net, 0, "beta-org");
+    net.pass(Duration::from_secs(2_000));
+    assert_eq!((relation(&net, 0, 1), relation(&net, 1, 0)), (Relation::Partner, Relation::Partner));
+}
+
+#[test]
 fn a_blocked_instance_loses_its_trust() {
     let mut net = mesh(&["alpha", "beta"]);
     federate(&mut net, 0, "beta-org");
