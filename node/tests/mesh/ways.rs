@@ -19,10 +19,11 @@ const ALONE: Duration = Duration::from_secs(4);
 
 /// Sets one value of a node's configuration.
 pub fn set(node: &Node, section: &str, key: &str, value: impl Into<Value>) {
-    let mut config: toml::Table = std::fs::read_to_string(node.config()).unwrap().parse().unwrap();
-    let section = config.entry(section).or_insert_with(|| toml::Table::new().into());
-    section.as_table_mut().unwrap().insert(key.to_owned(), value.into());
-    std::fs::write(node.config(), config.to_string()).unwrap();
+    let change = |config: &mut toml::Table| {
+        let section = config.entry(section).or_insert_with(|| toml::Table::new().into());
+        section.as_table_mut().unwrap().insert(key.to_owned(), value.into());
+    };
+    support::configure(node, change).unwrap();
 }
 
 /// The state in which `node` lists the node with this peer id.
