@@ -119,7 +119,7 @@ impl Mastodon {
         let access = token.access().unwrap_or_default();
         if let Ok(answer) = self.ask("/oauth/userinfo", access).await
             && answer.is_success()
-            && let Some(name) = answer.json::<UserInfo>().and_then(|i| name(&i.preferred_username))
+            && let Some(name) = openid_name(&answer)
         {
             return Ok(self.identifier(&name));
         }
@@ -127,9 +127,7 @@ impl Mastodon {
         if !answer.is_success() {
             return Err(refused(&answer));
         }
-        let credentials = answer.json::<Credentials>().ok_or(OAuthError::Unknown)?;
-        let given = credentials.username.or(credentials.acct).unwrap_or_default();
-        let name = name(&given).ok_or(OAuthError::Unknown)?;
+        let name = account_name(&answer).ok_or(OAuthError::Unknown)?;
         Ok(self.identifier(&name))
     }
 
@@ -165,8 +163,19 @@ fn parse(token_json: &str) -> Result<Token, OAuthError> {
     Token::parse(token_json).ok_or(OAuthError::Invalid("the stored token is damaged"))
 }
 
+/// Whose token it is, as the OpenID endpoint tells it.
+pub(crate) fn openid_name(answer: &Answer) -> Option<String> {
+    name(&answer.json::<UserInfo>()?.preferred_username)
+}
+
+/// The same, as the client API tells it.
+pub(crate) fn account_name(answer: &Answer) -> Option<String> {
+    let credentials = answer.json::<Credentials>()?;
+    name(&credentials.username.or(credentials.acct)?)
+}
+
 /// Posting must be granted, alone or as part of `write`. The name's scope proves itself by use.
-fn check_scopes(token: &Token) -> Result<(), OAuthError> {
+pub(crate) fn check_scopes(token: &Token) -> Result<(), OAuthError> {
     let Some(granted) = token.scopes() else {
         return Ok(());
     };

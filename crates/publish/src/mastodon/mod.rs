@@ -1,8 +1,8 @@
 //! Mastodon and what speaks its client API: one instance, OAuth 2 with PKCE, posts with an
 //! `Idempotency-Key`, which servers keep for an hour.
 
-mod account;
-mod post;
+pub(crate) mod account;
+pub(crate) mod post;
 
 use std::fmt;
 use std::time::Duration;
