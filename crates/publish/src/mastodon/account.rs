@@ -4,15 +4,11 @@
 //! because snac2 looks for it there only.
 
 use serde::Deserialize;
-use url::Url;
 use zeroize::Zeroizing;
 
-use super::{Mastodon, SCOPES};
+use super::Mastodon;
 use crate::egress::Answer;
-use crate::oauth::{
-    Account, Authorization, AuthorizationQuery, Exchange, Fresh, OAuthError, STATE_BYTES_MAX, Token, challenge,
-    refused, unanswered,
-};
+use crate::oauth::{Account, Exchange, OAuthError, Token, refused, unanswered};
 
 /// Longest account name that we take from an instance, in bytes; Mastodon's own limit is 30.
 const NAME_BYTES_MAX: usize = 64;
@@ -31,35 +27,6 @@ struct Credentials {
 }
 
 impl Mastodon {
-    /// The consent page, with a fresh verifier and, if the app brought none, a fresh state.
-    pub fn authorization_url(&self, query: &AuthorizationQuery<'_>) -> Result<Authorization, OAuthError> {
-        self.check_redirect(query.redirect_url)?;
-        let fresh = Fresh::from_random(query.random);
-        let state = query.state.filter(|state| !state.is_empty()).unwrap_or(&fresh.state);
-        if state.len() > STATE_BYTES_MAX {
-            return Err(OAuthError::Invalid("state is longer than 1024 bytes"));
-        }
-        let scope = SCOPES.join(" ");
-        let mut url = Url::parse(&self.url("/oauth/authorize"))
-            .map_err(|_| OAuthError::Invalid("the instance's address is not a url"))?;
-        url.query_pairs_mut()
-            .append_pair("response_type", "code")
-            .append_pair("client_id", &self.config.client_id)
-            .append_pair("redirect_uri", query.redirect_url)
-            .append_pair("scope", &scope)
-            .append_pair("state", state)
-            .append_pair("code_challenge", &challenge(&fresh.verifier))
-            .append_pair("code_challenge_method", "S256");
-        Ok(Authorization {
-            url: url.into(),
-            state: state.to_owned(),
-            code_verifier: fresh.verifier,
-            scope,
-            client_id: self.config.client_id.clone(),
-            redirect_url: query.redirect_url.to_owned(),
-        })
-    }
-
     /// Code to token to name. When the name cannot be learnt the token is revoked again, so that
     /// no token lives that belongs to nobody.
     pub async fn exchange(&self, exchange: &Exchange<'_>) -> Result<Account, OAuthError> {
