@@ -27,6 +27,13 @@ struct Question {
     command: OperatorCommand,
 }
 
+impl Question {
+    /// The command in a line, if it is one.
+    fn parse(line: &[u8]) -> Option<OperatorCommand> {
+        Some(serde_json::from_slice::<Self>(line).ok()?.command)
+    }
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Answer {

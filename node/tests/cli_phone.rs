@@ -63,7 +63,7 @@ fn a_phone_signs_up_and_writes_in_every_version() {
     sign_up(&node);
     let listed = node.phone(&["list", "--grpc", &node.grpc, "--json"]);
     let listed = json(&listed);
-    assert_eq!(listed, serde_json::json!({ "schema": "relaymesh.phone.list/1", "rows": [] }));
+    assert_eq!(listed, serde_json::json!([]));
     assert_eq!(node.phone(&["compose", "hello"]).status.code(), Some(1), "no account is known");
     let post = ["compose", "--account", "me@m.example", "hello", "--json"];
     let (one, two) = (json(&node.phone(&post)), json(&node.phone(&post)));

@@ -226,7 +226,7 @@ fn secrets_come_from_files_and_environment_and_are_never_shown() {
         assert!(text.contains("env RELAYMESH_INGRESS__WAIT") && text.contains("listen.grpc"), "{text}");
     }
     let rows: serde_json::Value = serde_json::from_str(&stdout(&node.run(&["config", "show", "--json"], &[]))).unwrap();
-    let find = |key: &str| rows["rows"].as_array().unwrap().iter().find(|row| row["key"] == key).cloned().unwrap();
+    let find = |key: &str| rows.as_array().unwrap().iter().find(|row| row["key"] == key).cloned().unwrap();
     assert_eq!(
         (find("node.name")["origin"].as_str(), find("listen.grpc")["origin"].as_str()),
         (Some("file"), Some("default"))

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use crate::mastodon::Mastodon;
-use crate::oauth::{Account, Authorization, AuthorizationQuery, Exchange, OAuthError};
+use crate::oauth::{Account, Exchange, OAuthError};
 use crate::split::Part;
 
 /// How accounts of a platform are connected.
@@ -195,13 +195,6 @@ impl Adapter {
     pub fn split(&self, text: &str, media: Vec<Media>) -> Vec<Part> {
         match self {
             Self::Mastodon(mastodon) => mastodon.split(text, media),
-        }
-    }
-
-    /// Begins connecting an account.
-    pub fn authorization_url(&self, query: &AuthorizationQuery<'_>) -> Result<Authorization, OAuthError> {
-        match self {
-            Self::Mastodon(mastodon) => mastodon.authorization_url(query),
         }
     }
 

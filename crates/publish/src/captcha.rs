@@ -96,7 +96,7 @@ impl Captcha {
 }
 
 /// Services say no with 200 or with a 4xx; either way in so many words. A no about our own secret is none about the person.
-fn read(answer: &Answer) -> Result<bool, Unavailable> {
+pub(crate) fn read(answer: &Answer) -> Result<bool, Unavailable> {
     let said: Option<Said> = if answer.status < 500 { answer.json() } else { None };
     let ours = |said: &Said| said.errors.iter().any(|error| error.ends_with("-secret") || error == "bad-request");
     match said {

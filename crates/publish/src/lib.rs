@@ -10,6 +10,7 @@
 pub mod adapter;
 pub mod captcha;
 pub mod egress;
+pub mod fuzz;
 pub mod mastodon;
 pub mod oauth;
 pub mod secret;

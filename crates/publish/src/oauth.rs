@@ -1,8 +1,5 @@
-//! The parts of OAuth 2 that platforms share: PKCE (RFC 7636), state, and the stored token.
-//!
-//! No randomness is made here: the caller passes bytes in. In a running node the core makes the URL of the consent page and
-//! holds redirects against the list; [`AuthorizationQuery`] serves whoever uses an adapter alone, such as tests against
-//! servers of others.
+//! The parts of OAuth 2 that platforms share: PKCE (RFC 7636) and the stored token. The core makes the URL of the consent
+//! page and holds redirects against the list.
 
 use std::fmt;
 
@@ -14,46 +11,6 @@ use zeroize::Zeroizing;
 
 use crate::adapter::Class;
 use crate::egress::{Answer, EgressError};
-
-/// Letters and digits of a verifier, as the upstream publisher makes them.
-const VERIFIER_LEN: usize = 48;
-/// Random bytes for one authorization: two for each character of the verifier, 32 for the state.
-pub const RANDOM_BYTES: usize = 2 * VERIFIER_LEN + 32;
-/// Longest state that a client may bring, in bytes; the Android app's has about twenty.
-pub const STATE_BYTES_MAX: usize = 1024;
-const ALNUM: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-
-/// What is needed to send a person to a platform's consent page.
-pub struct AuthorizationQuery<'a> {
-    /// Where the platform sends the person back; must be in the adapter's list, to the letter.
-    pub redirect_url: &'a str,
-    /// The client's state, given back unchanged; made from `random` if absent or empty.
-    pub state: Option<&'a str>,
-    /// Fresh random bytes.
-    pub random: &'a [u8; RANDOM_BYTES],
-}
-
-/// A begun authorization.
-pub struct Authorization {
-    /// The consent page.
-    pub url: String,
-    /// The state that will come back with the code.
-    pub state: String,
-    /// The PKCE verifier; needed at the exchange.
-    pub code_verifier: Zeroizing<String>,
-    /// Scopes asked for, with spaces between.
-    pub scope: String,
-    /// Our client id at the platform.
-    pub client_id: String,
-    /// As given.
-    pub redirect_url: String,
-}
-
-impl fmt::Debug for Authorization {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Authorization(..)")
-    }
-}
 
 /// What is needed to turn a code into a token.
 pub struct Exchange<'a> {
@@ -146,25 +103,6 @@ pub(crate) fn may_be_taken(status: u16) -> bool {
     matches!(status, 500..=502 | 504..=599)
 }
 
-/// A PKCE pair and a state from random bytes.
-pub(crate) struct Fresh {
-    pub(crate) verifier: Zeroizing<String>,
-    pub(crate) state: String,
-}
-
-impl Fresh {
-    pub(crate) fn from_random(random: &[u8; RANDOM_BYTES]) -> Self {
-        let (for_verifier, for_state) = random.split_at(2 * VERIFIER_LEN);
-        // 62 does not divide 65,536; the bias is below one in a thousand and costs no strength.
-        let pick = |pair: &[u8]| {
-            let number = pair.iter().fold(0_usize, |sum, byte| (sum << 8) | usize::from(*byte));
-            char::from(ALNUM[number % ALNUM.len()])
-        };
-        let verifier = for_verifier.chunks(2).map(pick).collect();
-        Self { verifier: Zeroizing::new(verifier), state: URL_SAFE_NO_PAD.encode(for_state) }
-    }
-}
-
 /// `code_challenge` of method S256.
 pub fn challenge(verifier: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()))
@@ -238,22 +176,6 @@ mod tests {
     fn challenge_is_the_one_of_the_rfc() {
         let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
         assert_eq!(challenge(verifier), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
-    }
-
-    #[test]
-    fn verifier_is_48_letters_and_digits_and_the_state_has_256_bits() {
-        let mut random = [0; RANDOM_BYTES];
-        for (index, byte) in random.iter_mut().enumerate() {
-            *byte = (index * 37 % 251) as u8;
-        }
-        let fresh = Fresh::from_random(&random);
-        assert_eq!(fresh.verifier.len(), 48);
-        assert!(fresh.verifier.bytes().all(|byte| byte.is_ascii_alphanumeric()));
-        assert_eq!(URL_SAFE_NO_PAD.decode(&fresh.state).unwrap().len(), 32);
-        random[0] ^= 1;
-        random[RANDOM_BYTES - 1] ^= 1;
-        let other = Fresh::from_random(&random);
-        assert!(other.verifier != fresh.verifier && other.state != fresh.state);
     }
 
     #[test]

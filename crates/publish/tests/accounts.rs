@@ -7,24 +7,18 @@ mod common;
 use common::*;
 use relaymesh_publish::adapter::SendError;
 use relaymesh_publish::egress;
-use relaymesh_publish::oauth::{AuthorizationQuery, Exchange, OAuthError, RANDOM_BYTES};
+use relaymesh_publish::oauth::{Exchange, OAuthError};
 use relaymesh_publish::sink::Fault;
 
 #[tokio::test]
 async fn a_person_connects_posts_a_thread_and_leaves() {
     let (sink, adapter) = sink().await;
-    let query = AuthorizationQuery {
-        redirect_url: REDIRECT,
-        state: Some("bWFzdG9kb24sdHJ1ZQ==\n"),
-        random: &[7; RANDOM_BYTES],
-    };
-    let begun = adapter.authorization_url(&query).unwrap();
-    let back = url::Url::parse(&sink.approve(&begun.url, "alice").unwrap()).unwrap();
+    let page = consent_page(&sink.url, &sink.client().0, "bWFzdG9kb24sdHJ1ZQ==\n");
+    let back = url::Url::parse(&sink.approve(&page, "alice").unwrap()).unwrap();
     let pairs: std::collections::BTreeMap<_, _> = back.query_pairs().into_owned().collect();
     assert_eq!(pairs["state"], "bWFzdG9kb24sdHJ1ZQ==\n", "the app's state survives to the letter");
 
-    let exchange =
-        Exchange { code: &pairs["code"], code_verifier: &begun.code_verifier, redirect_url: REDIRECT, now_s: 1_000 };
+    let exchange = Exchange { code: &pairs["code"], code_verifier: VERIFIER, redirect_url: REDIRECT, now_s: 1_000 };
     let account = adapter.exchange(&exchange).await.unwrap();
     assert_eq!(account.identifier, identifier("alice", sink.addr()));
     let stored: serde_json::Value = serde_json::from_str(&account.token_json).unwrap();
@@ -57,11 +51,16 @@ async fn a_person_connects_posts_a_thread_and_leaves() {
 #[tokio::test]
 async fn authorization_is_bound_to_redirect_verifier_and_client() {
     let (sink, adapter) = sink().await;
-    let endless = "s".repeat(1025);
-    let begin = |redirect_url, state| {
-        adapter.authorization_url(&AuthorizationQuery { redirect_url, state, random: &[9; RANDOM_BYTES] })
+    let page = consent_page(&sink.url, &sink.client().0, "state");
+    let code = || {
+        let back = sink.approve(&page, "alice").unwrap();
+        let back = url::Url::parse(&back).unwrap();
+        back.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned()
     };
-    for foreign in [
+    let (good, other) = (code(), code());
+    let wrong = Exchange { code: &good, code_verifier: "wrong", redirect_url: REDIRECT, now_s: 0 };
+    assert_eq!(adapter.exchange(&wrong).await.unwrap_err(), OAuthError::Refused { status: 400 });
+    for redirect_url in [
         "https://evil.org/",
         "https://relay.smswithoutborders.com/android/",
         "https://relay.smswithoutborders.com/android?x",
@@ -69,24 +68,11 @@ async fn authorization_is_bound_to_redirect_verifier_and_client() {
         "https://relay.smswithoutborders.com/Android",
         "",
     ] {
-        assert!(matches!(begin(foreign, None), Err(OAuthError::Invalid(_))), "{foreign}");
+        let foreign = Exchange { redirect_url, ..wrong };
+        assert!(matches!(adapter.exchange(&foreign).await, Err(OAuthError::Invalid(_))), "{redirect_url}");
     }
-    assert!(begin(REDIRECT, Some(&endless)).is_err());
-    let begun = begin(REDIRECT, Some("")).unwrap();
-    assert_eq!(begun.state.len(), 43, "a state of 256 bits is made where none is given");
-
-    let code = || {
-        let back = sink.approve(&begun.url, "alice").unwrap();
-        let back = url::Url::parse(&back).unwrap();
-        back.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned()
-    };
-    let (good, other) = (code(), code());
-    let wrong = Exchange { code: &good, code_verifier: "wrong", redirect_url: REDIRECT, now_s: 0 };
-    assert_eq!(adapter.exchange(&wrong).await.unwrap_err(), OAuthError::Refused { status: 400 });
-    let foreign = Exchange { redirect_url: "https://evil.org/", ..wrong };
-    assert!(matches!(adapter.exchange(&foreign).await, Err(OAuthError::Invalid(_))));
     let imposter = self::adapter(&sink.url, "relaymesh", "not the secret");
-    let right = Exchange { code: &other, code_verifier: &begun.code_verifier, redirect_url: REDIRECT, now_s: 0 };
+    let right = Exchange { code: &other, code_verifier: VERIFIER, redirect_url: REDIRECT, now_s: 0 };
     assert_eq!(imposter.exchange(&right).await.unwrap_err(), OAuthError::Refused { status: 401 });
     adapter.exchange(&right).await.unwrap();
 }
@@ -109,11 +95,10 @@ async fn rotating_tokens_are_refreshed_once_each() {
     let plain = token_json(&sink.token("alice"));
     assert_eq!(adapter.refresh(&plain, 5).await.unwrap_err(), OAuthError::NotOffered);
     sink.rotate_tokens(true);
-    let query = AuthorizationQuery { redirect_url: REDIRECT, state: None, random: &[1; RANDOM_BYTES] };
-    let begun = adapter.authorization_url(&query).unwrap();
-    let back = url::Url::parse(&sink.approve(&begun.url, "alice").unwrap()).unwrap();
+    let page = consent_page(&sink.url, &sink.client().0, "state");
+    let back = url::Url::parse(&sink.approve(&page, "alice").unwrap()).unwrap();
     let code = back.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
-    let exchange = Exchange { code: &code, code_verifier: &begun.code_verifier, redirect_url: REDIRECT, now_s: 100 };
+    let exchange = Exchange { code: &code, code_verifier: VERIFIER, redirect_url: REDIRECT, now_s: 100 };
     let old = adapter.exchange(&exchange).await.unwrap().token_json;
     let new = adapter.refresh(&old, 1_000).await.unwrap();
     let field = |json: &str, name: &str| serde_json::from_str::<serde_json::Value>(json).unwrap()[name].clone();
@@ -134,10 +119,7 @@ async fn a_registered_client_may_use_its_own_redirects_only() {
     let request = egress::Request::post(format!("{}/api/v1/apps", sink.url))
         .form(&[("client_name", "x"), ("redirect_uris", REDIRECT)]);
     let app: serde_json::Value = client.send(request).await.unwrap().json().unwrap();
-    let (id, secret) = (app["client_id"].as_str().unwrap(), app["client_secret"].as_str().unwrap());
-    let adapter = adapter(&sink.url, id, secret);
-    let query = AuthorizationQuery { redirect_url: REDIRECT, state: None, random: &[3; RANDOM_BYTES] };
-    let url = adapter.authorization_url(&query).unwrap().url;
+    let url = consent_page(&sink.url, app["client_id"].as_str().unwrap(), "state");
     assert!(sink.approve(&url, "alice").is_some());
     let foreign = url.replace("relay.smswithoutborders.com", "evil.org");
     assert!(sink.approve(&foreign, "alice").is_none());

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::args::{Global, NodeCommand};
 use super::exit::{ExitError, Kind};
-use super::{print, print_json, print_rows};
+use super::{print, print_bare, print_json};
 use crate::config::{Config, Env};
 use crate::render;
 use crate::socket::{self, AskError, Told};
@@ -114,7 +114,7 @@ pub fn node(global: &Global, command: NodeCommand) -> Result<(), ExitError> {
             _ => Err(strange()),
         },
         NodeCommand::List => match ask(global, OperatorCommand::NodeList)? {
-            OperatorReply::Nodes(rows) if global.json => print_rows(global, &rows),
+            OperatorReply::Nodes(rows) if global.json => print_bare(&rows),
             OperatorReply::Nodes(rows) => print(&render::nodes(&rows)),
             _ => Err(strange()),
         },

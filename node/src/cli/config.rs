@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::args::{ConfigCommand, Global};
 use super::exit::ExitError;
-use super::{note, print, print_json, print_rows};
+use super::{note, print, print_bare, print_json};
 use crate::config::{Config, Env, show};
 use crate::render::table;
 
@@ -42,7 +42,7 @@ fn check(global: &Global, loaded: &crate::config::Loaded) -> Result<(), ExitErro
 fn show_all(global: &Global, loaded: &crate::config::Loaded) -> Result<(), ExitError> {
     let rows = show::rows(loaded);
     if global.json {
-        return print_rows(global, &rows);
+        return print_bare(&rows);
     }
     let cells = rows.iter().map(|row| vec![row.key.clone(), row.value.clone(), row.origin.clone()]).collect();
     print(&table(&["KEY", "VALUE", "FROM"], cells))

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::args::{BridgeKeysCommand, BundleCommand, Global};
 use super::ask::{ask, strange};
 use super::exit::{ExitError, Kind};
-use super::{print, print_bare, print_json, print_rows};
+use super::{print, print_bare, print_json};
 use crate::render;
 use relaymesh_core::delivery::BUNDLE_BYTES_MAX;
 
@@ -106,7 +106,7 @@ pub fn bridge_keys(global: &Global, command: BridgeKeysCommand) -> Result<(), Ex
         BridgeKeysCommand::Export { file } => return export_keys(global, file),
     };
     let OperatorReply::BridgeKeys(rows) = ask(global, question)? else { return Err(strange()) };
-    if global.json { print_rows(global, &rows) } else { print(&render::bridge_keys(&rows)) }
+    if global.json { print_bare(&rows) } else { print(&render::bridge_keys(&rows)) }
 }
 
 /// The asset's own form, JSON in any case.

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::args::{GatewayCommand, Global};
 use super::ask::{ask, ask_node, done, strange};
 use super::exit::ExitError;
-use super::{print, print_json, print_rows};
+use super::{print, print_bare, print_json};
 use crate::config::{Config, Env};
 use crate::render;
 
@@ -48,7 +48,7 @@ fn base(config: &Config) -> String {
 
 fn list(global: &Global) -> Result<(), ExitError> {
     match ask(global, OperatorCommand::GatewayList)? {
-        OperatorReply::Gateways(rows) if global.json => print_rows(global, &rows),
+        OperatorReply::Gateways(rows) if global.json => print_bare(&rows),
         OperatorReply::Gateways(rows) => print(&render::gateways(&rows)),
         _ => Err(strange()),
     }

@@ -108,24 +108,12 @@ struct Document<'a, T: Serialize> {
     fields: &'a T,
 }
 
-/// The same for commands that list something.
-#[derive(Serialize)]
-struct Listing<'a, T: Serialize> {
-    schema: &'a str,
-    rows: &'a [T],
-}
-
 /// One document with these fields.
 fn print_json(global: &Global, fields: &impl Serialize) -> Result<(), ExitError> {
     print_bare(&Document { schema: &global.schema, fields })
 }
 
-/// One document with these rows.
-fn print_rows<T: Serialize>(global: &Global, rows: &[T]) -> Result<(), ExitError> {
-    print_bare(&Listing { schema: &global.schema, rows })
-}
-
-/// One document in a form that is not ours to choose.
+/// A list, or a document in a form that is not ours to choose.
 fn print_bare(value: &impl Serialize) -> Result<(), ExitError> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|_| ExitError::failed("the answer cannot be written as JSON", "leave --json out"))?;

@@ -31,14 +31,13 @@ pub struct Layers {
     pub origins: BTreeMap<String, Origin>,
 }
 
-/// Reads the file, then the environment over it.
+/// Reads the text of the file at `path`, then the environment over it.
 ///
 /// # Errors
-/// When the file cannot be read, or a key or value of either is wrong.
-pub fn read(path: &Path, env: &Env) -> Result<Layers, ConfigError> {
-    let text = read_file(path)?;
-    let mut merged: Table = toml::from_str(&text).map_err(|e| ConfigError::of_file(path, &text, &e))?;
-    toml::from_str::<Config>(&text).map_err(|e| ConfigError::of_file(path, &text, &e))?;
+/// When a key or value of either is wrong.
+pub fn read(path: &Path, text: &str, env: &Env) -> Result<Layers, ConfigError> {
+    let mut merged: Table = toml::from_str(text).map_err(|e| ConfigError::of_file(path, text, &e))?;
+    toml::from_str::<Config>(text).map_err(|e| ConfigError::of_file(path, text, &e))?;
     let mut origins = BTreeMap::new();
     for key in leaves(&merged) {
         origins.insert(key, Origin::File);
@@ -50,11 +49,15 @@ pub fn read(path: &Path, env: &Env) -> Result<Layers, ConfigError> {
         origins.retain(|known, _| !known.starts_with(&format!("{dotted}.")));
         origins.insert(dotted, Origin::Env(name.to_owned()));
     }
-    let config = Config::deserialize(Value::Table(merged)).map_err(|e| ConfigError::of_file(path, &text, &e))?;
+    let config = Config::deserialize(Value::Table(merged)).map_err(|e| ConfigError::of_file(path, text, &e))?;
     Ok(Layers { config, origins })
 }
 
-fn read_file(path: &Path) -> Result<String, ConfigError> {
+/// The text of a configuration file.
+///
+/// # Errors
+/// When it is none, or cannot be read.
+pub fn read_file(path: &Path) -> Result<String, ConfigError> {
     let wrong = |what: String, help: &str| ConfigError::new(Place::File(path.to_owned()), what, help);
     let meta = fs::metadata(path).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => {
@@ -143,7 +146,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("relaymesh.toml");
         fs::write(&path, file).unwrap();
-        read(&path, &env)
+        read(&path, &read_file(&path)?, &env)
     }
 
     fn refused(file: &str, env: Env) -> ConfigError {

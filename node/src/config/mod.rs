@@ -18,6 +18,8 @@ mod secret;
 mod sections;
 pub mod show;
 mod span;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -116,7 +118,15 @@ impl Config {
     /// # Errors
     /// When the file cannot be read, or a key or value is wrong.
     pub fn load(path: &Path, env: &Env) -> Result<Loaded, ConfigError> {
-        let layers = layer::read(path, env)?;
+        Self::parse(path, &layer::read_file(path)?, env)
+    }
+
+    /// Reads the text of the file at `path` and the environment over it.
+    ///
+    /// # Errors
+    /// When a key or value is wrong.
+    pub fn parse(path: &Path, text: &str, env: &Env) -> Result<Loaded, ConfigError> {
+        let layers = layer::read(path, text, env)?;
         let mut config = layers.config;
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         config.dir = absolute.parent().map_or_else(PathBuf::new, Path::to_owned);

@@ -130,12 +130,12 @@ where
         let (answer, go_on) = match line {
             Err(_) | Ok(Line::End) => return Ok(()),
             Ok(Line::TooLong) => (refuse("invalid_argument", "the line is too long"), false),
-            Ok(Line::Whole(bytes)) => match serde_json::from_slice::<Question>(&bytes) {
+            Ok(Line::Whole(bytes)) => match Question::parse(&bytes) {
                 // The parser's own words could repeat what a caller sent.
-                Err(_) => {
+                None => {
                     (refuse("invalid_argument", "the line is no command; is this program of the same version?"), true)
                 }
-                Ok(question) => (answer_of(ask(question.command).await), true),
+                Some(command) => (answer_of(ask(command).await), true),
             },
         };
         let mut line = serde_json::to_vec(&answer)?;

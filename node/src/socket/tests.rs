@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use proptest::prelude::*;
 use relaymesh_core::command::{Code, OperatorCommand, OperatorReply, Refusal, Reply};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
@@ -107,4 +108,95 @@ async fn only_bundles_may_be_long() {
     let refused = tokio::time::timeout(Duration::from_secs(10), ask(&path, long)).await.unwrap().unwrap_err();
     assert!(matches!(refused, AskError::Refused(_) | AskError::Broken), "{refused}");
     assert!(ask(&path, OperatorCommand::Ping { node: "a".into() }).await.is_ok());
+}
+
+/// What the fuzz target `operator` has found worth keeping, each as a line.
+#[tokio::test]
+async fn each_line_of_the_corpus_gets_one_answer_that_repeats_nothing() {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/operator");
+    let files = std::fs::read_dir(dir).unwrap().map(|file| std::fs::read(file.unwrap().path()).unwrap());
+    let lines: Vec<_> = files.filter(|bytes| !bytes.contains(&b'\n')).collect();
+    let server = Server::start("").await;
+    let stream = UnixStream::connect(server.dir.path().join("s.sock")).await.unwrap();
+    let (mut read, mut write) = stream.into_split();
+    let (all, mut answers) = (lines.join(&b'\n'), String::new());
+    let ask = async {
+        write.write_all(&all).await.unwrap();
+        write.shutdown().await.unwrap();
+    };
+    let (_, heard) = tokio::join!(ask, read.read_to_string(&mut answers));
+    heard.unwrap();
+    let answers: Vec<serde_json::Value> = answers.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(answers.len(), lines.len(), "one each");
+    let refusals = answers.iter().filter(|answer| answer["error"]["code"] == "invalid_argument");
+    let refusals = refusals.inspect(|answer| {
+        assert_eq!(answer["error"]["message"], "the line is no command; is this program of the same version?")
+    });
+    assert!((20..lines.len() - 10).contains(&refusals.count()), "some of {} lines are commands", lines.len());
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![any::<String>(), "[a-z0-9+.-]{0,20}"]
+}
+
+fn command() -> impl Strategy<Value = OperatorCommand> {
+    use OperatorCommand as C;
+    let gateway = (text(), text(), proptest::option::of(text()), proptest::option::of(text()));
+    prop_oneof![
+        prop::sample::select(vec![
+            C::Status,
+            C::Doctor,
+            C::GatewayList,
+            C::NodeId,
+            C::NodeList,
+            C::BundleExport,
+            C::BridgeKeysList
+        ]),
+        gateway.prop_map(|(name, msisdn, country, operator)| C::GatewayAdd {
+            name,
+            msisdn: msisdn.into(),
+            country,
+            operator
+        }),
+        text().prop_map(|message| C::Trace { message }),
+        text().prop_map(|node| C::Ping { node }),
+        text().prop_map(|name| C::GatewayRemove { name }),
+        any::<bool>().prop_map(|own| C::Invite { own }),
+        text().prop_map(|code| C::Join { code: code.into() }),
+        text().prop_map(|instance| C::Federate { instance }),
+        text().prop_map(|target| C::Block { target }),
+        proptest::collection::vec(any::<u8>(), 0..200).prop_map(|bytes| C::BundleImport { bytes }),
+        any::<u16>().prop_map(|count| C::BridgeKeysGenerate { count }),
+        any::<u8>().prop_map(|kid| C::BridgeKeysRetire { kid }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn every_command_is_one_line_and_read_as_it_was(command in command()) {
+        let line = serde_json::to_string(&Question { command }).unwrap();
+        prop_assert!(!line.contains('\n'));
+        let command = Question::parse(line.as_bytes()).expect("what was written is read");
+        prop_assert_eq!(serde_json::to_string(&Question { command }).unwrap(), line);
+    }
+
+    #[test]
+    fn a_command_with_a_damaged_byte_is_read_or_refused(
+        command in command(), at in any::<prop::sample::Index>(), byte in any::<u8>(),
+    ) {
+        let mut line = serde_json::to_vec(&Question { command }).unwrap();
+        let at = at.index(line.len());
+        line[at] = byte;
+        if let Some(command) = Question::parse(&line) {
+            let written = serde_json::to_vec(&Question { command }).unwrap();
+            prop_assert!(Question::parse(&written).is_some());
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_no_command(line in proptest::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert!(Question::parse(&line).is_none());
+    }
 }

@@ -32,7 +32,7 @@ async fn with_platform() -> (Running, SinkHandle) {
 fn listed(node: &Running) -> Vec<(String, String)> {
     let rows = json(&node.phone(&["list", "--grpc", &node.grpc, "--json"]));
     let text = |row: &Value, name: &str| row[name].as_str().unwrap().to_owned();
-    rows["rows"].as_array().unwrap().iter().map(|row| (text(row, "platform"), text(row, "account"))).collect()
+    rows.as_array().unwrap().iter().map(|row| (text(row, "platform"), text(row, "account"))).collect()
 }
 
 /// Connects an account as `login`: the address, the platform's page, and the code of the address it leads back to.
@@ -117,7 +117,7 @@ async fn a_phone_that_keeps_its_tokens_reads_the_new_one_and_goes_on_with_it() {
     sign_up(&node);
     connect(&node, &platform, "mia");
     let taken = json(&node.phone(&["list", "--grpc", &node.grpc, "--take-tokens", "--json"]));
-    assert_eq!(taken["rows"][0]["on_device"], true);
+    assert_eq!(taken[0]["on_device"], true);
     let added = node.json(&["gateway", "add", "gc", "--msisdn", "+237650200001"]);
     let url = format!("{}{}", node.http, added["path"].as_str().unwrap());
     let client = GatewayClient::new("gc", "one", url, Http::new());
@@ -136,5 +136,5 @@ async fn a_phone_that_keeps_its_tokens_reads_the_new_one_and_goes_on_with_it() {
     let posts = platform.posts();
     assert_eq!(posts.iter().map(|post| post.status.as_str()).collect::<Vec<_>>(), ["post 1", "post 2"]);
     let listed = json(&node.phone(&["list", "--grpc", &node.grpc, "--json"]));
-    assert_eq!(listed["rows"][0]["on_device"], true, "the vault keeps none of them");
+    assert_eq!(listed[0]["on_device"], true, "the vault keeps none of them");
 }

@@ -19,16 +19,17 @@ const ALONE: Duration = Duration::from_secs(4);
 
 /// Sets one value of a node's configuration.
 pub fn set(node: &Node, section: &str, key: &str, value: impl Into<Value>) {
-    let mut config: toml::Table = std::fs::read_to_string(node.config()).unwrap().parse().unwrap();
-    let section = config.entry(section).or_insert_with(|| toml::Table::new().into());
-    section.as_table_mut().unwrap().insert(key.to_owned(), value.into());
-    std::fs::write(node.config(), config.to_string()).unwrap();
+    let change = |config: &mut toml::Table| {
+        let section = config.entry(section).or_insert_with(|| toml::Table::new().into());
+        section.as_table_mut().unwrap().insert(key.to_owned(), value.into());
+    };
+    support::configure(node, change).unwrap();
 }
 
 /// The state in which `node` lists the node with this peer id.
 pub async fn state(node: &Node, peer_id: &str) -> String {
     let members = node.ask(&["node", "list"]).await.unwrap();
-    let row = members["rows"].as_array().unwrap().iter().find(|row| row["peer_id"] == peer_id).expect("a member");
+    let row = members.as_array().unwrap().iter().find(|row| row["peer_id"] == peer_id).expect("a member");
     row["state"].as_str().unwrap().to_owned()
 }
 

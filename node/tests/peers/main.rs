@@ -1,4 +1,4 @@
-//! Real servers at our edges: snac2 for Mastodon, Postfix and Dovecot for mail.
+//! Real servers at our edges: snac2 for Mastodon, Postfix and Dovecot for mail. And a real client: the shell of our guide.
 //!
 //! They are not part of a Rust toolchain, so `cargo test` alone asks for none of them: without `RELAYMESH_PEERS=1` each
 //! test says so and is done. With it, which is how `.ci/run` calls it, a server that is missing is a failure. `.ci/peers`
@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 mod bridge;
+mod conformance;
 mod imap;
 mod mail;
 mod mastodon;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use relaymesh_publish::adapter::{Adapter, Media, PartRequest, SendError, Sent};
 use relaymesh_publish::egress;
 use relaymesh_publish::mastodon::{Config, Mastodon};
-use relaymesh_publish::oauth::{Account, AuthorizationQuery, Exchange, OAuthError, RANDOM_BYTES};
+use relaymesh_publish::oauth::{Account, Exchange, OAuthError, challenge};
 use zeroize::Zeroizing;
 
 use crate::asked;
@@ -16,32 +16,40 @@ const REDIRECT: &str = "https://relay.smswithoutborders.com/android";
 /// A whole WebP picture of one pixel.
 const PICTURE: &[u8] = b"RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0\x2f\0\0\0\x10\x07\x10\x11\x11\x88\x88\xfe\x07\0";
 
-async fn adapter(snac: &Snac, change: impl FnOnce(&mut Config)) -> Adapter {
+/// What the app keeps until the code is exchanged.
+const VERIFIER: &str = "Zk3vXw81fTzRb5nYd7LpQ0aHc9Mj2Se4Ug6Wi8Ko1Tr3Bv5N";
+
+/// An adapter of a new registration, and its consent page as the core sends a browser to it.
+async fn adapter(snac: &Snac, change: impl FnOnce(&mut Config)) -> (Adapter, String) {
     let (id, secret) = snac.register(REDIRECT).await;
     let mut config = Config::new(&snac.url(), &id, &secret);
     config.idempotency_keys = false;
     change(&mut config);
     let client = egress::Client::new(egress::Config { allow_private: true }).unwrap();
-    Adapter::Mastodon(Mastodon::new(config, client).unwrap())
+    let page = format!(
+        "{}/oauth/authorize?response_type=code&client_id={id}\
+         &redirect_uri=https%3A%2F%2Frelay.smswithoutborders.com%2Fandroid\
+         &scope=profile%20write%3Astatuses%20write%3Amedia&state=mastodon%2Ctrue\
+         &code_challenge={}&code_challenge_method=S256",
+        snac.url(),
+        challenge(VERIFIER)
+    );
+    (Adapter::Mastodon(Mastodon::new(config, client).unwrap()), page)
 }
 
-async fn code(adapter: &Adapter, snac: &Snac) -> (String, Zeroizing<String>) {
-    let query_of =
-        AuthorizationQuery { redirect_url: REDIRECT, state: Some("mastodon,true"), random: &[7; RANDOM_BYTES] };
-    let begun = adapter.authorization_url(&query_of).unwrap();
-    let back = snac.consent(&begun.url, None).await.unwrap();
+async fn code(page: &str, snac: &Snac) -> String {
+    let back = snac.consent(page, None).await.unwrap();
     assert!(back.starts_with(REDIRECT), "back to the app");
     assert_eq!(query(&back, "state").as_deref(), Some("mastodon,true"));
-    (query(&back, "code").unwrap(), begun.code_verifier)
+    query(&back, "code").unwrap()
 }
 
 async fn exchange(adapter: &Adapter, code: &str, code_verifier: &str) -> Result<Account, OAuthError> {
     adapter.exchange(&Exchange { code, code_verifier, redirect_url: REDIRECT, now_s: 1_800_000_000 }).await
 }
 
-async fn connect(adapter: &Adapter, snac: &Snac) -> Account {
-    let (code, verifier) = code(adapter, snac).await;
-    exchange(adapter, &code, &verifier).await.unwrap()
+async fn connect(adapter: &Adapter, page: &str, snac: &Snac) -> Account {
+    exchange(adapter, &code(page, snac).await, VERIFIER).await.unwrap()
 }
 
 fn part(account: &Account, key: &str, text: &str) -> PartRequest {
@@ -61,8 +69,8 @@ async fn an_account_is_connected_posts_a_thread_with_a_picture_and_leaves() {
         return;
     }
     let snac = Snac::start();
-    let adapter = adapter(&snac, |_| {}).await;
-    let account = connect(&adapter, &snac).await;
+    let (adapter, page) = adapter(&snac, |_| {}).await;
+    let account = connect(&adapter, &page, &snac).await;
     assert_eq!(account.identifier, format!("{LOGIN}@{}", snac.host.replace(':', "_")));
     assert_eq!(adapter.userinfo(&account.token_json).await.unwrap(), account.identifier);
 
@@ -85,8 +93,6 @@ async fn an_account_is_connected_posts_a_thread_with_a_picture_and_leaves() {
     assert_eq!(late.unwrap_err(), SendError::Unauthorized);
     assert_eq!(snac.posts().await.len(), 2);
     // With the token this server forgets the application: whoever revokes needs a new registration there.
-    let query_of = AuthorizationQuery { redirect_url: REDIRECT, state: None, random: &[7; RANDOM_BYTES] };
-    let page = adapter.authorization_url(&query_of).unwrap().url;
     assert!(snac.consent(&page, None).await.is_err());
 }
 
@@ -96,18 +102,16 @@ async fn nobody_is_connected_with_a_wrong_password_a_wrong_code_or_a_wrong_secre
         return;
     }
     let snac = Snac::start();
-    let honest = adapter(&snac, |_| {}).await;
-    let query_of = AuthorizationQuery { redirect_url: REDIRECT, state: None, random: &[7; RANDOM_BYTES] };
-    let page = honest.authorization_url(&query_of).unwrap().url;
+    let (honest, page) = adapter(&snac, |_| {}).await;
     assert!(snac.consent(&page, Some("not the password")).await.is_err());
-    let (code, verifier) = code(&honest, &snac).await;
-    let forger = adapter(&snac, |config| config.client_secret = "forged".into()).await;
+    let code = code(&page, &snac).await;
+    let (forger, _) = adapter(&snac, |config| config.client_secret = "forged".into()).await;
     let refused = |result: Result<Account, OAuthError>| matches!(result, Err(OAuthError::Refused { .. }));
-    assert!(refused(exchange(&forger, &code, &verifier).await));
-    exchange(&honest, &code, &verifier).await.unwrap();
+    assert!(refused(exchange(&forger, &code, VERIFIER).await));
+    exchange(&honest, &code, VERIFIER).await.unwrap();
 
     // The server gives a token for any code; that it belongs to nobody shows when its name is asked for.
-    let unasked = adapter(&snac, |_| {}).await;
+    let (unasked, _) = adapter(&snac, |_| {}).await;
     assert!(refused(exchange(&unasked, "0123456789abcdef0123456789abcdef", "verifier").await));
 }
 
@@ -117,8 +121,8 @@ async fn pkce_is_sent_and_this_server_does_not_look_at_it() {
         return;
     }
     let snac = Snac::start();
-    let adapter = adapter(&snac, |_| {}).await;
-    let (code, _) = code(&adapter, &snac).await;
+    let (adapter, page) = adapter(&snac, |_| {}).await;
+    let code = code(&page, &snac).await;
     let account = exchange(&adapter, &code, "another verifier").await.unwrap();
     assert_eq!(account.identifier, format!("{LOGIN}@{}", snac.host.replace(':', "_")));
 }
@@ -129,8 +133,8 @@ async fn a_repeated_key_posts_again_here_so_nothing_is_repeated_with_idempotency
         return;
     }
     let snac = Snac::start();
-    let adapter = adapter(&snac, |_| {}).await;
-    let account = connect(&adapter, &snac).await;
+    let (adapter, page) = adapter(&snac, |_| {}).await;
+    let account = connect(&adapter, &page, &snac).await;
     adapter.publish(&part(&account, "the-same", "once?")).await.unwrap();
     adapter.publish(&part(&account, "the-same", "once?")).await.unwrap();
     let posts = snac.posts().await;

@@ -39,8 +39,13 @@ pub struct World {
     pub nodes: Vec<Node>,
     pub platform: SinkHandle,
     pub http: Http,
+    /// The codes by which nodes joined.
+    pub invites: Vec<String>,
     dir: TempDir,
 }
+
+/// What is done to a node before it runs for the first time.
+type Prepare<'a> = &'a dyn Fn(&Node);
 
 impl World {
     /// Starts `count` nodes and makes them meet.
@@ -48,23 +53,33 @@ impl World {
         Self::start_as(count, binary(), &std::env::temp_dir()).await
     }
 
+    /// The same, of nodes with other settings.
+    pub async fn start_with(count: usize, prepare: Prepare<'_>) -> Result<Self> {
+        Self::build(count, binary(), &std::env::temp_dir(), prepare).await
+    }
+
     /// The same, of a binary that stands in for ours, with the nodes' directories somewhere below `parent`.
     pub async fn start_as(count: usize, binary: &Path, parent: &Path) -> Result<Self> {
+        Self::build(count, binary, parent, &|_| ()).await
+    }
+
+    async fn build(count: usize, binary: &Path, parent: &Path, prepare: Prepare<'_>) -> Result<Self> {
         let dir = tempfile::tempdir_in(parent)?;
         let platform = Sink::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), None).await?;
         let settings = settings::local(&platform, &outbox_path(dir.path()));
-        let mut nodes: Vec<Node> = Vec::new();
+        let (mut nodes, mut invites): (Vec<Node>, _) = (Vec::new(), Vec::new());
         for (index, ports) in Ports::free(count)?.into_iter().enumerate() {
             let mut node = Node::init(binary, plan(dir.path(), index, ports, &settings)).await?;
+            prepare(&node);
             node.start().await?;
             mesh::identify(&mut node).await?;
             if let Some(first) = nodes.first() {
-                mesh::join(first, &node).await?;
+                invites.push(mesh::join(first, &node).await?);
                 mesh::federate(first, &node).await?;
             }
             nodes.push(node);
         }
-        Ok(Self { nodes, platform, http: Http::new(), dir })
+        Ok(Self { nodes, platform, http: Http::new(), invites, dir })
     }
 
     /// The SMS that nodes send, from the first on.
@@ -104,6 +119,13 @@ impl World {
         tokio::time::sleep(SETTLE).await;
         texts.iter().map(|text| self.count(text)).collect()
     }
+}
+
+/// Changes the configuration of a node that does not run.
+pub fn configure(node: &Node, change: impl FnOnce(&mut toml::Table)) -> Result<()> {
+    let mut config = std::fs::read_to_string(node.config())?.parse()?;
+    change(&mut config);
+    Ok(std::fs::write(node.config(), config.to_string())?)
 }
 
 fn plan(dir: &Path, index: usize, ports: Ports, settings: &str) -> Plan {

@@ -27,7 +27,8 @@ pub use request::{Answer, FilePart, Method, Request};
 pub use resolve::{Looking, Lookup, SystemLookup};
 pub use target::{URL_BYTES_MAX, UrlError};
 
-use request::{Body, media_type, retry_after_ms};
+use request::Body;
+pub(crate) use request::{RETRY_AFTER_MAX_MS, media_type, retry_after_ms};
 
 /// Time for one exchange, from the look-up to the last byte: a platform that hangs costs no more.
 pub const TOTAL_TIMEOUT: Duration = Duration::from_secs(10);

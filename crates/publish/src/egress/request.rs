@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::EgressError;
 
 /// Longest wait that a platform may ask for with `Retry-After`, in milliseconds: a day.
-const RETRY_AFTER_MAX_MS: u64 = 24 * 60 * 60 * 1000;
+pub(crate) const RETRY_AFTER_MAX_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// The methods that we use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,13 +165,13 @@ impl Answer {
 }
 
 /// `Retry-After` in its seconds form. The date form would need a clock and is left out.
-pub(super) fn retry_after_ms(header: Option<&str>) -> Option<u64> {
+pub(crate) fn retry_after_ms(header: Option<&str>) -> Option<u64> {
     let seconds: u64 = header?.trim().parse().ok()?;
     Some(seconds.saturating_mul(1000).min(RETRY_AFTER_MAX_MS))
 }
 
 /// The media type without its parameters.
-pub(super) fn media_type(header: Option<&str>) -> String {
+pub(crate) fn media_type(header: Option<&str>) -> String {
     let text = header.unwrap_or_default();
     text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }

@@ -4,15 +4,11 @@
 //! because snac2 looks for it there only.
 
 use serde::Deserialize;
-use url::Url;
 use zeroize::Zeroizing;
 
-use super::{Mastodon, SCOPES};
+use super::Mastodon;
 use crate::egress::Answer;
-use crate::oauth::{
-    Account, Authorization, AuthorizationQuery, Exchange, Fresh, OAuthError, STATE_BYTES_MAX, Token, challenge,
-    refused, unanswered,
-};
+use crate::oauth::{Account, Exchange, OAuthError, Token, refused, unanswered};
 
 /// Longest account name that we take from an instance, in bytes; Mastodon's own limit is 30.
 const NAME_BYTES_MAX: usize = 64;
@@ -31,35 +27,6 @@ struct Credentials {
 }
 
 impl Mastodon {
-    /// The consent page, with a fresh verifier and, if the app brought none, a fresh state.
-    pub fn authorization_url(&self, query: &AuthorizationQuery<'_>) -> Result<Authorization, OAuthError> {
-        self.check_redirect(query.redirect_url)?;
-        let fresh = Fresh::from_random(query.random);
-        let state = query.state.filter(|state| !state.is_empty()).unwrap_or(&fresh.state);
-        if state.len() > STATE_BYTES_MAX {
-            return Err(OAuthError::Invalid("state is longer than 1024 bytes"));
-        }
-        let scope = SCOPES.join(" ");
-        let mut url = Url::parse(&self.url("/oauth/authorize"))
-            .map_err(|_| OAuthError::Invalid("the instance's address is not a url"))?;
-        url.query_pairs_mut()
-            .append_pair("response_type", "code")
-            .append_pair("client_id", &self.config.client_id)
-            .append_pair("redirect_uri", query.redirect_url)
-            .append_pair("scope", &scope)
-            .append_pair("state", state)
-            .append_pair("code_challenge", &challenge(&fresh.verifier))
-            .append_pair("code_challenge_method", "S256");
-        Ok(Authorization {
-            url: url.into(),
-            state: state.to_owned(),
-            code_verifier: fresh.verifier,
-            scope,
-            client_id: self.config.client_id.clone(),
-            redirect_url: query.redirect_url.to_owned(),
-        })
-    }
-
     /// Code to token to name. When the name cannot be learnt the token is revoked again, so that
     /// no token lives that belongs to nobody.
     pub async fn exchange(&self, exchange: &Exchange<'_>) -> Result<Account, OAuthError> {
@@ -119,7 +86,7 @@ impl Mastodon {
         let access = token.access().unwrap_or_default();
         if let Ok(answer) = self.ask("/oauth/userinfo", access).await
             && answer.is_success()
-            && let Some(name) = answer.json::<UserInfo>().and_then(|i| name(&i.preferred_username))
+            && let Some(name) = openid_name(&answer)
         {
             return Ok(self.identifier(&name));
         }
@@ -127,9 +94,7 @@ impl Mastodon {
         if !answer.is_success() {
             return Err(refused(&answer));
         }
-        let credentials = answer.json::<Credentials>().ok_or(OAuthError::Unknown)?;
-        let given = credentials.username.or(credentials.acct).unwrap_or_default();
-        let name = name(&given).ok_or(OAuthError::Unknown)?;
+        let name = account_name(&answer).ok_or(OAuthError::Unknown)?;
         Ok(self.identifier(&name))
     }
 
@@ -165,8 +130,19 @@ fn parse(token_json: &str) -> Result<Token, OAuthError> {
     Token::parse(token_json).ok_or(OAuthError::Invalid("the stored token is damaged"))
 }
 
+/// Whose token it is, as the OpenID endpoint tells it.
+pub(crate) fn openid_name(answer: &Answer) -> Option<String> {
+    name(&answer.json::<UserInfo>()?.preferred_username)
+}
+
+/// The same, as the client API tells it.
+pub(crate) fn account_name(answer: &Answer) -> Option<String> {
+    let credentials = answer.json::<Credentials>()?;
+    name(&credentials.username.or(credentials.acct)?)
+}
+
 /// Posting must be granted, alone or as part of `write`. The name's scope proves itself by use.
-fn check_scopes(token: &Token) -> Result<(), OAuthError> {
+pub(crate) fn check_scopes(token: &Token) -> Result<(), OAuthError> {
     let Some(granted) = token.scopes() else {
         return Ok(());
     };

@@ -1,8 +1,8 @@
 //! Mastodon and what speaks its client API: one instance, OAuth 2 with PKCE, posts with an
 //! `Idempotency-Key`, which servers keep for an hour.
 
-mod account;
-mod post;
+pub(crate) mod account;
+pub(crate) mod post;
 
 use std::fmt;
 use std::time::Duration;
@@ -15,8 +15,6 @@ use crate::egress::{Client, Request, UrlError};
 use crate::secret::Secret;
 use crate::split::{Limits, Part, split};
 
-/// Scopes asked for, as the upstream publisher does.
-const SCOPES: &[&str] = &["profile", "write:statuses", "write:media"];
 /// Files that one post may have.
 const MEDIA_MAX: usize = 4;
 /// Length of a post where the instance's administrator did not change it, in characters.

@@ -128,7 +128,7 @@ impl Mastodon {
 }
 
 /// The file's id. It becomes part of a path, so it must look like one.
-fn media_answer(answer: &Answer) -> Result<String, SendError> {
+pub(crate) fn media_answer(answer: &Answer) -> Result<String, SendError> {
     if !answer.is_success() {
         return Err(not_posted(refusal(answer)));
     }
@@ -150,7 +150,7 @@ fn id_text(id: &Value) -> Option<String> {
 
 /// Sorts what became of the post itself. A 2xx that is not a status (a captive portal, a cut or
 /// endless body) proves nothing either way.
-fn posted(result: Result<Answer, EgressError>) -> Result<Sent, SendError> {
+pub(crate) fn posted(result: Result<Answer, EgressError>) -> Result<Sent, SendError> {
     let answer = result.map_err(unsent)?;
     if !answer.is_success() {
         return Err(refusal(&answer));

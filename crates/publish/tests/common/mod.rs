@@ -31,6 +31,24 @@ pub fn adapter(url: &str, id: &str, secret: &str) -> Adapter {
     Adapter::Mastodon(Mastodon::new(Config::new(url, id, secret), client()).unwrap())
 }
 
+/// What the app keeps until the code is exchanged.
+pub const VERIFIER: &str = "Zk3vXw81fTzRb5nYd7LpQ0aHc9Mj2Se4Ug6Wi8Ko1Tr3Bv5N";
+
+/// The consent page, as the core sends a browser to it.
+pub fn consent_page(instance: &str, client_id: &str, state: &str) -> String {
+    let challenge = relaymesh_publish::oauth::challenge(VERIFIER);
+    let query = [
+        ("response_type", "code"),
+        ("client_id", client_id),
+        ("redirect_uri", REDIRECT),
+        ("scope", "profile write:statuses write:media"),
+        ("state", state),
+        ("code_challenge", &challenge),
+        ("code_challenge_method", "S256"),
+    ];
+    url::Url::parse_with_params(&format!("{instance}/oauth/authorize"), query).unwrap().into()
+}
+
 pub fn token_json(access: &str) -> Zeroizing<String> {
     Zeroizing::new(format!(r#"{{"access_token":"{access}"}}"#))
 }

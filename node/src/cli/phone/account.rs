@@ -16,7 +16,7 @@ use super::wire::Calls;
 use super::{keep, logged_out, tell, token};
 use crate::cli::args::Global;
 use crate::cli::exit::ExitError;
-use crate::cli::{print, print_json, print_rows};
+use crate::cli::{print, print_bare, print_json};
 use crate::render::table;
 
 #[derive(Serialize)]
@@ -107,7 +107,7 @@ pub fn list(global: &Global, online: &Online, take_tokens: bool) -> Result<(), E
         })
         .collect();
     if global.json {
-        return print_rows(global, &rows);
+        return print_bare(&rows);
     }
     if rows.is_empty() {
         return print("no platform is connected; run: relaymesh phone connect PLATFORM\n");

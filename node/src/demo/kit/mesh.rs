@@ -22,12 +22,12 @@ pub async fn identify(node: &mut Node) -> Result<()> {
     Ok(())
 }
 
-/// Makes `joiner` a member of the mesh that `inviter` is in.
-pub async fn join(inviter: &Node, joiner: &Node) -> Result<()> {
+/// Makes `joiner` a member of the mesh that `inviter` is in. Gives the code by which it came.
+pub async fn join(inviter: &Node, joiner: &Node) -> Result<String> {
     let answer = inviter.ask(&["node", "invite"]).await?;
     let code = text(&answer, "code").context("the node gave no invite code")?;
     joiner.ask(&["node", "join", code]).await?;
-    Ok(())
+    Ok(code.to_owned())
 }
 
 /// Makes two instances partners: each operator accepts the other's.
