@@ -22,13 +22,15 @@ pub(super) const SILENT_AFTER: Duration = Duration::from_secs(30);
 /// Whoever declined is asked again after four times the pause before, at most this: what it lacked, an older message say,
 /// may have come, but the same damaged payload is as damaged as before.
 const DECLINED_MAX: Duration = Duration::from_hours(6);
-/// Custodians get further copies of a message after this, doubled each time. One round is eight copies in the end, which live
-/// two weeks: more rounds would fill custodians with copies of the same.
+/// Custodians get copies of a message once more after this, and then as seldom as replaces those that end. One round is four
+/// copies, which live two weeks: more would fill custodians with the same.
 pub(super) const SPRAY_AGAIN: Duration = Duration::from_hours(24);
 /// Where no custodian took any, others are asked after this at least.
 const SPRAY_RETRY: Duration = DELAY_MAX;
+/// The pause between all further rounds.
+const SPRAY_SELDOM: Duration = Duration::from_hours(8 * 24);
 /// A message of which no custodian has a copy looks for one so often; a link that comes up wakes it.
-const SPRAY_SELDOM: Duration = Duration::from_hours(24);
+const SPRAY_LOOK: Duration = Duration::from_hours(24);
 /// So many offers to each candidate that met silence let others pass: whatever it is, this message does not get through.
 const SILENT_TRIES: u32 = 3;
 
@@ -105,7 +107,7 @@ impl Held {
         let again = self.sprays.get(candidate).map(|(times, last)| last.after(spray_pause(*times)));
         match again.filter(|again| *again > now) {
             Some(again) => again.max(now.after(SPRAY_AGAIN)),
-            None => now.after(SPRAY_SELDOM),
+            None => now.after(SPRAY_LOOK),
         }
     }
 
@@ -167,7 +169,7 @@ impl Held {
 }
 
 fn spray_pause(times: u32) -> Duration {
-    SPRAY_AGAIN.saturating_mul(1 << (times.max(1) - 1).min(3))
+    if times > 1 { SPRAY_SELDOM } else { SPRAY_AGAIN }
 }
 
 /// One candidate's share of a message's delivery.
@@ -282,7 +284,7 @@ mod tests {
                 may
             })
             .collect();
-        assert_eq!(sprayed.iter().map(|hours| hours / 24).collect::<Vec<_>>(), [0, 1, 3, 7]);
+        assert_eq!(sprayed.iter().map(|hours| hours / 24).collect::<Vec<_>>(), [0, 1, 9]);
     }
 
     #[test]
@@ -336,14 +338,14 @@ mod tests {
         held.set(home, Leg::Unreachable);
         let now = Timestamp(86_400_000);
         assert_eq!(held.spreads_from(), Some(Timestamp(0).after(SPRAY_RETRY)));
-        assert_eq!(held.spray_at(&home, now), now.after(SPRAY_SELDOM));
+        assert_eq!(held.spray_at(&home, now), now.after(SPRAY_LOOK));
         held.sprayed(home, now);
         assert_eq!(
             (held.spreads_from(), held.spray_at(&home, now)),
             (Some(now.after(SPRAY_AGAIN)), now.after(SPRAY_AGAIN))
         );
         let later = now.after(SPRAY_AGAIN);
-        assert!(held.may_spray(&home, later) && held.spray_at(&home, later) == later.after(SPRAY_SELDOM));
+        assert!(held.may_spray(&home, later) && held.spray_at(&home, later) == later.after(SPRAY_LOOK));
     }
 
     #[test]
