@@ -11,7 +11,7 @@ use crate::outcome::System;
 use crate::tier_b::Calibration;
 
 /// Whose luck a frame between two nodes has: all of them together, as only the mesh has such frames.
-const BETWEEN_NODES: u64 = 0;
+pub const BETWEEN_NODES: u64 = 0;
 
 /// Who gets an answer that a node gives.
 pub enum Waiter {

@@ -36,6 +36,7 @@ pub use bootstrap::Bootstrap;
 use carriers::Carriers;
 pub use disk::Disk;
 pub use faults::{Struck, Target, materialise};
+pub use frames::BETWEEN_NODES;
 use frames::{Frame, Waiter};
 use gateways::Gateway;
 use message::Message;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 use relaymesh_simulations::kernel::{Chance, Span, Time};
-use relaymesh_simulations::world::{Internet, Spot};
+use relaymesh_simulations::world::{BETWEEN_NODES, Internet, Spot};
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
@@ -313,7 +313,9 @@ impl State {
     fn packet(&mut self, a: u16, b: u16) -> Option<Span> {
         self.draws += 1;
         let (from, to) = self.spots(a, b)?;
-        self.internet.latency(from, to, &self.chance, self.draws).filter(|_| self.internet.open(from, to))
+        self.internet
+            .latency(from, to, &self.chance, (BETWEEN_NODES, self.draws))
+            .filter(|_| self.internet.open(from, to))
     }
 
     /// How long bytes take, with being sent again when they are lost; none when there is no way.
