@@ -41,7 +41,7 @@ pub enum OpenError {
     },
     /// The engine cannot make sense of its files.
     #[error(
-        "the store at {} is damaged ({detail}); keep a copy of the directory, move it away, then import the last backup into a new one",
+        "the store at {} is damaged ({detail}); keep a copy of the directory, then restore a backup of it",
         path.display()
     )]
     Corrupt {

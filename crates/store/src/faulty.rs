@@ -134,7 +134,7 @@ fn benches() -> [Bench; 2] {
         let dir = tempfile::tempdir().unwrap();
         let inner: Box<dyn Opener> = match kind {
             "memory" => Box::new(MemoryDisk::new()),
-            _ => Box::new(SledOpener { path: dir.path().join("store"), cache_bytes: 1 << 20 }),
+            _ => Box::new(SledOpener { path: dir.path().join("store"), cache_bytes: 1 << 20, may_create: true }),
         };
         let script = Shared::default();
         let opener = FaultyOpener { script: Arc::clone(&script), inner };

@@ -20,6 +20,7 @@ mod error;
 mod faulty;
 mod layers;
 mod limits;
+mod mark;
 mod memory;
 mod memory_engine;
 mod plan;

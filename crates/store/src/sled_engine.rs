@@ -1,11 +1,15 @@
 //! The embedded engine: sled 0.34.7, one tree.
 
-use std::fs::File;
+use std::{
+    fs::File,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use crate::{
     engine::{Change, Engine, EngineError, Hidden, Lookup, Meta},
+    mark::Mark,
     sled_rows::{META_ROW, chunk_row, data_row, encode_meta, extra_chunks, key_of, parse_head, parse_meta, rows_of},
-    types::{Key, Record},
+    types::{Key, Record, Version},
 };
 
 /// An open sled database.
@@ -14,6 +18,9 @@ pub(crate) struct SledEngine {
     /// The data file, for our own fsync (which covers the inode, whoever wrote to it). Open as long
     /// as the database, because the kernel reports a failed write-back only to who was there.
     pub file: File,
+    pub mark: Mark,
+    /// The last commit that was written, durable or not.
+    pub written: AtomicU64,
 }
 
 impl SledEngine {
@@ -84,14 +91,17 @@ impl Engine for SledEngine {
             }
         }
         batch.insert(META_ROW, &encode_meta(meta));
-        self.db.apply_batch(batch).map_err(|e| writing(&e))
+        self.db.apply_batch(batch).map_err(|e| writing(&e))?;
+        self.written.store(meta.last.0, Relaxed);
+        Ok(())
     }
 
     /// sled's flush on Linux stops at `sync_file_range`: it writes neither the file's length nor
     /// the drive's cache, so an fsync of our own follows.
     fn sync(&self) -> Result<(), EngineError> {
         self.db.flush().map_err(|e| writing(&e))?;
-        self.file.sync_all().map_err(|e| EngineError::writing(&e))
+        self.file.sync_all().map_err(|e| EngineError::writing(&e))?;
+        self.mark.reached(Version(self.written.load(Relaxed))).map_err(|e| EngineError::writing(&e))
     }
 
     fn bytes_on_disk(&self) -> u64 {
@@ -121,7 +131,6 @@ mod tests {
         engine::{CacheTrust, Opener as _},
         limits::CHUNK_BYTES,
         sled_files::SledOpener,
-        types::Version,
     };
 
     #[test]
@@ -131,12 +140,15 @@ mod tests {
         let long = Record { version: Version(1), value: vec![7; 3 * CHUNK_BYTES] };
         let change = |key: &[u8]| Change { key: key.to_vec(), before: None, after: Some(long.clone()) };
         let changes = [change(b"a"), change(b"b"), change(b"c")];
-        let engine = SledOpener { path: path.clone(), cache_bytes: 1 << 20 }.open(CacheTrust::Trusted).unwrap();
+        let engine = SledOpener { path: path.clone(), cache_bytes: 1 << 20, may_create: true }
+            .open(CacheTrust::Trusted)
+            .unwrap();
         engine.write(&changes, Meta::default()).unwrap();
         engine.sync().unwrap();
         drop(engine);
         let db = sled::Config::new().path(path).open().unwrap();
-        let torn = SledEngine { db, file: File::open(dir.path()).unwrap() };
+        let (file, mark) = (File::open(dir.path()).unwrap(), Mark::new(dir.path()));
+        let torn = SledEngine { db, file, mark, written: AtomicU64::new(0) };
         torn.db.remove(chunk_row(b"b", 1)).unwrap();
         let keys = |hidden: &Hidden| {
             let rows = torn.scan(b"", None, 3, hidden).map_err(|error| error.to_string())?;

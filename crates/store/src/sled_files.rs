@@ -6,7 +6,7 @@ use std::{
     io::{self, Write as _},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU64},
     thread,
     time::{Duration, Instant},
 };
@@ -15,6 +15,7 @@ use crate::{
     engine::{CacheTrust, Engine, Opener},
     error::OpenError,
     limits::{DATA_FORMAT, LOCK_WAIT, SLED_FLUSH_MS},
+    mark::{self, Mark},
     sled_engine::SledEngine,
 };
 
@@ -27,11 +28,13 @@ const LOCK_POLL: Duration = Duration::from_millis(25);
 pub(crate) struct SledOpener {
     pub path: PathBuf,
     pub cache_bytes: u64,
+    /// Whether a store may be made: one that was open and is gone is no new one.
+    pub may_create: bool,
 }
 
 impl Opener for SledOpener {
     fn open(&mut self, cache: CacheTrust) -> Result<Arc<dyn Engine>, OpenError> {
-        if is_missing(&self.path)? {
+        if self.may_create && is_missing(&self.path)? {
             self.create()?;
         }
         check_format(&self.path)?;
@@ -42,7 +45,14 @@ impl Opener for SledOpener {
         remove_debris(&self.path);
         let file = self.path.join(DATA_FILE);
         let file = File::open(&file).map_err(io_error("open", &file))?;
-        Ok(Arc::new(SledEngine { db, file }))
+        let engine = SledEngine { db, file, mark: Mark::new(&self.path), written: AtomicU64::new(0) };
+        let meta = engine.meta().map_err(|error| OpenError::Corrupt {
+            path: self.path.clone(),
+            detail: format!("its numbers cannot be read ({error})"),
+        })?;
+        mark::check(&self.path, meta.last)?;
+        self.may_create = false;
+        Ok(Arc::new(engine))
     }
 }
 
@@ -139,6 +149,8 @@ fn check_format(path: &Path) -> Result<(), OpenError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(OpenError::NotAStore { path: path.to_owned() });
         }
+        // Damaged beyond being text.
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => String::new(),
         Err(source) => return Err(io_error("read", &file)(source)),
     };
     let number = text.trim().strip_prefix(FORMAT_WORD).map(str::trim);

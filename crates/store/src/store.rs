@@ -88,7 +88,7 @@ impl Store {
     /// # Errors
     /// See [`OpenError`]; nothing is left running.
     pub fn open(config: Config, sink: impl CompletionSink + 'static) -> Result<Self, OpenError> {
-        let opener = SledOpener { path: config.path.clone(), cache_bytes: config.cache_bytes };
+        let opener = SledOpener { path: config.path.clone(), cache_bytes: config.cache_bytes, may_create: true };
         Self::start(Box::new(opener), &config, Box::new(sink))
     }
 

@@ -97,7 +97,7 @@ fn damage_is_named_with_what_to_do() {
     fs::write(path.join("snap.FFFFFFFFFFFFFFFF"), "not a snapshot at all").unwrap();
     let error = open(&path).unwrap_err();
     assert!(matches!(error, OpenError::Corrupt { .. }), "{error:?}");
-    assert!(error.to_string().contains("import the last backup"), "{error}");
+    assert!(error.to_string().contains("restore a backup"), "{error}");
 
     let path = dir.path().join("other");
     make(&path);
@@ -113,4 +113,45 @@ fn only_the_owner_may_look_inside() {
     let path = dir.path().join("store");
     make(&path);
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+/// Flips a byte in the middle of a log of acknowledged commits.
+#[test]
+fn a_damaged_middle_is_refused_and_not_cut_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let store = open(&path).unwrap();
+    for n in 0..200_u32 {
+        assert_eq!(store.apply(Batch::new().put(n.to_be_bytes(), [7; 500])), Outcome::Ok);
+    }
+    store.close();
+    let data = fs::read(path.join("db")).unwrap();
+    for at in [10_000, 40_000, 80_000] {
+        let mut damaged = data.clone();
+        damaged[at] ^= 0xff;
+        fs::write(path.join("db"), &damaged).unwrap();
+        match open(&path) {
+            Err(error) => assert!(matches!(error, OpenError::Corrupt { .. }), "{error:?}"),
+            Ok(store) => {
+                let whole = (0..200_u32).all(|n| store.get(&n.to_be_bytes()).unwrap().is_some());
+                assert!(whole, "byte {at}: records are gone without a word");
+            }
+        }
+        fs::write(path.join("db"), &data).unwrap();
+    }
+}
+
+#[test]
+fn a_store_whose_directory_is_taken_away_stops_saying_yes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let store = open(&path).unwrap();
+    let commit = |n: u8| store.apply(Batch::new().put([n], [n]));
+    assert_eq!(commit(1), Outcome::Ok);
+    fs::remove_dir_all(&path).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    assert_eq!(commit(2), Outcome::Failed);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert_eq!(commit(3), Outcome::Failed, "no empty store is made in its place");
+    assert!(!path.exists());
 }

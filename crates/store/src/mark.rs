@@ -1,0 +1,143 @@
+//! How far the store was known to be durable, in a file of its own.
+//!
+//! sled takes a log that breaks off for one whose writer was killed: it goes on with what comes before. That is right for a torn
+//! end and wrong for a damaged middle, behind which everything that was acknowledged would be gone without a word. So the number
+//! of a durable commit is written beside the log, at most once a second, and a log that ends before it is refused.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use crate::{error::OpenError, types::Version};
+
+pub(crate) const MARK_FILE: &str = "MARK";
+/// A mark costs an fsync of its own; what is damaged within this of the end is not told from a torn end.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// The mark of an open store.
+#[derive(Debug)]
+pub(crate) struct Mark {
+    dir: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The last commit that is durable.
+    durable: u64,
+    /// The one that the file names.
+    marked: u64,
+    at: Option<Instant>,
+}
+
+impl Mark {
+    pub fn new(dir: &Path) -> Self {
+        Self { dir: dir.to_owned(), state: Mutex::default() }
+    }
+
+    /// A commit is durable. Names it if the last one was named long enough ago.
+    ///
+    /// # Errors
+    /// When the file cannot be written: whoever took the directory away took the store with it.
+    pub fn reached(&self, commit: Version) -> io::Result<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.durable = state.durable.max(commit.0);
+        if state.at.is_some_and(|at| at.elapsed() < EVERY) {
+            return Ok(());
+        }
+        self.write(&mut state)
+    }
+
+    fn write(&self, state: &mut State) -> io::Result<()> {
+        let draft = self.dir.join("MARK.new");
+        let mut out = File::create(&draft)?;
+        // Twice, so that a damaged mark is not taken for another one.
+        writeln!(out, "{0} {0}", state.durable)?;
+        out.sync_all()?;
+        // An old mark is a true one, so it does not matter when the new name is durable.
+        fs::rename(&draft, self.dir.join(MARK_FILE))?;
+        (state.marked, state.at) = (state.durable, Some(Instant::now()));
+        Ok(())
+    }
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        let mut state = std::mem::take(self.state.get_mut().unwrap_or_else(PoisonError::into_inner));
+        if state.durable > state.marked
+            && let Err(error) = self.write(&mut state)
+        {
+            tracing::warn!(%error, "the store's mark cannot be written");
+        }
+    }
+}
+
+/// Refuses a store that ends before a commit that was durable.
+pub(crate) fn check(dir: &Path, last: Version) -> Result<(), OpenError> {
+    let file = dir.join(MARK_FILE);
+    let text = match fs::read_to_string(&file) {
+        Ok(text) => text,
+        // A store from before there were marks, or one whose operator took the mark away.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => String::new(),
+        Err(source) => return Err(OpenError::Io { action: "read", path: file, source }),
+    };
+    let Some(marked) = read(&text) else {
+        tracing::warn!("the store's mark is damaged and says nothing");
+        return Ok(());
+    };
+    if last.0 >= marked {
+        return Ok(());
+    }
+    let detail = format!(
+        "it ends at commit {}, but commit {marked} was safe: its data file is damaged, and what came after that place cannot \
+         be read; without the file MARK it opens with what is left",
+        last.0
+    );
+    Err(OpenError::Corrupt { path: dir.to_owned(), detail })
+}
+
+fn read(text: &str) -> Option<u64> {
+    let (one, other) = text.trim().split_once(' ')?;
+    (one == other).then(|| one.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_mark_says_nothing() {
+        assert_eq!(read("12 12\n"), Some(12));
+        for text in ["", "12", "12 13", "x x", "12 12 12"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn it_is_written_at_first_rarely_then_and_at_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let marked = || read(&fs::read_to_string(dir.path().join(MARK_FILE)).unwrap());
+        let mark = Mark::new(dir.path());
+        mark.reached(Version(3)).unwrap();
+        assert_eq!(marked(), Some(3));
+        mark.reached(Version(4)).unwrap();
+        assert_eq!(marked(), Some(3), "within the second");
+        drop(mark);
+        assert_eq!(marked(), Some(4));
+        assert!(check(dir.path(), Version(4)).is_ok());
+        let error = check(dir.path(), Version(3)).unwrap_err().to_string();
+        assert!(error.contains("commit 3") && error.contains("commit 4"), "{error}");
+    }
+
+    #[test]
+    fn a_directory_that_is_gone_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let mark = Mark::new(&dir.path().join("gone"));
+        assert!(mark.reached(Version(1)).is_err());
+    }
+}
