@@ -254,6 +254,12 @@ impl E164 {
             .ok_or(ParseIdError::new("phone number", "not a number of the gateway client's country"))
     }
 
+    /// Whether numbers without a country code can be read for this country, an ISO 3166 alpha-2 code.
+    #[must_use]
+    pub fn is_region(code: &str) -> bool {
+        code.parse::<phonenumber::country::Id>().is_ok()
+    }
+
     /// ISO 3166 alpha-2 code of the number's region, when the numbering plan tells it.
     #[must_use]
     pub fn country(&self) -> Option<String> {
@@ -365,6 +371,7 @@ mod tests {
         assert_eq!(parse("00237650123456", None).as_deref(), Some("+237650123456"));
         assert_eq!(parse("650123456", Some("CM")).as_deref(), Some("+237650123456"));
         assert_eq!(parse("650123456", None), None);
+        assert!(E164::is_region("CM") && !E164::is_region("ZZZ") && !E164::is_region("QQ"));
         assert_eq!(parse("MTN-Info", Some("CM")), None);
         assert_eq!(parse("+", None), None);
         assert_eq!(parse("650123456", Some("zz")), None);

@@ -5,14 +5,19 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use relaymesh_protocol::frame::Carried;
+use relaymesh_seal::envelope::Header;
+
 use super::{Bundle, parse};
 use crate::command::{Code, OperatorReply, Refusal, Reply};
-use crate::delivery::Change;
+use crate::delivery::letters::{HOPS_MAX, print_of};
+use crate::delivery::{Body, Change};
 use crate::input::{Input, ReplyTo};
 use crate::locator;
 use crate::membership;
 use crate::node::Node;
 use crate::output::Output;
+use crate::record::key;
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 
@@ -33,6 +38,8 @@ pub(crate) struct Importing {
     carried: usize,
     /// Facts and filters that were new.
     new: u64,
+    /// Envelopes that were new.
+    envelopes: u64,
     refused: u64,
 }
 
@@ -48,7 +55,7 @@ pub(super) fn begin(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, bytes: &[u8]) 
     let mut seen = BTreeSet::new();
     bundle.carried.retain(|carried| seen.insert(carried.envelope.clone()));
     let bundle = Arc::new(bundle);
-    go_on(tx, Importing { reply, bundle, facts: 0, filters: 0, carried: 0, new: 0, refused: 0 });
+    go_on(tx, Importing { reply, bundle, facts: 0, filters: 0, carried: 0, new: 0, envelopes: 0, refused: 0 });
     Ok(())
 }
 
@@ -71,18 +78,51 @@ pub(crate) fn on_import(node: &Node, tx: &mut Tx<'_>) -> Run {
         next.new += locator::import(node, tx, page)?;
     } else if let Some(page) = page(&bundle.carried, &mut next.carried, |_| PART_BYTES / PART_ENVELOPES) {
         for carried in page {
+            match arrival(node, tx, carried)? {
+                Arrival::Known => continue,
+                Arrival::Refused => next.refused += 1,
+                Arrival::New => next.envelopes += 1,
+            }
             let carried = carried.clone();
             tx.output(Output::Follow(Input::Envelope { reply: ReplyTo::NOBODY, from: None, carried }));
         }
     } else {
         tx.then(Change::Import(None));
-        let Importing { new: facts, refused, .. } = next;
-        let envelopes = bundle.carried.len() as u64;
+        let Importing { new: facts, envelopes, refused, .. } = next;
         tx.reply(next.reply, Reply::Operator(OperatorReply::Imported { envelopes, facts, refused }));
         return Ok(());
     }
     go_on(tx, next);
     Ok(())
+}
+
+/// What an envelope is to this node.
+enum Arrival {
+    New,
+    Known,
+    Refused,
+}
+
+/// What will come of an envelope. Peers are told the same of each that is for this node; whoever holds the stick must know
+/// whether to keep it.
+fn arrival(node: &Node, tx: &mut Tx<'_>, carried: &Carried) -> Run<Arrival> {
+    let header = Header::parse(&carried.envelope).ok();
+    let Some(header) = header.filter(|header| header.expiry >= tx.now() && carried.hops <= HOPS_MAX) else {
+        return Ok(Arrival::Refused);
+    };
+    let print = print_of(&carried.envelope);
+    let is_own = header.recipient == node.id();
+    if node.delivery.seen.contains_key(&print)
+        || (!is_own && tx.get(&key::custody(&header.recipient, &print))?.is_some())
+    {
+        return Ok(Arrival::Known);
+    }
+    let opens = || {
+        let letter = node.crypto().open_letter(node.keys(), &carried.envelope).ok()?;
+        Body::decode(&letter.body).filter(|_| node.membership.is_member(&letter.sender))
+    };
+    let is_of_use = if is_own { opens().is_some() } else { node.membership.node(&header.recipient).is_some() };
+    Ok(if is_of_use { Arrival::New } else { Arrival::Refused })
 }
 
 /// The next items that fit into one part, at least one; moves the mark behind them.

@@ -88,6 +88,21 @@ fn a_bundle_of_many_envelopes_is_taken_in_part_by_part() {
     assert_eq!(world.count(1, "envelope_opened") - before, all.len() as u64);
 }
 
+#[test]
+fn what_an_import_took_is_counted_and_what_it_could_not_open_is_refused() {
+    let (mut world, all) = waiting(3);
+    let OperatorReply::Bundle { bytes, .. } = world.operator(0, OperatorCommand::BundleExport) else { panic!() };
+    let envelope = parse(&bytes).unwrap().carried.remove(1).envelope;
+    let at = bytes.windows(envelope.len()).position(|part| part == envelope).unwrap();
+    let mut damaged = bytes.clone();
+    damaged[at + envelope.len() - 1] ^= 1;
+    let (envelopes, _, refused) = world.import(1, damaged);
+    assert_eq!((envelopes as usize, refused), (all.len() - 1, 1));
+    let (envelopes, _, refused) = world.import(1, bytes.clone());
+    assert_eq!((envelopes, refused), (1, 0), "the intact one, and those that came with it before are known");
+    assert_eq!(world.import(1, bytes), (0, 0, 0));
+}
+
 /// Puts filters of so many strangers into the first node's book, and a new one of the third node, signed.
 fn shelve(world: &mut World, count: u8, segment_length: u32) -> u64 {
     let version = world.now.0 + 1;
