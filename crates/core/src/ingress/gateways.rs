@@ -206,7 +206,9 @@ fn add(
         msisdn.reveal().parse().map_err(|why| invalid(format!("the gateway client's number is {why}")))?;
     let country = country.map(|code| code.to_ascii_uppercase()).or_else(|| msisdn.country());
     if country.as_deref().is_some_and(|code| !E164::is_region(code)) {
-        return Err(invalid("the country is no code of two letters with a numbering plan, such as CM".to_owned()).into());
+        return Err(
+            invalid("the country has no numbering plan; give a code of two letters, such as CM".to_owned()).into()
+        );
     }
     let token: [u8; TOKEN_BYTES] = tx.random();
     let token = hex::encode(token);
