@@ -16,7 +16,7 @@ use crate::egress::{Answer, EgressError};
 pub struct Exchange<'a> {
     /// The code from the redirect.
     pub code: &'a str,
-    /// [`Authorization::code_verifier`].
+    /// What the challenge in the consent page's address was made of (RFC 7636).
     pub code_verifier: &'a str,
     /// The same redirect address as before.
     pub redirect_url: &'a str,
