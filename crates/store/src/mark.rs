@@ -8,7 +8,7 @@ use std::{
     fs::{self, File},
     io::{self, Write as _},
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -27,6 +27,8 @@ pub(crate) struct Mark {
 
 #[derive(Debug, Default)]
 struct State {
+    /// The last commit that was written, durable or not.
+    written: u64,
     /// The last commit that is durable.
     durable: u64,
     /// The one that the file names.
@@ -39,13 +41,22 @@ impl Mark {
         Self { dir: dir.to_owned(), state: Mutex::default() }
     }
 
-    /// A commit is durable. Names it if the last one was named long enough ago.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A commit was handed to the engine.
+    pub fn written(&self, commit: Version) {
+        self.state().written = commit.0;
+    }
+
+    /// What was written is durable. Names it if the last one was named long enough ago.
     ///
     /// # Errors
     /// When the file cannot be written: whoever took the directory away took the store with it.
-    pub fn reached(&self, commit: Version) -> io::Result<()> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.durable = state.durable.max(commit.0);
+    pub fn synced(&self) -> io::Result<()> {
+        let mut state = self.state();
+        state.durable = state.written;
         if state.at.is_some_and(|at| at.elapsed() < EVERY) {
             return Ok(());
         }
@@ -123,12 +134,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let marked = || read(&fs::read_to_string(dir.path().join(MARK_FILE)).unwrap());
         let mark = Mark::new(dir.path());
-        mark.reached(Version(3)).unwrap();
+        let reach = |commit| {
+            mark.written(Version(commit));
+            mark.synced().unwrap();
+        };
+        reach(3);
         assert_eq!(marked(), Some(3));
-        mark.reached(Version(4)).unwrap();
+        reach(4);
         assert_eq!(marked(), Some(3), "within the second");
+        mark.written(Version(5));
         drop(mark);
-        assert_eq!(marked(), Some(4));
+        assert_eq!(marked(), Some(4), "what was not synced is not named");
         assert!(check(dir.path(), Version(4)).is_ok());
         let error = check(dir.path(), Version(3)).unwrap_err().to_string();
         assert!(error.contains("commit 3") && error.contains("commit 4"), "{error}");
@@ -138,6 +154,6 @@ mod tests {
     fn a_directory_that_is_gone_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let mark = Mark::new(&dir.path().join("gone"));
-        assert!(mark.reached(Version(1)).is_err());
+        assert!(mark.synced().is_err());
     }
 }

@@ -1,15 +1,12 @@
 //! The embedded engine: sled 0.34.7, one tree.
 
-use std::{
-    fs::File,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-};
+use std::fs::File;
 
 use crate::{
     engine::{Change, Engine, EngineError, Hidden, Lookup, Meta},
     mark::Mark,
     sled_rows::{META_ROW, chunk_row, data_row, encode_meta, extra_chunks, key_of, parse_head, parse_meta, rows_of},
-    types::{Key, Record, Version},
+    types::{Key, Record},
 };
 
 /// An open sled database.
@@ -19,8 +16,6 @@ pub(crate) struct SledEngine {
     /// as the database, because the kernel reports a failed write-back only to who was there.
     pub file: File,
     pub mark: Mark,
-    /// The last commit that was written, durable or not.
-    pub written: AtomicU64,
 }
 
 impl SledEngine {
@@ -92,7 +87,7 @@ impl Engine for SledEngine {
         }
         batch.insert(META_ROW, &encode_meta(meta));
         self.db.apply_batch(batch).map_err(|e| writing(&e))?;
-        self.written.store(meta.last.0, Relaxed);
+        self.mark.written(meta.last);
         Ok(())
     }
 
@@ -101,7 +96,7 @@ impl Engine for SledEngine {
     fn sync(&self) -> Result<(), EngineError> {
         self.db.flush().map_err(|e| writing(&e))?;
         self.file.sync_all().map_err(|e| EngineError::writing(&e))?;
-        self.mark.reached(Version(self.written.load(Relaxed))).map_err(|e| EngineError::writing(&e))
+        self.mark.synced().map_err(|e| EngineError::writing(&e))
     }
 
     fn bytes_on_disk(&self) -> u64 {
@@ -131,6 +126,7 @@ mod tests {
         engine::{CacheTrust, Opener as _},
         limits::CHUNK_BYTES,
         sled_files::SledOpener,
+        types::Version,
     };
 
     #[test]
@@ -148,7 +144,7 @@ mod tests {
         drop(engine);
         let db = sled::Config::new().path(path).open().unwrap();
         let (file, mark) = (File::open(dir.path()).unwrap(), Mark::new(dir.path()));
-        let torn = SledEngine { db, file, mark, written: AtomicU64::new(0) };
+        let torn = SledEngine { db, file, mark };
         torn.db.remove(chunk_row(b"b", 1)).unwrap();
         let keys = |hidden: &Hidden| {
             let rows = torn.scan(b"", None, 3, hidden).map_err(|error| error.to_string())?;

@@ -6,7 +6,7 @@ use std::{
     io::{self, Write as _},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::{Arc, atomic::AtomicU64},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -34,7 +34,10 @@ pub(crate) struct SledOpener {
 
 impl Opener for SledOpener {
     fn open(&mut self, cache: CacheTrust) -> Result<Arc<dyn Engine>, OpenError> {
-        if self.may_create && is_missing(&self.path)? {
+        if is_missing(&self.path)? {
+            if !self.may_create {
+                return Err(OpenError::Missing { path: self.path.clone() });
+            }
             self.create()?;
         }
         check_format(&self.path)?;
@@ -45,12 +48,13 @@ impl Opener for SledOpener {
         remove_debris(&self.path);
         let file = self.path.join(DATA_FILE);
         let file = File::open(&file).map_err(io_error("open", &file))?;
-        let engine = SledEngine { db, file, mark: Mark::new(&self.path), written: AtomicU64::new(0) };
+        let engine = SledEngine { db, file, mark: Mark::new(&self.path) };
         let meta = engine.meta().map_err(|error| OpenError::Corrupt {
             path: self.path.clone(),
             detail: format!("its numbers cannot be read ({error})"),
         })?;
         mark::check(&self.path, meta.last)?;
+        engine.mark.written(meta.last);
         self.may_create = false;
         Ok(Arc::new(engine))
     }
