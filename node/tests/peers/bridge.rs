@@ -1,20 +1,17 @@
 //! A person's mail through a node, over the bridge, into a mailbox.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
-use relaymesh_phone::{ComposeBridge, Identity, Phone, StaticKey, Style, Via};
+use relaymesh_phone::{Identity, Phone, StaticKey};
 use relaymesh_protocol::bridge_content::BridgeContent;
 use relaymesh_protocol::ids::Timestamp;
-use relaymesh_protocol::payload::BridgeVersion;
 
 use crate::post::node;
 use crate::postfix::{DOMAIN, MailHost, PASSWORD, USERNAME};
+use crate::support::bridge::{first_mail, static_key};
 use crate::support::kit::gateway::{GatewayClient, epoch_ms};
 use crate::support::kit::http::Http;
 use crate::support::kit::mesh;
-use crate::support::kit::process::Node;
 use crate::{SETTLE, asked, eventually};
 
 const NUMBER: &str = "+237650400012";
@@ -29,16 +26,6 @@ fn settings(host: &MailHost) -> String {
     )
 }
 
-/// The key that apps of this node carry along.
-async fn static_key(node: &Node, http: &Http) -> StaticKey {
-    node.ask(&["bridge", "keys", "generate", "--count", "1"]).await.unwrap();
-    let listed = http.get(&format!("{}/v3/keys/static-x25519", node.http())).await.unwrap();
-    let listed: serde_json::Value = serde_json::from_str(&listed.body).unwrap();
-    let public = STANDARD.decode(listed[0]["keypair"].as_str().unwrap()).unwrap();
-    let kid = u8::try_from(listed[0]["kid"].as_u64().unwrap()).unwrap();
-    StaticKey { kid, public: public.as_slice().try_into().unwrap() }
-}
-
 /// The SMS of one mail to `to`, with a blind copy.
 fn write(phone: &mut Phone, key: StaticKey, to: &str, subject: &str, rng: &mut ChaCha20Rng) -> String {
     let content = BridgeContent {
@@ -48,15 +35,7 @@ fn write(phone: &mut Phone, key: StaticKey, to: &str, subject: &str, rng: &mut C
         subject: subject.to_owned(),
         body: "The bridge at Foumban is closed.".to_owned(),
     };
-    let mail = ComposeBridge {
-        version: BridgeVersion::V2,
-        via: Via::Fresh(key),
-        content,
-        language: None,
-        image: None,
-        style: Style::Plain,
-    };
-    phone.compose_bridge(mail, Timestamp(epoch_ms()), rng).unwrap().sms.remove(0)
+    phone.compose_bridge(first_mail(key, content), Timestamp(epoch_ms()), rng).unwrap().sms.remove(0)
 }
 
 async fn hand_in(client: &GatewayClient, sms: &str) {

@@ -1,16 +1,15 @@
 //! A person who uses a node in every way, and plants each secret that goes by.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use rand_chacha::ChaCha20Rng;
 use relaymesh_mail::sink::SmtpSink;
-use relaymesh_phone::{AgeCheck, Compose, ComposeBridge, Identity, Kind, Phone, StaticKey, Style, Via, api};
+use relaymesh_phone::{AgeCheck, Compose, Identity, Kind, Phone, Style, api};
 use relaymesh_protocol::bridge_content::BridgeContent;
 use relaymesh_protocol::content::Content;
-use relaymesh_protocol::payload::{BridgeVersion, PlatformVersion};
+use relaymesh_protocol::payload::PlatformVersion;
 
 use crate::harness::scan::Scanner;
 use crate::support::World;
+use crate::support::bridge::{first_mail, static_key};
 use crate::support::kit::gateway::{GatewayClient, epoch_ms};
 use crate::support::kit::http::query;
 use crate::support::kit::rpc::{Answered, Rpc};
@@ -88,12 +87,7 @@ impl Use<'_> {
 
     pub async fn bridge_mail(&mut self, phone: &mut Phone, through: &GatewayClient) {
         let node = &self.world.nodes[self.home];
-        node.ask(&["bridge", "keys", "generate"]).await.unwrap();
-        let listed = self.world.http.get(&format!("{}/v3/keys/static-x25519", node.http())).await.unwrap();
-        let listed: serde_json::Value = serde_json::from_str(&listed.body).unwrap();
-        let public = STANDARD.decode(listed[0]["keypair"].as_str().unwrap());
-        let kid = u8::try_from(listed[0]["kid"].as_u64().unwrap()).unwrap();
-        let key = StaticKey { kid, public: public.unwrap().as_slice().try_into().unwrap() };
+        let key = static_key(node, &self.world.http).await;
         let content = BridgeContent {
             to: MAIL_TO.to_owned(),
             cc: String::new(),
@@ -101,15 +95,7 @@ impl Use<'_> {
             subject: MAIL_SUBJECT.to_owned(),
             body: MAIL_BODY.to_owned(),
         };
-        let mail = ComposeBridge {
-            version: BridgeVersion::V2,
-            via: Via::Fresh(key),
-            content,
-            language: None,
-            image: None,
-            style: Style::Plain,
-        };
-        let composed = phone.compose_bridge(mail, now(), &mut self.rng).unwrap();
+        let composed = phone.compose_bridge(first_mail(key, content), now(), &mut self.rng).unwrap();
         for (what, text) in [("receiver", MAIL_TO), ("subject", MAIL_SUBJECT), ("mail", MAIL_BODY)] {
             self.scanner.plant(what, text.as_bytes());
         }

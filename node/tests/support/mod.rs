@@ -14,6 +14,8 @@ use tempfile::TempDir;
 #[path = "../../src/demo/kit/mod.rs"]
 pub mod kit;
 
+pub mod bridge;
+
 use kit::follow::{Follow, Post, Sms};
 use kit::gateway::GatewayClient;
 use kit::http::Http;
