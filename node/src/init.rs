@@ -14,11 +14,13 @@ use rand_core::SeedableRng as _;
 use relaymesh_protocol::ids::Timestamp;
 use relaymesh_seal::keyfile::{KekSource, KeyFile, KeyFileError, Keyring, Passphrase, create_key_file};
 use relaymesh_seal::password::Cost;
+use relaymesh_store::{Discard, Store};
 use zeroize::Zeroizing;
 
 use crate::cli::exit::{ExitError, Kind};
 use crate::config::{
-    Config, Env, FILE_NAME, Keys, Listen, Node, Secret, SecretAt, Use, check_multiaddr, is_credential_name,
+    Config, ConfigError, Env, FILE_NAME, Keys, Listen, Node, Place, Secret, SecretAt, Use, check_multiaddr,
+    is_credential_name,
 };
 use crate::terminal;
 
@@ -51,12 +53,25 @@ pub struct Made {
 /// What is taken back when a later step fails.
 #[derive(Default)]
 struct Undo {
+    store: Option<PathBuf>,
     files: Vec<PathBuf>,
     dirs: Vec<PathBuf>,
 }
 
+impl Undo {
+    /// All went well: everything stays.
+    fn forget(&mut self) {
+        self.store = None;
+        self.files.clear();
+        self.dirs.clear();
+    }
+}
+
 impl Drop for Undo {
     fn drop(&mut self) {
+        if let Some(store) = &self.store {
+            let _ = fs::remove_dir_all(store);
+        }
         for file in self.files.iter().rev() {
             let _ = fs::remove_file(file);
         }
@@ -97,9 +112,8 @@ pub fn init(settings: &Settings, env: &Env) -> Result<Made, ExitError> {
     };
     let text = file::text(settings, key_file.as_deref());
     write_new(&config, &text, &mut undo).map_err(|e| cannot_make(&config, &e))?;
-    let warnings = accepted(&config, env, &opener)?;
-    std::mem::take(&mut undo.files);
-    std::mem::take(&mut undo.dirs);
+    let warnings = accepted(&config, env, &opener, &mut undo)?;
+    undo.forget();
     let credential = match &settings.unlock {
         Unlock::Credential(name) => Some(name.clone()),
         _ => None,
@@ -161,7 +175,7 @@ fn make_keyring(
 
 /// `run` will take what was made; what it would say about it is said now. The key is the one that was just made: nobody is
 /// asked for it again, and systemd has not got it yet.
-fn accepted(config: &Path, env: &Env, source: &KekSource) -> Result<Vec<String>, ExitError> {
+fn accepted(config: &Path, env: &Env, source: &KekSource, undo: &mut Undo) -> Result<Vec<String>, ExitError> {
     let mut loaded = Config::load(config, env)?;
     match source {
         KekSource::KeyFile(path) => loaded.config.keys = Keys { file: Some(path.clone()), ..Keys::default() },
@@ -170,8 +184,33 @@ fn accepted(config: &Path, env: &Env, source: &KekSource) -> Result<Vec<String>,
         }
         KekSource::Passphrase(_) | KekSource::Bytes(_) => {}
     }
-    let prepared = loaded.config.prepare()?;
-    Ok(loaded.warnings(&prepared))
+    loaded.config.new_store = true;
+    let prepared = loaded.config.prepare().map_err(|error| after_init(error, config))?;
+    let warnings = loaded.warnings(&prepared);
+    make_store(prepared.store, undo)?;
+    Ok(warnings)
+}
+
+/// Certificates are named in the file, which is not there yet.
+fn after_init(error: ConfigError, config: &Path) -> ExitError {
+    if error.place != Place::Key("listen.grpc") {
+        return error.into();
+    }
+    let help = format!(
+        "leave --grpc out now; then set listen.grpc with listen.tls_cert and listen.tls_key (or listen.grpc_plain) in {}",
+        config.display()
+    );
+    ConfigError { help, ..error }.into()
+}
+
+/// The store is made here and nowhere else, so that `run` can tell a new node from one whose store is lost.
+fn make_store(config: relaymesh_store::Config, undo: &mut Undo) -> Result<(), ExitError> {
+    let path = config.path.clone();
+    refuse_existing(&path)?;
+    undo.store = Some(path.clone());
+    let store = Store::open(config, Discard).map_err(|e| cannot_make(&path, &e))?;
+    store.close();
+    Ok(())
 }
 
 fn check(settings: &Settings) -> Result<(), ExitError> {

@@ -163,6 +163,8 @@ fn wrong_listening_addresses_are_named() {
         ("RELAYMESH_LISTEN__GRPC", "1.2.3.4:99999", ["listen.grpc", "127.0.0.1:8080"]),
         ("RELAYMESH_LISTEN__MESH", "/ip4/0.0.0.0/udp/1", ["listen.mesh", "/tcp/PORT"]),
         ("RELAYMESH_LISTEN__TLS_CERT", "cert.pem", ["listen", "tls_key"]),
+        ("RELAYMESH_LISTEN__HTTP", "127.0.0.1:8443", ["listen.grpc", "port of listen.http"]),
+        ("RELAYMESH_LISTEN__MESH", "/ip4/0.0.0.0/tcp/8443", ["listen.mesh", "port of listen.grpc"]),
         ("RELAYMESH_LISTEN__HTPP", "127.0.0.1:1", ["RELAYMESH_LISTEN__HTPP", "did you mean \"http\"?"]),
         ("RELAYMESH_NODE__ROLES", "gatway", ["RELAYMESH_NODE__ROLES", "did you mean \"gateway\"?"]),
         ("RELAYMESH_STORE__CACHE_MIB", "-1", ["RELAYMESH_STORE__CACHE_MIB", "u32"]),
@@ -195,9 +197,18 @@ fn keys_must_be_there_private_and_the_right_ones() {
 }
 
 #[test]
+fn a_store_that_is_gone_is_not_replaced_by_an_empty_one_unless_told() {
+    let node = Node::new();
+    fs::remove_dir_all(node.path("node/store")).unwrap();
+    for words in [["config", "check"].as_slice(), &["run"]] {
+        assert_refused(&node.run(words, &[]), &["node/store", "missing", "backup", "--new-store"], "no store");
+    }
+    assert!(!node.path("node/store").exists());
+}
+
+#[test]
 fn data_of_a_newer_release_are_refused() {
     let node = Node::new();
-    fs::create_dir(node.path("node/store")).unwrap();
     fs::write(node.path("node/store/FORMAT"), "relaymesh-store 4000000\n").unwrap();
     assert_refused(&node.check(), &["data format 4000000", "install a newer version"], "format");
 }

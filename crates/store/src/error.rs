@@ -30,6 +30,12 @@ pub enum OpenError {
         /// Highest number that we read.
         supported: u32,
     },
+    /// There is none, and none is to be made.
+    #[error("there is no store at {}; restore it from a backup", path.display())]
+    Missing {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The directory holds something else.
     #[error(
         "{} is not empty and not a store of this program; choose an empty or missing directory",

@@ -27,8 +27,10 @@ use crate::{
 /// How a store is opened. [`Config::new`] has good defaults.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Directory of the store; made if it is missing.
+    /// Directory of the store.
     pub path: PathBuf,
+    /// Whether a store is made where none is.
+    pub create: bool,
     /// Page cache in bytes.
     pub cache_bytes: u64,
     /// Most batches in one commit.
@@ -40,11 +42,12 @@ pub struct Config {
 }
 
 impl Config {
-    /// The defaults: 64 MiB cache, groups of 128 batches or 2 ms, 1024 waiting.
+    /// The defaults: made if it is missing, 64 MiB cache, groups of 128 batches or 2 ms, 1024 waiting.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
+            create: true,
             cache_bytes: CACHE_BYTES,
             max_batch: GROUP_BATCHES,
             max_wait: GROUP_WAIT,
@@ -88,7 +91,8 @@ impl Store {
     /// # Errors
     /// See [`OpenError`]; nothing is left running.
     pub fn open(config: Config, sink: impl CompletionSink + 'static) -> Result<Self, OpenError> {
-        let opener = SledOpener { path: config.path.clone(), cache_bytes: config.cache_bytes, may_create: true };
+        let opener =
+            SledOpener { path: config.path.clone(), cache_bytes: config.cache_bytes, may_create: config.create };
         Self::start(Box::new(opener), &config, Box::new(sink))
     }
 

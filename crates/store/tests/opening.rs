@@ -155,3 +155,14 @@ fn a_store_whose_directory_is_taken_away_stops_saying_yes() {
     assert_eq!(commit(3), Outcome::Failed, "no empty store is made in its place");
     assert!(!path.exists());
 }
+
+#[test]
+fn a_store_is_made_only_where_that_is_wanted() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let existing = || Store::open(Config { create: false, ..Config::new(&path) }, Discard);
+    assert!(matches!(existing(), Err(OpenError::Missing { .. })));
+    assert!(!path.exists());
+    make(&path);
+    assert!(existing().unwrap().get(b"a").unwrap().is_some());
+}

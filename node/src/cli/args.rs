@@ -42,7 +42,7 @@ pub enum Command {
     /// Make a new node: directory, keys and configuration. Never overwrites.
     Init(InitArgs),
     /// Run the node until SIGTERM or SIGINT.
-    Run,
+    Run(RunArgs),
     /// Run several nodes on this machine and watch messages survive.
     Demo(crate::demo::DemoArgs),
     /// Measure this machine against the budgets.
@@ -90,6 +90,15 @@ pub enum Command {
         /// The shell.
         shell: Shell,
     },
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Begin with an empty store where there is none, as after a disk that is lost for good: the keys stay, people must sign
+    /// up anew.
+    #[arg(long)]
+    pub new_store: bool,
 }
 
 /// `init`.

@@ -65,7 +65,7 @@ fn dispatch(cli: Cli) -> Result<(), ExitError> {
     let Cli { global, command } = cli;
     match command {
         Command::Init(args) => init::run(&global, args),
-        Command::Run => run::run(&global),
+        Command::Run(args) => run::run(&global, &args),
         Command::Demo(args) => run::demo(&global, args),
         Command::Bench(args) => run::bench(&global, args),
         Command::Status => ask::status(&global),

@@ -1,13 +1,14 @@
 //! `run`, and the commands that bring nodes of their own: `demo` and `bench`.
 
-use super::args::Global;
+use super::args::{Global, RunArgs};
 use super::exit::ExitError;
 use crate::config::{Config, Env};
 use crate::telemetry;
 
 /// Runs the node until it is told to end.
-pub fn run(global: &Global) -> Result<(), ExitError> {
-    let loaded = Config::load(&global.config, &Env::of_process())?;
+pub fn run(global: &Global, args: &RunArgs) -> Result<(), ExitError> {
+    let mut loaded = Config::load(&global.config, &Env::of_process())?;
+    loaded.config.new_store = args.new_store;
     let prepared = loaded.config.prepare()?;
     telemetry::start(&loaded.config.log);
     let warnings = loaded.warnings(&prepared);

@@ -43,9 +43,23 @@ pub fn check_appendable(path: &Path) -> Result<(), ConfigError> {
     }
 }
 
-/// The store, if there is one, is not of a newer release. Opening it would take its lock from a running node.
-pub fn check_store_format(path: &Path) -> Result<(), ConfigError> {
-    let Ok(text) = fs::read_to_string(path.join(FORMAT_FILE)) else { return Ok(()) };
+/// The store is there, unless it `may_be_new`, and not of a newer release. Opening it would take its lock from a running node.
+///
+/// A node that began with an empty store in place of one that is lost or not mounted would tell people that they have no
+/// account, and would publish again what it had published.
+pub fn check_store(path: &Path, may_be_new: bool) -> Result<(), ConfigError> {
+    let Ok(text) = fs::read_to_string(path.join(FORMAT_FILE)) else {
+        let empty = fs::read_dir(path)
+            .map_or_else(|error| error.kind() == std::io::ErrorKind::NotFound, |mut entries| entries.next().is_none());
+        if !empty || may_be_new {
+            return Ok(());
+        }
+        return Err(wrong(
+            path,
+            "the store is missing",
+            "mount its disk or restore it from a backup; to begin without anybody's data under the same keys: relaymesh run --new-store",
+        ));
+    };
     match text.split_whitespace().last().map(str::parse::<u32>) {
         Some(Ok(found)) if found > DATA_FORMAT => Err(wrong(
             path,
@@ -89,12 +103,24 @@ mod tests {
     #[test]
     fn a_store_of_a_newer_release_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(check_store_format(dir.path()), Ok(()));
         fs::write(dir.path().join(FORMAT_FILE), format!("relaymesh-store {DATA_FORMAT}\n")).unwrap();
-        assert_eq!(check_store_format(dir.path()), Ok(()));
+        assert_eq!(check_store(dir.path(), false), Ok(()));
         fs::write(dir.path().join(FORMAT_FILE), format!("relaymesh-store {}\n", DATA_FORMAT + 1)).unwrap();
-        let told = check_store_format(dir.path()).unwrap_err();
+        let told = check_store(dir.path(), true).unwrap_err();
         assert!(told.what.contains("data format") && told.help.contains("newer version"), "{told}");
+    }
+
+    #[test]
+    fn a_missing_store_is_made_only_where_that_is_wanted() {
+        let dir = tempfile::tempdir().unwrap();
+        for path in [dir.path(), &dir.path().join("store")] {
+            assert_eq!(check_store(path, true), Ok(()));
+            let told = check_store(path, false).unwrap_err();
+            assert!(told.what.contains("missing") && told.help.contains("--new-store"), "{told}");
+        }
+        // Whatever this is, it is not empty; the store says what is wrong with it.
+        fs::write(dir.path().join("letter"), "").unwrap();
+        assert_eq!(check_store(dir.path(), false), Ok(()));
     }
 
     #[test]

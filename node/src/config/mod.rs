@@ -27,9 +27,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use self::env::Env;
-pub use self::error::{ConfigError, suggest};
+pub use self::error::{ConfigError, Place, suggest};
 pub use self::keys::is_credential_name;
-pub use self::multiaddr::{Use, check as check_multiaddr};
+pub use self::multiaddr::{Use, check as check_multiaddr, tcp_of};
 pub use self::names::{Family, HostName};
 pub use self::parts::is_local;
 pub use self::prepare::{Prepared, SmsPort};
@@ -81,6 +81,9 @@ pub struct Config {
     /// What `{ env = "…" }` looks into.
     #[serde(skip)]
     pub env: Env,
+    /// Whether the node may begin with an empty store where none is.
+    #[serde(skip)]
+    pub new_store: bool,
 }
 
 /// A configuration that was read, and where its values come from.

@@ -1,6 +1,6 @@
 //! The multiaddresses that a node of this mesh can have. Stricter than the format: what passes here, the mesh can open.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use relaymesh_protocol::ids::NodeId;
 
@@ -30,6 +30,16 @@ pub fn check(text: &str, for_use: Use) -> Result<(), &'static str> {
     }
     let rest: Vec<&str> = parts.collect();
     tail(&rest, for_use)
+}
+
+/// The socket address that a multiaddress begins with: `/ip4/A/tcp/P` or `/ip6/A/tcp/P`.
+pub fn tcp_of(multiaddress: &str) -> Option<SocketAddr> {
+    let mut words = multiaddress.split('/').skip(1);
+    let (family, host, tcp, port) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    if !matches!(family, "ip4" | "ip6") || tcp != "tcp" {
+        return None;
+    }
+    Some(SocketAddr::new(host.parse().ok()?, port.parse().ok()?))
 }
 
 fn host<'a>(parts: &mut impl Iterator<Item = &'a str>, for_use: Use) -> Result<(), &'static str> {
@@ -91,6 +101,15 @@ mod tests {
         ] {
             assert_eq!(check(text, Use::Listen).is_ok(), listen, "listen {text}");
             assert_eq!(check(text, Use::External).is_ok(), external, "external {text}");
+        }
+    }
+
+    #[test]
+    fn only_addresses_with_a_port_are_tried() {
+        assert_eq!(tcp_of("/ip4/127.0.0.1/tcp/7443").unwrap().to_string(), "127.0.0.1:7443");
+        assert_eq!(tcp_of("/ip6/::1/tcp/7444/ws").unwrap().to_string(), "[::1]:7444");
+        for other in ["/dns4/relay.example.org/tcp/1", "/ip4/127.0.0.1/udp/1", "/ip4/127.0.0.1", "", "/ip4/x/tcp/1"] {
+            assert_eq!(tcp_of(other), None, "{other}");
         }
     }
 

@@ -14,7 +14,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::core::first_mesh;
 use super::error::ConfigError;
-use super::multiaddr::{Use, check};
+use super::multiaddr::{Use, check, tcp_of};
 use super::parts::FILE_PORT;
 use super::{Config, disk};
 
@@ -94,8 +94,10 @@ impl Config {
         let grpc = address("listen.grpc", &self.listen.grpc)?;
         let grpc_plain = self.is_grpc_plain(grpc)?;
         let mesh = self.mesh_config()?;
+        check_ports(http, grpc, &mesh.listen)?;
         disk::check_dir(&self.data_dir())?;
-        disk::check_store_format(&self.store_path())?;
+        // Without a keyring there is no node yet, which is said below.
+        disk::check_store(&self.store_path(), self.new_store || !self.keyring_path().exists())?;
         let egress = Client::new(egress::Config { allow_private: self.net.allow_private })
             .map_err(|e| ConfigError::key("net", e, "install the system's root certificates (ca-certificates)"))?;
         let (store, budget) = (self.store_config()?, self.budget()?);
@@ -202,6 +204,7 @@ impl Config {
             return Err(ConfigError::key("store.cache_mib", "is 0", "leave it out for the default"));
         }
         let mut config = relaymesh_store::Config::new(self.store_path());
+        config.create = self.new_store;
         config.cache_bytes = u64::from(self.store.cache_mib) * MIB;
         Ok(config)
     }
@@ -293,6 +296,26 @@ impl Config {
 fn address(key: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
     text.parse()
         .map_err(|_| ConfigError::key(key, format!("{text:?} is no address and port"), "write it like 127.0.0.1:8080"))
+}
+
+/// No two listeners want the same port. Port 0 is any free one.
+fn check_ports(http: SocketAddr, grpc: SocketAddr, mesh: &[String]) -> Result<(), ConfigError> {
+    let mesh = mesh.iter().filter_map(|text| tcp_of(text)).map(|at| ("listen.mesh", at));
+    let mut taken: Vec<(&str, SocketAddr)> = vec![("listen.http", http)];
+    for (key, at) in [("listen.grpc", grpc)].into_iter().chain(mesh) {
+        if let Some((other, _)) = taken.iter().find(|(_, other)| clash(*other, at)) {
+            return Err(ConfigError::key(key, format!("{at} has the port of {other}"), "give each its own port"));
+        }
+        taken.push((key, at));
+    }
+    Ok(())
+}
+
+/// Whether only one of two addresses can be bound.
+fn clash(a: SocketAddr, b: SocketAddr) -> bool {
+    let overlap =
+        a.ip() == b.ip() || (a.is_ipv4() == b.is_ipv4() && (a.ip().is_unspecified() || b.ip().is_unspecified()));
+    overlap && a.port() == b.port() && a.port() != 0
 }
 
 fn name(key: &'static str, text: &str) -> Result<(), ConfigError> {

@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::exit::ExitError;
-use crate::config::{Config, Prepared, SmsPort};
+use crate::config::{Config, Prepared, SmsPort, tcp_of};
 use crate::socket;
 
 use hub::{Ears, Handle, Hub, WORKS_MAX};
@@ -92,16 +92,6 @@ async fn refuse_busy(multiaddress: &str) -> Result<(), ExitError> {
         }
         _ => Ok(()),
     }
-}
-
-/// The socket address that a multiaddress begins with: `/ip4/A/tcp/P` or `/ip6/A/tcp/P`.
-fn tcp_of(multiaddress: &str) -> Option<SocketAddr> {
-    let mut words = multiaddress.split('/').skip(1);
-    let (family, host, tcp, port) = (words.next()?, words.next()?, words.next()?, words.next()?);
-    if !matches!(family, "ip4" | "ip6") || tcp != "tcp" {
-        return None;
-    }
-    Some(SocketAddr::new(host.parse().ok()?, port.parse().ok()?))
 }
 
 /// An error and what the system said, in one line.
@@ -304,15 +294,6 @@ mod tests {
         forward_events(early, events, to).await;
         for n in 1..=3 {
             assert_eq!(heard.recv().await, Some(seen(n)));
-        }
-    }
-
-    #[test]
-    fn only_addresses_with_a_port_are_tried() {
-        assert_eq!(tcp_of("/ip4/127.0.0.1/tcp/7443").unwrap().to_string(), "127.0.0.1:7443");
-        assert_eq!(tcp_of("/ip6/::1/tcp/7444/ws").unwrap().to_string(), "[::1]:7444");
-        for other in ["/dns4/relay.example.org/tcp/1", "/ip4/127.0.0.1/udp/1", "/ip4/127.0.0.1", "", "/ip4/x/tcp/1"] {
-            assert_eq!(tcp_of(other), None, "{other}");
         }
     }
 }

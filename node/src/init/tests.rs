@@ -40,6 +40,7 @@ fn a_node_is_made_private_and_accepted() {
     assert_eq!(loaded.config.node.name, "douala \"1\"");
     assert_eq!(loaded.config.listen.mesh, told.mesh);
     let prepared = loaded.config.prepare().unwrap();
+    assert!(prepared.store.path.is_dir() && !prepared.store.create);
     assert_eq!(prepared.keyring.node_id().peer_id(), made.peer_id);
     assert!(made.warnings.iter().any(|warning| warning.contains("same disk")), "{:?}", made.warnings);
 }
@@ -78,6 +79,9 @@ fn a_failed_init_leaves_nothing() {
     let wrong = Settings { key_file: Some(dir.path().join("file/key")), ..settings(dir.path()) };
     assert!(init(&wrong, &Env::default()).is_err());
     fs::remove_file(dir.path().join("file")).unwrap();
+    let wrong = Settings { grpc: Some("192.0.2.7:8443".to_owned()), ..settings(dir.path()) };
+    let refused = init(&wrong, &Env::default()).unwrap_err();
+    assert!(refused.help.contains("leave --grpc out") && refused.help.contains("listen.tls_cert"), "{}", refused.help);
     assert_eq!(count(dir.path()), 0);
 }
 
@@ -88,10 +92,16 @@ fn what_was_there_stays_when_init_fails() {
     let told = settings(dir.path());
     fs::create_dir_all(&told.dir).unwrap();
     fs::write(told.dir.join("notes"), "mine").unwrap();
-    fs::write(told.dir.join("keyring"), "old").unwrap();
-    assert!(init(&told, &Env::default()).is_err());
-    assert_eq!(fs::read(told.dir.join("keyring")).unwrap(), b"old");
-    assert_eq!(count(&told.dir), 2);
+    for (old, file) in [("keyring", "keyring"), ("store", "store/db")] {
+        let path = told.dir.join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "old").unwrap();
+        let refused = init(&told, &Env::default()).unwrap_err();
+        assert!(refused.what.contains("never overwrites"), "{refused}");
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(count(&told.dir), 2, "{old} and the notes");
+        fs::rename(told.dir.join(old), dir.path().join(old)).unwrap();
+    }
 }
 
 #[test]
@@ -117,7 +127,7 @@ fn a_passphrase_opens_the_keyring_and_no_other_does() {
     let env = Env::from([("RELAYMESH_KEYS__PASSPHRASE", PHRASE)]);
     let told = Settings { dir: dir.path().join("node"), unlock: Unlock::Prompt, ..Settings::default() };
     let made = init(&told, &env).unwrap();
-    assert_eq!((made.key_file.clone(), count(&told.dir), count(dir.path())), (None, 2, 1));
+    assert_eq!((made.key_file.clone(), count(&told.dir), count(dir.path())), (None, 3, 1));
     let open =
         |env: &Env| Config::load(&made.config, env).unwrap().config.prepare().map(|it| it.keyring.node_id().peer_id());
     assert_eq!(open(&env).unwrap(), made.peer_id);
