@@ -191,8 +191,10 @@ fn world_rows(path: &Path, size: Size, rows: &mut Vec<Row>) -> Result<()> {
     let mut row = Row::new(format!("{name}: events"), "M/s", rate, size.rate.map_or(Budget::None, Budget::AtLeast));
     let pending = scenario.people.count as usize / 10;
     row.baseline = Some(heap_rate(pending.max(1_000), 2_000_000));
-    let kinds =
-        outcome.metrics.iter().filter_map(|(name, count)| Some(format!("{} {count}", name.strip_prefix("event.")?)));
+    let kinds = outcome
+        .metrics
+        .iter()
+        .filter_map(|(name, count)| Some(format!("{} {count}", name.strip_prefix("count.event.")?)));
     let kinds: Vec<String> = kinds.collect();
     row.note = format!("{millions:.2} M events: {}", kinds.join(", "));
     rows.push(row);
