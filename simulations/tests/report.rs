@@ -102,6 +102,22 @@ fn the_first_paragraph_is_the_summary_in_words() {
 }
 
 #[test]
+fn a_small_world_and_few_worlds_are_not_taken_for_more() {
+    let mut scenario = scenario();
+    let page = |scenario: &Scenario, worlds| {
+        Report::new(&manifest(scenario, worlds), scenario, None).markdown(Lang::En).replace('\n', " ")
+    };
+    let few = page(&scenario, samples(&scenario));
+    assert!(few.contains("10,000 people, 200 computers and 120 gateway clients for 110\u{a0}days."), "{few}");
+    assert!(few.contains("none was lost (so few worlds cannot show that it is rare)."), "{few}");
+    assert!(!few.contains("size in which the case is tested"));
+    scenario.at_ci_size = true;
+    let many: Vec<Sample> = (0..10).flat_map(|_| samples(&scenario)).collect();
+    let many = page(&scenario, many);
+    assert!(many.contains("none was lost.") && many.contains("the small size in which the case is tested"), "{many}");
+}
+
+#[test]
 fn what_is_no_gain_is_named() {
     let scenario = scenario();
     let manifest = manifest(&scenario, samples(&scenario));

@@ -2,6 +2,7 @@
 
 use super::{Lang, Report, Table};
 use crate::outcome::{Exposure, System};
+use crate::scenario::Scenario;
 use crate::stats::{Difference, Estimate, Judgement};
 
 /// A share with its interval: `96.1 % (95.4–96.8)`.
@@ -34,6 +35,9 @@ pub fn short(lang: Lang, system: System) -> &'static str {
     }
 }
 
+/// Worlds from which on "in none of them" says that something is rare: by the rule of three in fewer than one of ten.
+const RARE_FROM: usize = 30;
+
 /// What this is about, for someone who has never seen the project.
 pub fn background(report: &Report<'_>, lang: Lang) -> String {
     let summary = lang.pick(&report.scenario.summary, &report.scenario.summary_fr);
@@ -46,7 +50,24 @@ pub fn background(report: &Report<'_>, lang: Lang) -> String {
          devait aller. Quand ces ordinateurs se transmettent les messages entre eux, ils forment un « maillage ». Le cas \
          étudié :",
     );
-    format!("{text} {summary}")
+    format!("{text} {summary} {}", size(report.scenario, lang))
+}
+
+/// How large the simulated world is, so that a small one is not taken for the case itself.
+fn size(scenario: &Scenario, lang: Lang) -> String {
+    let people = lang.count(scenario.people.count.into());
+    let nodes = lang.count(scenario.nodes.iter().map(|group| u64::from(group.count)).sum());
+    let gateways = lang.count(scenario.gateways.iter().map(|group| u64::from(group.count)).sum());
+    let days = lang.duration(scenario.duration.as_secs_f64());
+    let text = lang.pick(
+        format!("Simulated are {people} people, {nodes} computers and {gateways} gateway clients for {days}."),
+        format!("On simule {people} personnes, {nodes} ordinateurs et {gateways} clients passerelles pendant {days}."),
+    );
+    let small = lang.pick(
+        " This is the small size in which the case is tested, with shorter faults: its figures say nothing about the case itself.",
+        " C’est la petite taille dans laquelle le cas est testé, avec des pannes plus courtes : ses chiffres ne disent rien du cas lui-même.",
+    );
+    if scenario.at_ci_size { text + small } else { text }
 }
 
 /// The answer, one sentence after the other; the first one holds the share that arrived, its interval and both baselines.
@@ -131,6 +152,15 @@ fn pace(report: &Report<'_>, lang: Lang) -> Option<String> {
 
 fn kept_promises(report: &Report<'_>, lang: Lang, worlds: usize) -> Option<String> {
     let lost = report.figure(System::Mesh, "accepted_but_lost")?;
+    if lost.estimate <= 0.0 {
+        let few = lang
+            .pick(" (so few worlds cannot show that it is rare)", " (si peu de mondes ne montrent pas que c’est rare)");
+        let none = lang.pick(
+            "Of the messages that a computer of the mesh had confirmed as safe, none was lost",
+            "Parmi les messages qu’un ordinateur du maillage avait confirmés comme sûrs, aucun n’a été perdu",
+        );
+        return Some(format!("{none}{}.", if worlds < RARE_FROM { few } else { "" }));
+    }
     let share = with_interval(lang, lost, worlds);
     Some(lang.pick(
         format!("Of the messages that a computer of the mesh had confirmed as safe, {share} were lost all the same."),

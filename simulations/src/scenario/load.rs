@@ -90,6 +90,7 @@ pub fn load_from(place: &Place, overrides: &[(String, Value)], ci: bool) -> Resu
         message: format!("{error:#}"),
         line: String::new(),
     })?;
+    scenario.at_ci_size |= ci;
     validate(&scenario).map_err(|Problem { key, message }| texts.error(locate(&table, &key), &message))?;
     Ok(scenario)
 }

@@ -77,6 +77,9 @@ pub struct Scenario {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub ci: BTreeMap<String, toml::Value>,
+    /// Those overrides were taken, as `--ci` does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub at_ci_size: bool,
 }
 
 /// Which cryptography the nodes and phones run.
