@@ -252,13 +252,28 @@ impl State {
     /// # Errors
     /// When nothing or more than one thing is named so.
     pub fn find(&self, text: &str) -> Result<Target, Refusal> {
-        match self.find_node(text) {
-            Err(refusal) if refusal.code == Code::NotFound => match self.find_instance(text) {
-                Err(refusal) if refusal.code == Code::NotFound => Err(peers::unknown("node or instance", text.trim())),
-                found => found.map(Target::Instance),
-            },
-            found => found.map(Target::Node),
+        let refusal = match self.find_node(text) {
+            Ok(node) => return Ok(Target::Node(node)),
+            Err(refusal) => refusal,
+        };
+        let is_unknown = |refusal: &Refusal| refusal.code == Code::NotFound;
+        match self.find_instance(text) {
+            Ok(instance) if is_unknown(&refusal) || self.is_name_of_instance_only(text) => {
+                Ok(Target::Instance(instance))
+            }
+            Ok(_) => Err(refusal),
+            Err(other) if is_unknown(&refusal) && is_unknown(&other) => {
+                Err(peers::unknown("node or instance", text.trim()))
+            }
+            Err(other) => Err(if is_unknown(&refusal) { other } else { refusal }),
         }
+    }
+
+    /// A whole name says more than the beginnings of ids that it may happen to be, too.
+    fn is_name_of_instance_only(&self, text: &str) -> bool {
+        let is_it = |name: &str| name.eq_ignore_ascii_case(text.trim());
+        self.facts.instances().any(|instance| is_it(&instance.name))
+            && !self.facts.records().any(|record| is_it(&record.name))
     }
 
     /// The node that a text names.

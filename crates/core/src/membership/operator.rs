@@ -146,7 +146,7 @@ fn federate(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, text: &str) -> Run {
     // A whole id may name an instance that has yet to come.
     let instance: InstanceId = match text.trim().parse() {
         Ok(id) => id,
-        Err(_) => state.find_instance(text).or_else(|refusal| of_node(state, text).ok_or(refusal))?,
+        Err(_) => state.find_instance(text).or_else(|refusal| of_node(state, text, refusal))?,
     };
     if instance == state.own_instance() {
         return no(Code::InvalidArgument, "this is the node's own instance; name another one");
@@ -172,10 +172,16 @@ fn federate(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, text: &str) -> Run {
     Ok(())
 }
 
-/// People know nodes; a node's name means its instance here.
-fn of_node(state: &State, text: &str) -> Option<InstanceId> {
-    let id = state.find_node(text).ok()?;
-    state.facts.record(&id).map(|record| record.instance)
+/// People know nodes; a node's name means its instance here. Where that names nobody either, `unknown` is the answer.
+fn of_node(state: &State, text: &str, unknown: Refusal) -> Result<InstanceId, Refusal> {
+    if unknown.code != Code::NotFound {
+        return Err(unknown);
+    }
+    let id = state.find_node(text).map_err(|refusal| match refusal.code {
+        Code::NotFound => unknown.clone(),
+        _ => refusal,
+    })?;
+    state.facts.record(&id).map(|record| record.instance).ok_or(unknown)
 }
 
 fn block(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, text: &str) -> Run {

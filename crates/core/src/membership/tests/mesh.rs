@@ -65,6 +65,48 @@ fn both_sides_make_partners() {
 }
 
 #[test]
+fn what_names_several_is_ambiguous_and_counted_not_unknown() {
+    let mut net = mesh(&["alpha", "beta", "gamma"]);
+    let mut refused = |command: OperatorCommand| {
+        let refusal = net.operator(0, command).expect_err("it names more than one");
+        assert_eq!(refusal.code, Code::InvalidArgument, "{}", refusal.text);
+        refusal.text
+    };
+    // What every peer id begins with.
+    for text in ["12D3", "12D3KooW", "1"] {
+        let text = text.to_owned();
+        for told in [
+            refused(OperatorCommand::Ping { node: text.clone() }),
+            refused(OperatorCommand::Block { target: text.clone() }),
+            refused(OperatorCommand::Unblock { target: text.clone() }),
+            refused(OperatorCommand::Federate { instance: text.clone() }),
+        ] {
+            assert!(told.contains("ambiguous: 3 node ids begin so"), "{told}");
+        }
+    }
+    let beta = net.peers[1].id().peer_id();
+    // Three characters may be those of several nodes, but not of none.
+    let short = beta[8..11].to_owned();
+    let told = net.operator(0, OperatorCommand::Ping { node: short }).unwrap_err();
+    assert!(told.code == Code::InvalidArgument && told.text.contains(&beta), "{}", told.text);
+    let nobody = net.operator(0, OperatorCommand::Block { target: String::new() }).unwrap_err();
+    assert_eq!(nobody.code, Code::NotFound);
+    done(net.operator(0, OperatorCommand::Block { target: beta[8..16].to_owned() }));
+}
+
+#[test]
+fn the_name_of_an_instance_counts_before_beginnings_of_node_ids() {
+    let mut net = Net::new(&["alpha"]);
+    let at = net.add(Config { instance: "12D3".to_owned(), ..config("beta") });
+    let code = net.invite(0);
+    net.join(at, &code).unwrap();
+    net.pass(Duration::from_secs(300));
+    done(net.operator(0, OperatorCommand::Block { target: "12d3".to_owned() }));
+    let told = net.operator(0, OperatorCommand::Block { target: "12D3K".to_owned() }).unwrap_err();
+    assert!(told.text.contains("ambiguous: 2 node ids"), "{}", told.text);
+}
+
+#[test]
 fn an_instance_may_be_named_before_it_comes() {
     let mut net = Net::new(&["alpha", "beta"]);
     let id = net.peers[1].node().membership.own_instance().to_string();
