@@ -171,6 +171,9 @@ fn ping(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, target: &str) -> Run {
     let Target::Node(to) = node.membership.find(target)? else {
         return Err(Refusal::new(Code::InvalidArgument, "name one node, not an instance").into());
     };
+    if let Some(text) = node.membership.blocked_by(&to) {
+        return Err(Refusal::new(Code::FailedPrecondition, text).into());
+    }
     if node.operator.pings.len() >= PINGS_MAX {
         return Err(Refusal::new(Code::ResourceExhausted, "too many pings under way").into());
     }

@@ -324,7 +324,7 @@ pub struct NodeRow {
     pub instance_id: String,
     /// `self`, `connected`, `known`, `expired` or `blocked`.
     pub state: String,
-    /// `own`, `partner`, `offered` or `member`.
+    /// `own`, `partner`, `offered`, `member`, or `none` while it is blocked.
     pub relation: String,
     /// `gateway`, `vault`, `relay`, `bridge`.
     pub roles: Vec<String>,

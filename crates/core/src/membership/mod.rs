@@ -125,6 +125,18 @@ struct Relations {
 }
 
 impl State {
+    /// Why this node does not speak with another, and what ends it; nothing unless its operator blocked it.
+    pub(crate) fn blocked_by(&self, id: &NodeId) -> Option<String> {
+        let record = self.facts.record(id);
+        let name = record.map_or_else(|| id.peer_id(), |record| record.name.clone());
+        if self.blocked_nodes.contains(id) {
+            let id = id.peer_id();
+            return Some(format!("{name} is blocked here; `relaymesh node unblock {id}` ends that"));
+        }
+        let instance = record.map(|record| record.instance).filter(|of| self.blocked_instances.contains(of))?;
+        Some(format!("{name}'s instance is blocked here; `relaymesh node unblock {instance}` ends that"))
+    }
+
     /// A member by its id; none for this node itself, and for nodes that are blocked or revoked.
     #[must_use]
     pub fn node(&self, id: &NodeId) -> Option<&Member> {

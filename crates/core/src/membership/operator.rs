@@ -15,6 +15,9 @@ use crate::node::Node;
 use crate::record::{delete_row, key, put_node};
 use crate::tx::{Run, Tx};
 
+/// The relation to somebody who is blocked.
+const UNRELATED: &str = "none";
+
 /// Runs one command.
 pub(crate) fn on_operator(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, command: &OperatorCommand) -> Run {
     match command {
@@ -60,8 +63,11 @@ fn rows(node: &Node, now: Timestamp) -> Vec<NodeRow> {
 }
 
 fn row(state: &State, member: &Member, now: Timestamp) -> NodeRow {
+    let is_blocked = state.is_blocked(member);
+    // What both were to each other counts for nothing while one of them is cut off.
+    let relation = if is_blocked { UNRELATED } else { state.relation_of(member.instance).name() };
     let seen = match () {
-        () if state.is_blocked(member) => "blocked",
+        () if is_blocked => "blocked",
         () if state.connected.contains(&member.id) => "connected",
         () if member.expires <= now => "expired",
         () => "known",
@@ -72,7 +78,7 @@ fn row(state: &State, member: &Member, now: Timestamp) -> NodeRow {
         peer_id: member.id.peer_id(),
         instance_id: member.instance.to_string(),
         state: seen.to_owned(),
-        relation: state.relation_of(member.instance).name().to_owned(),
+        relation: relation.to_owned(),
         roles: member.roles.names(),
         addrs: member.addrs.clone(),
     }

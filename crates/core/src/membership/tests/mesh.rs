@@ -141,6 +141,30 @@ fn a_blocked_node_is_no_member_here_and_stays_one_elsewhere() {
 }
 
 #[test]
+fn a_ping_to_who_is_blocked_says_so_and_how_to_end_it() {
+    let mut net = mesh(&["alpha", "beta"]);
+    federate(&mut net, 0, "beta-org");
+    federate(&mut net, 1, "alpha-org");
+    for (target, what) in [("beta", "beta is blocked here"), ("beta-org", "beta's instance is blocked here")] {
+        done(net.operator(0, OperatorCommand::Block { target: target.to_owned() }));
+        let refusal = net.operator(0, OperatorCommand::Ping { node: "beta".to_owned() }).unwrap_err();
+        assert_eq!(refusal.code, Code::FailedPrecondition);
+        assert!(refusal.text.contains(what), "{}", refusal.text);
+        let row = net.list(0).pop().unwrap();
+        assert_eq!((row.state.as_str(), row.relation.as_str()), ("blocked", "none"));
+        // As the answer says.
+        let command = refusal.text.split('`').nth(1).unwrap();
+        let target = command.strip_prefix("relaymesh node unblock ").unwrap().to_owned();
+        done(net.operator(0, OperatorCommand::Unblock { target }));
+        let row = net.list(0).pop().unwrap();
+        assert_ne!((row.state.as_str(), row.relation.as_str()), ("blocked", "none"));
+        // The link went with the block, so it is let out now, waits, and is given up.
+        let waits = net.operator_waiting(0, OperatorCommand::Ping { node: "beta".to_owned() }).unwrap_err();
+        assert_eq!(waits.code, Code::Unavailable, "{}", waits.text);
+    }
+}
+
+#[test]
 fn who_is_unblocked_is_a_member_again_also_after_a_restart() {
     for (blocked, unblocked) in [("beta", "beta"), ("beta-org", "beta-org"), ("beta", "")] {
         let mut net = mesh(&["alpha", "beta", "gamma"]);
