@@ -94,6 +94,24 @@ pub enum OperatorCommand {
     },
 }
 
+/// Digits of a whole message id.
+const MESSAGE_DIGITS: usize = 64;
+/// Shortest beginning of a message id that [`OperatorCommand::Trace`] takes.
+const MESSAGE_DIGITS_MIN: usize = 6;
+
+/// The beginning of a message id as it is compared: lower case, without blanks around it.
+///
+/// # Errors
+/// What is wrong with the text, which is not repeated.
+pub fn message_prefix(text: &str) -> Result<String, String> {
+    let text = text.trim().to_ascii_lowercase();
+    let fits = (MESSAGE_DIGITS_MIN..=MESSAGE_DIGITS).contains(&text.len());
+    if fits && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Ok(text);
+    }
+    Err(format!("a message is named by {MESSAGE_DIGITS_MIN} to {MESSAGE_DIGITS} hex digits of its id"))
+}
+
 mod base64_bytes {
     use base64::Engine;
     use base64::prelude::BASE64_STANDARD;
