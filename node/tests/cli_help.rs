@@ -223,9 +223,17 @@ fn a_running_node_answers_in_both_forms_and_ends_cleanly() {
     let list = node.json(&["node", "list"]);
     assert_eq!(status["schema"], "relaymesh.status/1");
     assert_eq!((list[0]["state"].as_str(), list[0]["peer_id"].as_str()), (Some("self"), status["peer_id"].as_str()));
-    let code = node.json(&["node", "invite"])["code"].as_str().unwrap().to_owned();
-    let invited = text(&node.ask(&["node", "invite"]).stdout);
-    assert_eq!(invited.lines().next().unwrap().len(), code.len());
+    let invited = node.json(&["node", "invite"]);
+    let code = invited["code"].as_str().unwrap().to_owned();
+    let warnings = invited["warnings"].as_array().unwrap();
+    assert!(
+        warnings.len() == 1 && warnings[0].as_str().unwrap().contains("mesh.external"),
+        "it is on loopback: {invited}"
+    );
+    let invited = node.ask(&["node", "invite"]);
+    assert_eq!(text(&invited.stdout).lines().next().unwrap().len(), code.len());
+    let warned = text(&invited.stderr);
+    assert!(warned.starts_with("warning: no other machine can reach") && warned.contains("listen.mesh"), "{warned}");
     let added = node.json(&["gateway", "add", "phone-1", "--msisdn", "+237650123456"]);
     assert!(added["url"].as_str().unwrap().ends_with("/v3/publish"), "{added}");
     let gateways = text(&node.ask(&["gateway", "list"]).stdout);

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::args::{Global, NodeCommand};
 use super::exit::{ExitError, Kind};
-use super::{print, print_bare, print_json};
+use super::{note, print, print_bare, print_json};
 use crate::config::{Config, Env};
 use crate::render;
 use crate::socket::{self, AskError, Told};
@@ -105,6 +105,7 @@ pub fn ping(global: &Global, node: String) -> Result<(), ExitError> {
 struct Invited<'a> {
     code: &'a str,
     expires: u64,
+    warnings: &'a [String],
 }
 
 pub fn node(global: &Global, command: NodeCommand) -> Result<(), ExitError> {
@@ -119,8 +120,11 @@ pub fn node(global: &Global, command: NodeCommand) -> Result<(), ExitError> {
             _ => Err(strange()),
         },
         NodeCommand::Invite { own } => match ask(global, OperatorCommand::Invite { own })? {
-            OperatorReply::Invite { code, expires } => {
-                let invited = Invited { code: code.reveal(), expires: expires.0 };
+            OperatorReply::Invite { code, expires, warnings } => {
+                if !global.json {
+                    warnings.iter().for_each(|warning| note(&format!("warning: {warning}")));
+                }
+                let invited = Invited { code: code.reveal(), expires: expires.0, warnings: &warnings };
                 show(global, &invited, |invited| render::invite(invited.code, expires))
             }
             _ => Err(strange()),

@@ -164,6 +164,9 @@ pub enum OperatorReply {
         code: Private,
         /// Epoch milliseconds.
         expires: Timestamp,
+        /// What keeps others from using it, with what to do.
+        #[serde(default)]
+        warnings: Vec<String>,
     },
     /// To [`OperatorCommand::BundleExport`].
     Bundle {

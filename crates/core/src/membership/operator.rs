@@ -1,5 +1,7 @@
 //! `relaymesh node …`.
 
+use std::net::IpAddr;
+
 use relaymesh_protocol::ids::{InstanceId, NodeId, Timestamp};
 
 use super::invite::{self, Invite};
@@ -118,6 +120,7 @@ fn invite(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, own: bool) -> Run {
         let text = "nobody can reach this node: set `mesh.external`, or join a mesh that has a relay first";
         return no(Code::FailedPrecondition, text);
     }
+    let warnings = unreachable_from_outside(&addrs).into_iter().collect();
     let (secret, expires) = (tx.random(), tx.now().after(invite::LIFE));
     let (id, invite) = Invite::of(&secret, expires, own);
     let code = invite::Code {
@@ -130,7 +133,7 @@ fn invite(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, own: bool) -> Run {
     };
     put_node(node, tx, key::policy(INVITE, &id), &invite)?;
     tx.then(Change::Invite(id, invite));
-    tx.reply(reply, Reply::Operator(OperatorReply::Invite { code: code.encode().into(), expires }));
+    tx.reply(reply, Reply::Operator(OperatorReply::Invite { code: code.encode().into(), expires, warnings }));
     Ok(())
 }
 
@@ -144,6 +147,26 @@ fn dialable(node: &Node) -> Vec<String> {
         Some(format!("{at}{}", peers::circuit(&relay)))
     });
     own.chain(relayed).take(invite::BOOTSTRAPS_MAX).collect()
+}
+
+/// That a newcomer on another machine cannot come in, where it is so.
+fn unreachable_from_outside(addrs: &[String]) -> Option<String> {
+    let only_here = addrs.iter().all(|addr| is_of_this_machine(addr));
+    only_here.then(|| {
+        "no other machine can reach this node: the code names loopback addresses only; set `mesh.external` to an address that \
+         others reach, or `listen.mesh` to one of the network, start the node again and make a new code"
+            .to_owned()
+    })
+}
+
+/// Whether a multiaddress means the machine that reads it.
+fn is_of_this_machine(addr: &str) -> bool {
+    let mut parts = addr.split('/').skip(1);
+    match (parts.next(), parts.next()) {
+        (Some("ip4" | "ip6"), Some(ip)) => ip.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback()),
+        (Some("dns" | "dns4" | "dns6"), Some(name)) => name.eq_ignore_ascii_case("localhost"),
+        _ => false,
+    }
 }
 
 fn federate(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, text: &str) -> Run {

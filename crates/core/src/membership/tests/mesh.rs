@@ -385,6 +385,31 @@ fn a_node_that_nobody_can_reach_cannot_invite() {
 }
 
 #[test]
+fn a_code_that_no_other_machine_can_use_comes_with_a_warning() {
+    let mut net = Net::new(&[]);
+    let mut warned = |addresses: &[&str]| {
+        let addresses = addresses.iter().map(|addr| (*addr).to_owned()).collect();
+        let name = format!("node{}", net.peers.len());
+        let at = net.add(Config { addresses, ..config(&name) });
+        match net.operator(at, OperatorCommand::Invite { own: false }) {
+            Ok(OperatorReply::Invite { warnings, .. }) => warnings,
+            other => panic!("{other:?}"),
+        }
+    };
+    let here = ["/ip4/127.0.0.1/tcp/7443", "/ip4/127.3.2.1/tcp/1", "/ip6/::1/tcp/7443", "/dns4/localhost/tcp/7443"];
+    for addr in here {
+        let warnings = warned(&[addr]);
+        assert!(warnings.len() == 1 && warnings[0].contains("mesh.external"), "{addr}: {warnings:?}");
+        assert!(warnings[0].contains("listen.mesh"), "{warnings:?}");
+    }
+    assert_eq!(warned(&here[..2]).len(), 1);
+    for addr in ["/ip4/192.0.2.1/tcp/7443", "/dns4/relay.example/tcp/7443", "/ip6/2001:db8::1/tcp/7443"] {
+        assert_eq!(warned(&[addr]), Vec::<String>::new(), "{addr}");
+        assert_eq!(warned(&[here[0], addr]), Vec::<String>::new(), "one way in is enough");
+    }
+}
+
+#[test]
 fn a_revoked_node_is_out_for_everybody() {
     let mut net = mesh(&["alpha", "beta", "gamma"]);
     // Beta's instance revokes beta's node, as an operator does who lost it: the fact is the instance key's.
