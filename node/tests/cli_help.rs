@@ -234,6 +234,18 @@ fn a_running_node_answers_in_both_forms_and_ends_cleanly() {
     assert_eq!(text(&invited.stdout).lines().next().unwrap().len(), code.len());
     let warned = text(&invited.stderr);
     assert!(warned.starts_with("warning: no other machine can reach") && warned.contains("listen.mesh"), "{warned}");
+    // What the node does has the same words in the same order, wherever it is told.
+    let shown = node.json(&["config", "show"]);
+    let roles = shown.as_array().unwrap().iter().find(|row| row["key"] == "node.roles").unwrap();
+    let listed: Vec<&str> = list[0]["roles"].as_array().unwrap().iter().map(|role| role.as_str().unwrap()).collect();
+    assert_eq!(
+        roles["value"],
+        format!("[{}]", listed.iter().map(|role| format!("{role:?}")).collect::<Vec<_>>().join(", "))
+    );
+    assert!(
+        listed == ["gateway", "vault"] && roles["origin"].as_str().unwrap().contains("relay needs mesh.external"),
+        "{roles}"
+    );
     let added = node.json(&["gateway", "add", "phone-1", "--msisdn", "+237650123456"]);
     assert!(added["url"].as_str().unwrap().ends_with("/v3/publish"), "{added}");
     let gateways = text(&node.ask(&["gateway", "list"]).stdout);
