@@ -102,9 +102,13 @@ fn a_node_that_does_not_run_is_exit_3_and_says_how_to_start_it() {
         assert_eq!(output.status.code(), Some(3), "{words:?}");
         let told = text(&output.stderr);
         assert!(
-            told.starts_with("error: no node answers") && told.contains("help: start it with: relaymesh run"),
+            told.starts_with(&format!("error: no node answers at {}/", dir.path().display()))
+                && told.contains(&format!("help: start it with: relaymesh run --config {config}")),
             "{told}"
         );
+        let mut near = Command::new(env!("CARGO_BIN_EXE_relaymesh"));
+        let near = near.args(words).env_clear().current_dir(dir.path()).output().unwrap();
+        assert_eq!(text(&near.stderr), told, "the same from within the directory");
         let output = relaymesh(&[words, &["--json", "--config", config]].concat());
         assert_eq!(output.status.code(), Some(3), "{words:?}");
         let error: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();

@@ -27,7 +27,9 @@ pub fn ask_node(global: &Global, config: &Config, command: OperatorCommand) -> R
 }
 
 fn explain(global: &Global, error: &AskError) -> ExitError {
-    let start = format!("start it with: relaymesh run --config {}", global.config.display());
+    // Whole, for it may be run in another directory.
+    let config = std::path::absolute(&global.config).unwrap_or_else(|_| global.config.clone());
+    let start = format!("start it with: relaymesh run --config {}", config.display());
     let (kind, help) = match error {
         AskError::Unreachable { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
             (Kind::Unreachable, "run this command as the user that runs the node".to_owned())
