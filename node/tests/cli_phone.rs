@@ -86,8 +86,25 @@ fn a_phone_signs_up_and_writes_in_every_version() {
     assert!(detect(text(&shown.stdout).trim()).is_ok(), "standard output is the SMS alone");
     let wrong = node.phone(&["compose", "--platform", "mastodno", "hello"]);
     assert!(text(&wrong.stderr).contains("did you mean \"mastodon\"?"), "{}", text(&wrong.stderr));
-    let nobody = node.phone(&["list", "--grpc", "http://127.0.0.1:1"]);
-    assert_eq!(nobody.status.code(), Some(3), "{}", text(&nobody.stderr));
+    // No port, another protocol, another port of the node, TLS where there is none.
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let rude = other.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in other.incoming() {
+            let _ = std::io::Write::write_all(&mut stream.unwrap(), b"220 mail.example.org ESMTP\r\n");
+        }
+    });
+    let ca = concat!(env!("CARGO_MANIFEST_DIR"), "/src/cli/doctor/certificate/chain.pem");
+    let tls = node.grpc.replace("http:", "https:");
+    for (url, more) in
+        [("http://127.0.0.1:1", &[][..]), (&format!("http://{rude}"), &[]), (&node.http, &[]), (&tls, &["--ca", ca])]
+    {
+        let nobody = node.phone(&[&["list", "--grpc", url], more].concat());
+        let told = text(&nobody.stderr);
+        assert_eq!(nobody.status.code(), Some(3), "{url}: {told}");
+        assert!(told.contains(&format!("nothing that speaks gRPC answers at {url}")), "{url}: {told}");
+        assert!(told.contains("help: name the node's listen.grpc with --grpc"), "{told}");
+    }
 }
 
 #[test]
