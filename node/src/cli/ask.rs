@@ -1,6 +1,6 @@
 //! The commands that are one question to the running node.
 
-use relaymesh_core::command::{OperatorCommand, OperatorReply, Private};
+use relaymesh_core::command::{OperatorCommand, OperatorReply};
 use serde::Serialize;
 
 use super::args::{Global, NodeCommand};
@@ -41,6 +41,7 @@ fn explain(global: &Global, error: &AskError) -> ExitError {
         }
         AskError::Refused(Told { code, hint, .. }) => match code.as_str() {
             "unavailable" | "resource_exhausted" => (Kind::Temporary, hint.clone()),
+            "invalid_argument" => (Kind::Usage, hint.clone()),
             _ => (Kind::Failed, hint.clone()),
         },
     };
@@ -131,7 +132,7 @@ pub fn node(global: &Global, command: NodeCommand) -> Result<(), ExitError> {
             }
             _ => Err(strange()),
         },
-        NodeCommand::Join { code } => done(global, OperatorCommand::Join { code: Private(code) }),
+        NodeCommand::Join { code } => done(global, OperatorCommand::Join { code }),
         NodeCommand::Federate { instance } => done(global, OperatorCommand::Federate { instance }),
         NodeCommand::Block { target } => done(global, OperatorCommand::Block { target }),
         NodeCommand::Unblock { target } => done(global, OperatorCommand::Unblock { target }),

@@ -94,6 +94,15 @@ pub enum OperatorCommand {
     },
 }
 
+/// Longest name of a gateway client, in bytes.
+const GATEWAY_NAME_MAX: usize = 64;
+
+/// Whether a text can be the name of a gateway client: 1 to 64 bytes, printable.
+#[must_use]
+pub fn is_gateway_name(text: &str) -> bool {
+    (1..=GATEWAY_NAME_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
 /// Digits of a whole message id.
 const MESSAGE_DIGITS: usize = 64;
 /// Shortest beginning of a message id that [`OperatorCommand::Trace`] takes.

@@ -37,6 +37,7 @@ use crate::watch::Gauge;
 
 pub(crate) use apply::Change;
 pub(crate) use gossip::on_request;
+pub use invite::check_code;
 pub(crate) use news::tell_filter;
 pub(crate) use operator::on_operator;
 pub(crate) use own::{fingerprint, static_keys};
