@@ -78,6 +78,45 @@ fn mistakes_in_the_words_are_exit_2() {
         assert_eq!(output.status.code(), Some(2), "{words:?}");
         assert!(output.stdout.is_empty() && !output.stderr.is_empty());
     }
+    // Each is refused though no configuration, state or node is there, with the argument and what to write.
+    let (url, state) = (["--grpc", "http://127.0.0.1:1"], ["--state", "/nowhere/phone"]);
+    for (words, argument, help) in [
+        (&["trace", "zz"][..], "<MESSAGE>", "6 to 64 hex digits"),
+        (&["ping", ""], "<NODE>", "beginning of an id"),
+        (&["gateway", "add", "one", "--msisdn", "abc"], "--msisdn", "like +237650123456"),
+        (&["gateway", "add", "one", "--msisdn", "+237650123456", "--country", "QQ"], "--country", "two letters"),
+        (&["gateway", "add", "", "--msisdn", "+237650123456"], "<NAME>", "printable"),
+        (&["node", "join", "garbage"], "<CODE>", "relaymesh node invite"),
+        (&["node", "block", " "], "<TARGET>", "beginning of an id"),
+        (&["phone", "signup", "--number", "12", "--country", "CM", url[0], url[1]], "--number", "+237650123456"),
+        (
+            &["phone", "signup", "--number", "+237650123456", "--country", "QQ", url[0], url[1]],
+            "--country",
+            "such as CM",
+        ),
+        (&["phone", "login", "--number", "+237650123456", "--grpc", "8443"], "--grpc", "http://HOST:PORT"),
+        (&["phone", "connect", "mastodno", url[0], url[1]], "<PLATFORM>", "did you mean"),
+        (&["phone", "compose", "x", "--language", "french"], "--language", "two letters"),
+        (&["phone", "mail", "x", "--to", "bob"], "--to", "ada@example.org"),
+        (&["phone", "mail", "x", "--to", "bob@example.org", "--cc", "a b@example.org"], "--cc", "ada@example.org"),
+    ] {
+        let more = if words[0] == "phone" { &state[..] } else { &["--config", "/nowhere/relaymesh.toml"][..] };
+        let output = relaymesh(&[words, more].concat());
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{words:?}: {told}");
+        let (what, does) = told.trim().split_once("\nhelp: ").unwrap_or_else(|| panic!("{words:?}: {told}"));
+        assert!(what.starts_with("error: ") && what.contains(argument), "{words:?}: {told}");
+        assert!(told.contains(help) && !does.contains('\n') && output.stdout.is_empty(), "{words:?}: {told}");
+        let error: serde_json::Value =
+            serde_json::from_slice(&relaymesh(&[words, more, &["--json"]].concat()).stderr).unwrap();
+        assert_eq!(error["error"]["code"], "RM-E0200");
+        let (message, hint) = (error["error"]["message"].as_str().unwrap(), error["error"]["hint"].as_str().unwrap());
+        assert!(message.contains(argument) && format!("{message} {hint}").contains(help), "{words:?}: {error}");
+    }
+    let missing = relaymesh(&["gateway", "add", "one", "--json"]);
+    let error: serde_json::Value = serde_json::from_slice(&missing.stderr).unwrap();
+    assert!(error["error"]["message"].as_str().unwrap().contains("--msisdn <NUMBER>"), "{error}");
+    assert!(error["error"]["hint"].as_str().unwrap().contains("Usage: relaymesh gateway add"), "{error}");
     let output = relaymesh(&["stats", "--json"]);
     assert_eq!(output.status.code(), Some(2));
     let error: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
@@ -93,7 +132,7 @@ fn a_node_that_does_not_run_is_exit_3_and_says_how_to_start_it() {
     for words in [
         &["status"][..],
         &["node", "list"],
-        &["trace", "ab"],
+        &["trace", "abcdef"],
         &["ping", "x"],
         &["gateway", "list"],
         &["bridge", "keys", "list"],
@@ -102,9 +141,13 @@ fn a_node_that_does_not_run_is_exit_3_and_says_how_to_start_it() {
         assert_eq!(output.status.code(), Some(3), "{words:?}");
         let told = text(&output.stderr);
         assert!(
-            told.starts_with("error: no node answers") && told.contains("help: start it with: relaymesh run"),
+            told.starts_with(&format!("error: no node answers at {}/", dir.path().display()))
+                && told.contains(&format!("help: start it with: relaymesh run --config {config}")),
             "{told}"
         );
+        let mut near = Command::new(env!("CARGO_BIN_EXE_relaymesh"));
+        let near = near.args(words).env_clear().current_dir(dir.path()).output().unwrap();
+        assert_eq!(text(&near.stderr), told, "the same from within the directory");
         let output = relaymesh(&[words, &["--json", "--config", config]].concat());
         assert_eq!(output.status.code(), Some(3), "{words:?}");
         let error: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
@@ -223,9 +266,29 @@ fn a_running_node_answers_in_both_forms_and_ends_cleanly() {
     let list = node.json(&["node", "list"]);
     assert_eq!(status["schema"], "relaymesh.status/1");
     assert_eq!((list[0]["state"].as_str(), list[0]["peer_id"].as_str()), (Some("self"), status["peer_id"].as_str()));
-    let code = node.json(&["node", "invite"])["code"].as_str().unwrap().to_owned();
-    let invited = text(&node.ask(&["node", "invite"]).stdout);
-    assert_eq!(invited.lines().next().unwrap().len(), code.len());
+    let invited = node.json(&["node", "invite"]);
+    let code = invited["code"].as_str().unwrap().to_owned();
+    let warnings = invited["warnings"].as_array().unwrap();
+    assert!(
+        warnings.len() == 1 && warnings[0].as_str().unwrap().contains("mesh.external"),
+        "it is on loopback: {invited}"
+    );
+    let invited = node.ask(&["node", "invite"]);
+    assert_eq!(text(&invited.stdout).lines().next().unwrap().len(), code.len());
+    let warned = text(&invited.stderr);
+    assert!(warned.starts_with("warning: no other machine can reach") && warned.contains("listen.mesh"), "{warned}");
+    // What the node does has the same words in the same order, wherever it is told.
+    let shown = node.json(&["config", "show"]);
+    let roles = shown.as_array().unwrap().iter().find(|row| row["key"] == "node.roles").unwrap();
+    let listed: Vec<&str> = list[0]["roles"].as_array().unwrap().iter().map(|role| role.as_str().unwrap()).collect();
+    assert_eq!(
+        roles["value"],
+        format!("[{}]", listed.iter().map(|role| format!("{role:?}")).collect::<Vec<_>>().join(", "))
+    );
+    assert!(
+        listed == ["gateway", "vault"] && roles["origin"].as_str().unwrap().contains("relay needs mesh.external"),
+        "{roles}"
+    );
     let added = node.json(&["gateway", "add", "phone-1", "--msisdn", "+237650123456"]);
     assert!(added["url"].as_str().unwrap().ends_with("/v3/publish"), "{added}");
     let gateways = text(&node.ask(&["gateway", "list"]).stdout);

@@ -10,6 +10,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Output;
 use std::time::{Duration, Instant};
 
+use platform::{connect, listed, with_platform};
 use relaymesh_mail::sink::{SmtpSink, Stored};
 use relaymesh_protocol::detect::{Detected, detect};
 use relaymesh_protocol::payload::{BridgeVersion, Payload, PlatformVersion};
@@ -57,15 +58,25 @@ fn sign_up(node: &Running) {
     assert!(second.status.success(), "{}", text(&second.stderr));
 }
 
-#[test]
-fn a_phone_signs_up_and_writes_in_every_version() {
-    let node = Running::start(&[]);
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_signs_up_and_writes_in_every_version() {
+    let (node, platform) = with_platform().await;
     sign_up(&node);
-    let listed = node.phone(&["list", "--grpc", &node.grpc, "--json"]);
-    let listed = json(&listed);
-    assert_eq!(listed, serde_json::json!([]));
+    assert_eq!(listed(&node), []);
     assert_eq!(node.phone(&["compose", "hello"]).status.code(), Some(1), "no account is known");
-    let post = ["compose", "--account", "me@m.example", "hello", "--json"];
+    connect(&node, &platform, "mia");
+    let account = listed(&node)[0].1.clone();
+    for (words, why) in [
+        (&["compose", "--account", "me@m.example", "hello"][..], "--account names none that is connected"),
+        (&["compose", "  "], "the text is empty"),
+        (&["compose", "hello", "--to", "ada"], "leave --to out"),
+    ] {
+        let refused = node.phone(words);
+        let told = text(&refused.stderr);
+        assert!(refused.status.code() == Some(2) && told.contains(why) && told.contains("help: "), "{words:?}: {told}");
+        assert!(!told.contains("me@m.example") && refused.stdout.is_empty(), "{told}");
+    }
+    let post = ["compose", "--account", &account, "hello", "--json"];
     let (one, two) = (json(&node.phone(&post)), json(&node.phone(&post)));
     assert_eq!((one["ordinal"].as_u64(), two["ordinal"].as_u64()), (Some(1), Some(2)));
     assert!(one["sms"] != two["sms"]);
@@ -86,8 +97,26 @@ fn a_phone_signs_up_and_writes_in_every_version() {
     assert!(detect(text(&shown.stdout).trim()).is_ok(), "standard output is the SMS alone");
     let wrong = node.phone(&["compose", "--platform", "mastodno", "hello"]);
     assert!(text(&wrong.stderr).contains("did you mean \"mastodon\"?"), "{}", text(&wrong.stderr));
-    let nobody = node.phone(&["list", "--grpc", "http://127.0.0.1:1"]);
-    assert_eq!(nobody.status.code(), Some(3), "{}", text(&nobody.stderr));
+    assert_eq!(wrong.status.code(), Some(2));
+    // No port, another protocol, another port of the node, TLS where there is none.
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let rude = other.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in other.incoming() {
+            let _ = std::io::Write::write_all(&mut stream.unwrap(), b"220 mail.example.org ESMTP\r\n");
+        }
+    });
+    let ca = concat!(env!("CARGO_MANIFEST_DIR"), "/src/cli/doctor/certificate/chain.pem");
+    let tls = node.grpc.replace("http:", "https:");
+    for (url, more) in
+        [("http://127.0.0.1:1", &[][..]), (&format!("http://{rude}"), &[]), (&node.http, &[]), (&tls, &["--ca", ca])]
+    {
+        let nobody = node.phone(&[&["list", "--grpc", url], more].concat());
+        let told = text(&nobody.stderr);
+        assert_eq!(nobody.status.code(), Some(3), "{url}: {told}");
+        assert!(told.contains(&format!("nothing that speaks gRPC answers at {url}")), "{url}: {told}");
+        assert!(told.contains("help: name the node's listen.grpc with --grpc"), "{told}");
+    }
 }
 
 #[test]
@@ -116,7 +145,7 @@ fn a_password_is_changed_and_reset() {
     assert!(asked.status.success() && !node.path("phone").exists(), "{}", text(&asked.stderr));
     let done = node.phone_under("correct-Horse-11", &[&reset[..], &["--code", &code(&node)]].concat());
     assert!(done.status.success(), "{}", text(&done.stderr));
-    assert!(node.phone_under("correct-Horse-11", &post).status.success());
+    assert!(node.phone_under("correct-Horse-11", &["list", "--grpc", &node.grpc]).status.success());
 
     let deleted = node.phone_under("correct-Horse-11", &["delete", "--yes", "--grpc", &node.grpc]);
     assert!(deleted.status.success(), "{}", text(&deleted.stderr));
@@ -183,6 +212,12 @@ async fn bridge_mail_leaves_in_every_version_and_session() {
     let bridge = Bridge::start().await;
     let none = bridge.node.phone(&["mail", "--to", "bob@example.org", "x"]);
     assert!(!none.status.success() && !bridge.node.path("phone").exists(), "without keys there is no session");
+    let empty = bridge.node.phone(&["mail", "--to", "bob@example.org", "--keys", &bridge.keys, " "]);
+    assert!(
+        empty.status.code() == Some(2) && text(&empty.stderr).contains("the text is empty"),
+        "{}",
+        text(&empty.stderr)
+    );
     for (at, (version, expected)) in
         [("v1", BridgeVersion::V1), ("v2", BridgeVersion::V2), ("v3", BridgeVersion::V3)].into_iter().enumerate()
     {

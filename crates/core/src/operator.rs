@@ -4,15 +4,16 @@ mod doctor;
 
 use std::borrow::Cow;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use relaymesh_protocol::ids::{MessageId, NodeId, Timestamp};
 
 use crate::command::{
-    Code, OperatorCommand, OperatorReply, Refusal, Reply, StatusReport, Target, TraceEvent, TraceReport,
+    Code, OperatorCommand, OperatorReply, Refusal, Reply, StatusReport, Target, TraceEvent, TraceReport, message_prefix,
 };
-use crate::delivery::{self, Body, Opened, Outbox, Stage};
+use crate::config::TIMELINES;
+use crate::delivery::{self, Body, OUTCOME_LIFE, Opened, Outbox, Stage};
 use crate::input::ReplyTo;
 use crate::node::Node;
 use crate::record::{key, open_row};
@@ -25,8 +26,8 @@ const TRACE_LINES_MAX: usize = 64;
 const PING_LIFE: Duration = Duration::from_secs(10);
 /// Pings under way.
 const PINGS_MAX: usize = 64;
-/// Shortest message id prefix that `trace` takes.
-const PREFIX_MIN: usize = 6;
+/// Records that are looked at for the beginning of a message id: six digits and more are shared by hardly any two.
+const RECORDS_MAX: usize = 16;
 
 /// What is remembered for the operator.
 #[derive(Debug, Default)]
@@ -60,6 +61,11 @@ impl State {
 
     pub(crate) fn timeline(&self, message: &MessageId) -> &[TraceEvent] {
         self.traces.get(message).map_or(&[], Vec::as_slice)
+    }
+
+    /// The messages with a timeline whose ids begin so.
+    fn named(&self, prefix: &str) -> BTreeSet<MessageId> {
+        self.traces.keys().filter(|message| message.to_string().starts_with(prefix)).copied().collect()
     }
 
     pub(crate) fn apply(&mut self, change: Change) {
@@ -123,32 +129,54 @@ fn status(node: &Node, now: Timestamp) -> StatusReport {
 }
 
 fn trace(node: &Node, tx: &mut Tx<'_>, text: &str) -> Run<TraceReport> {
-    let text = text.trim().to_ascii_lowercase();
-    let hex_only = text.bytes().all(|b| b.is_ascii_hexdigit());
-    if text.len() < PREFIX_MIN || text.len() > 64 || !hex_only {
-        let text = "a message is named by 6 to 64 hex digits of its id";
-        return Err(Refusal::new(Code::InvalidArgument, text).into());
-    }
-    let known = node.operator.order.iter().rev().find(|message| message.to_string().starts_with(&text));
-    if let Some(message) = known {
-        return Ok(TraceReport { message: message.to_string(), events: node.operator.timeline(message).to_vec() });
-    }
-    from_record(node, tx, &text)
+    let prefix = message_prefix(text).map_err(|why| Refusal::new(Code::InvalidArgument, why))?;
+    let mut found = node.operator.named(&prefix);
+    let is_whole = found.iter().any(|message| message.to_string() == prefix);
+    let records = if is_whole { Vec::new() } else { records(node, tx, &prefix)? };
+    found.extend(records.iter().map(|(message, _)| *message));
+    let message = only(&prefix, &found)?;
+    let kept = node.operator.timeline(&message);
+    let events = match records.iter().find(|(of, _)| *of == message) {
+        // After a restart only the record is left: when it came in, and how it stands.
+        Some((_, outbox)) if kept.is_empty() => record_events(node, outbox),
+        _ => kept.to_vec(),
+    };
+    Ok(TraceReport { message: message.to_string(), events })
 }
 
-/// After a restart only the record is left: when it came in, and how it stands.
-fn from_record(node: &Node, tx: &mut Tx<'_>, text: &str) -> Run<TraceReport> {
-    let even = text.get(..text.len() & !1).unwrap_or_default();
-    let mut prefix = vec![key::OUTBOX];
-    prefix.extend(hex::decode(even).unwrap_or_default());
-    for (row_key, row) in tx.rows(&prefix, 16)? {
-        let message = row_key.get(1..).map(MessageId::try_from);
-        let (Some(Ok(message)), Some(outbox)) = (message, open_row::<Outbox>(node, &row_key, &row)) else { continue };
-        if message.to_string().starts_with(text) {
-            return Ok(TraceReport { message: message.to_string(), events: record_events(node, &outbox) });
+/// The messages that came in here and whose ids begin so, as far as they are on record.
+fn records(node: &Node, tx: &mut Tx<'_>, prefix: &str) -> Run<Vec<(MessageId, Outbox)>> {
+    let even = prefix.get(..prefix.len() & !1).unwrap_or_default();
+    let mut place = vec![key::OUTBOX];
+    place.extend(hex::decode(even).unwrap_or_default());
+    let rows = tx.rows(&place, RECORDS_MAX)?;
+    let read = rows.iter().filter_map(|(row_key, row)| {
+        let message = MessageId::try_from(row_key.get(1..)?).ok()?;
+        let outbox = open_row::<Outbox>(node, row_key, row)?;
+        message.to_string().starts_with(prefix).then_some((message, outbox))
+    });
+    Ok(read.collect())
+}
+
+/// The one message that is meant.
+fn only(prefix: &str, found: &BTreeSet<MessageId>) -> Result<MessageId, Refusal> {
+    match (found.first(), found.len()) {
+        (None, _) => Err(Refusal::new(Code::NotFound, unknown())),
+        (Some(message), 1) => Ok(*message),
+        (Some(_), several) => {
+            let what = format!("{prefix} is ambiguous: {several} message ids begin so; give more digits of the one");
+            Err(Refusal::new(Code::InvalidArgument, what))
         }
     }
-    Err(Refusal::new(Code::NotFound, "this node knows no message of that id").into())
+}
+
+/// What a node may have known and has forgotten.
+fn unknown() -> String {
+    format!(
+        "this node knows no message of that id: it keeps the timelines of the last {TIMELINES} messages in memory, which a \
+         restart forgets, and for {} days how a message ended that was handed in here; ask the node where it was",
+        OUTCOME_LIFE.as_secs() / 86_400
+    )
 }
 
 fn record_events(node: &Node, outbox: &Outbox) -> Vec<TraceEvent> {
@@ -159,8 +187,8 @@ fn record_events(node: &Node, outbox: &Outbox) -> Vec<TraceEvent> {
         Stage::Held => {}
         Stage::Accepted { by, at } => events.push(event(at, "receipt", format!("accepted by {}", display(&by)).into())),
         Stage::Done { by, at, outcome } => {
-            let what = format!("done by {}: {outcome:?}", display(&by)).to_lowercase();
-            events.push(event(at, "receipt", what.into()));
+            let outcome = format!("{outcome:?}").to_lowercase();
+            events.push(event(at, "receipt", format!("done by {}: {outcome}", display(&by)).into()));
         }
         Stage::Expired { at } => events.push(event(at, "ingress", "expired: no home accepted it".into())),
     }
@@ -171,6 +199,9 @@ fn ping(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, target: &str) -> Run {
     let Target::Node(to) = node.membership.find(target)? else {
         return Err(Refusal::new(Code::InvalidArgument, "name one node, not an instance").into());
     };
+    if let Some(text) = node.membership.blocked_by(&to) {
+        return Err(Refusal::new(Code::FailedPrecondition, text).into());
+    }
     if node.operator.pings.len() >= PINGS_MAX {
         return Err(Refusal::new(Code::ResourceExhausted, "too many pings under way").into());
     }
@@ -203,4 +234,39 @@ pub(crate) fn on_ping_lost(node: &Node, tx: &mut Tx<'_>, nonce: u64) -> Run {
     let text = "no answer within 10 s; see `relaymesh doctor` on both nodes";
     tx.reply(ping.reply, Reply::Refused(Refusal::new(Code::Unavailable, text)));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(messages: &[[u8; 32]]) -> State {
+        let mut state = State::keeping(8);
+        for (at, message) in messages.iter().enumerate() {
+            let at = Timestamp(at as u64);
+            state.apply(Change::Trace { message: MessageId(*message), at, room: "ingress", what: "stored".into() });
+        }
+        state
+    }
+
+    #[test]
+    fn a_beginning_of_several_ids_is_ambiguous_and_counted() {
+        let mut third = [0xab; 32];
+        third[3] = 1;
+        let (first, second) = ([0xab; 32], [[0xab; 31].as_slice(), &[2]].concat().try_into().unwrap());
+        let state = kept(&[first, second, third, [7; 32]]);
+        let find = |prefix: &str| only(prefix, &state.named(prefix));
+        let several = |prefix: &str| find(prefix).map_err(|refusal| (refusal.code, refusal.text)).unwrap_err();
+        let (code, told) = several("ababab");
+        assert!(code == Code::InvalidArgument && told.contains("ambiguous: 3 message ids"), "{told}");
+        assert!(several("abababab").1.contains("ambiguous: 2 message ids"));
+        assert_eq!(find("abababa"), Err(Refusal::new(Code::InvalidArgument, several("abababa").1)));
+        assert_eq!(find("abababab01").map_err(|refusal| refusal.code), Err(Code::NotFound));
+        assert_eq!(find("ababab01"), Ok(MessageId(third)));
+        assert_eq!(find("070707"), Ok(MessageId([7; 32])));
+        assert_eq!(find(&MessageId(first).to_string()), Ok(MessageId(first)));
+        let (code, told) = several("000000");
+        assert!(code == Code::NotFound && told.contains("last 20000 messages in memory"), "{told}");
+        assert!(told.contains("restart forgets") && told.contains("30 days"), "{told}");
+    }
 }

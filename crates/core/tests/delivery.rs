@@ -46,6 +46,45 @@ fn the_same_sms_through_two_nodes_and_twice_is_published_once() {
     assert_eq!(world.count("once"), 1);
 }
 
+/// The room and words of each line of a message's timeline, as a node tells it.
+fn timeline(world: &mut World, node: usize, message: &str) -> Vec<(String, String)> {
+    let OperatorReply::Trace(report) = world.operate(node, OperatorCommand::Trace { message: message.to_owned() })
+    else {
+        panic!("no timeline");
+    };
+    report.events.into_iter().map(|event| (event.room.into_owned(), event.what.into_owned())).collect()
+}
+
+#[test]
+fn a_timeline_tells_copies_that_arrived_from_sms_that_were_handed_in() {
+    let (mut world, a, b, c) = three();
+    let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
+    world.run_for(minutes(3));
+    let sms = person.compose("twice", true);
+    let message = person.send(&mut world, a, &sms).to_string();
+    world.run_for(minutes(1));
+    person.send(&mut world, a, &sms);
+    person.send(&mut world, b, &sms);
+    world.run_for(minutes(1));
+    let count = |lines: &[(String, String)], room: &str, what: &str| {
+        lines.iter().filter(|line| line.0 == room && line.1.contains(what)).count()
+    };
+    let at_home = timeline(&mut world, c, &message);
+    assert_eq!(count(&at_home, "vault", "a repeated copy arrived from b (…"), 1, "{at_home:?}");
+    assert_eq!(count(&at_home, "ingress", ""), 0, "nothing was handed in there: {at_home:?}");
+    let at_door = timeline(&mut world, a, &message);
+    assert_eq!(count(&at_door, "ingress", "handed in once more"), 1, "{at_door:?}");
+
+    // Names are told as they are, also when only the record is left.
+    let peer_id = world.nodes[c].node().id().peer_id();
+    let home = format!("done by c (…{}): published", &peer_id[peer_id.len() - 6..]);
+    world.kill(a);
+    world.restart(a);
+    let left = timeline(&mut world, a, &message[..7]);
+    assert_eq!(count(&left, "receipt", &home), 1, "{left:?}");
+    assert!(home != home.to_lowercase(), "an id without capitals would show nothing");
+}
+
 #[test]
 fn a_home_that_is_killed_between_accept_and_delivery_publishes_after_its_restart() {
     let (mut world, a, _, c) = three();

@@ -10,4 +10,4 @@ pub mod message;
 pub mod sink;
 
 pub use mailer::{Accepted, Config, ConfigError, MAY_RESEND, MailError, Mailer, Tls};
-pub use message::{Attachment, Footer, Invalid, Outgoing};
+pub use message::{Attachment, Footer, Invalid, Outgoing, is_address};

@@ -202,6 +202,12 @@ fn addresses(field: &'static str, texts: &[String]) -> Result<Vec<Address>, Inva
     texts.iter().map(|text| address(field, text)).collect()
 }
 
+/// Whether mail can go to this text: one address, without a name.
+#[must_use]
+pub fn is_address(text: &str) -> bool {
+    address("address", text).is_ok()
+}
+
 /// `local@domain`: the local part unquoted ASCII, the domain a name of at least two labels, written
 /// in its ASCII form. A single label would be a mailbox on the smart host itself.
 fn address(field: &'static str, text: &str) -> Result<Address, Invalid> {

@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use relaymesh_core::command::Private;
+use relaymesh_protocol::ids::E164;
+
 use super::phone::args::PhoneCommand;
+use super::words;
 
 /// One node of the RelaySMS mesh, and the commands of its operator.
 ///
@@ -51,7 +55,8 @@ pub enum Command {
     Status,
     /// One message's way through the mesh, without its content.
     Trace {
-        /// The message id, or its first digits.
+        /// The message id, or six and more of its first digits.
+        #[arg(value_parser = words::message)]
         message: String,
     },
     /// What is wrong, and the command that mends it.
@@ -62,6 +67,7 @@ pub enum Command {
     /// Measure the whole way to another node and back.
     Ping {
         /// Name, peer id, or the beginning of one.
+        #[arg(value_parser = words::name)]
         node: String,
     },
     /// The phones and modems that hand in SMS.
@@ -142,12 +148,13 @@ pub enum GatewayCommand {
     /// Enrol a phone or modem: prints its own URL, once.
     Add {
         /// Your name for it.
+        #[arg(value_parser = words::gateway_name)]
         name: String,
         /// Its own number, as +237….
-        #[arg(long, visible_alias = "number", value_name = "NUMBER", allow_hyphen_values = true)]
-        msisdn: String,
+        #[arg(long, visible_alias = "number", value_name = "NUMBER", value_parser = words::number, allow_hyphen_values = true)]
+        msisdn: E164,
         /// Its country as two letters [default: from the number].
-        #[arg(long, value_name = "CC")]
+        #[arg(long, value_name = "CC", value_parser = words::country)]
         country: Option<String>,
         /// Its carrier.
         #[arg(long)]
@@ -158,6 +165,7 @@ pub enum GatewayCommand {
     /// End its URL.
     Remove {
         /// Your name for it.
+        #[arg(value_parser = words::name)]
         name: String,
     },
 }
@@ -178,22 +186,26 @@ pub enum NodeCommand {
     /// Join with a code of another node.
     Join {
         /// The code.
-        code: String,
+        #[arg(value_parser = words::invite)]
+        code: Private,
     },
     /// Be partners with an instance; both sides say so.
     Federate {
         /// Name, or the beginning of its id.
+        #[arg(value_parser = words::name)]
         instance: String,
     },
     /// Cut off a node or an instance.
     Block {
         /// Name, peer id, or the beginning of one.
+        #[arg(value_parser = words::name)]
         target: String,
     },
     /// Speak again with a node or an instance that was cut off. The mesh brings back by itself what it knows of it; a
     /// partner has to be federated again, and a revoked node of this instance stays revoked.
     Unblock {
         /// Name, peer id, or the beginning of one, as `node list` shows it.
+        #[arg(value_parser = words::name)]
         target: String,
     },
 }

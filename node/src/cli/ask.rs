@@ -1,11 +1,11 @@
 //! The commands that are one question to the running node.
 
-use relaymesh_core::command::{OperatorCommand, OperatorReply, Private};
+use relaymesh_core::command::{OperatorCommand, OperatorReply};
 use serde::Serialize;
 
 use super::args::{Global, NodeCommand};
 use super::exit::{ExitError, Kind};
-use super::{print, print_bare, print_json};
+use super::{note, print, print_bare, print_json};
 use crate::config::{Config, Env};
 use crate::render;
 use crate::socket::{self, AskError, Told};
@@ -27,7 +27,9 @@ pub fn ask_node(global: &Global, config: &Config, command: OperatorCommand) -> R
 }
 
 fn explain(global: &Global, error: &AskError) -> ExitError {
-    let start = format!("start it with: relaymesh run --config {}", global.config.display());
+    // Whole, for it may be run in another directory.
+    let config = std::path::absolute(&global.config).unwrap_or_else(|_| global.config.clone());
+    let start = format!("start it with: relaymesh run --config {}", config.display());
     let (kind, help) = match error {
         AskError::Unreachable { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
             (Kind::Unreachable, "run this command as the user that runs the node".to_owned())
@@ -39,6 +41,7 @@ fn explain(global: &Global, error: &AskError) -> ExitError {
         }
         AskError::Refused(Told { code, hint, .. }) => match code.as_str() {
             "unavailable" | "resource_exhausted" => (Kind::Temporary, hint.clone()),
+            "invalid_argument" => (Kind::Usage, hint.clone()),
             _ => (Kind::Failed, hint.clone()),
         },
     };
@@ -105,6 +108,7 @@ pub fn ping(global: &Global, node: String) -> Result<(), ExitError> {
 struct Invited<'a> {
     code: &'a str,
     expires: u64,
+    warnings: &'a [String],
 }
 
 pub fn node(global: &Global, command: NodeCommand) -> Result<(), ExitError> {
@@ -119,13 +123,16 @@ pub fn node(global: &Global, command: NodeCommand) -> Result<(), ExitError> {
             _ => Err(strange()),
         },
         NodeCommand::Invite { own } => match ask(global, OperatorCommand::Invite { own })? {
-            OperatorReply::Invite { code, expires } => {
-                let invited = Invited { code: code.reveal(), expires: expires.0 };
+            OperatorReply::Invite { code, expires, warnings } => {
+                if !global.json {
+                    warnings.iter().for_each(|warning| note(&format!("warning: {warning}")));
+                }
+                let invited = Invited { code: code.reveal(), expires: expires.0, warnings: &warnings };
                 show(global, &invited, |invited| render::invite(invited.code, expires))
             }
             _ => Err(strange()),
         },
-        NodeCommand::Join { code } => done(global, OperatorCommand::Join { code: Private(code) }),
+        NodeCommand::Join { code } => done(global, OperatorCommand::Join { code }),
         NodeCommand::Federate { instance } => done(global, OperatorCommand::Federate { instance }),
         NodeCommand::Block { target } => done(global, OperatorCommand::Block { target }),
         NodeCommand::Unblock { target } => done(global, OperatorCommand::Unblock { target }),

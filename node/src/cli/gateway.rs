@@ -13,7 +13,8 @@ use crate::render;
 pub fn run(global: &Global, command: GatewayCommand) -> Result<(), ExitError> {
     match command {
         GatewayCommand::Add { name, msisdn, country, operator } => {
-            add(global, OperatorCommand::GatewayAdd { name, msisdn: Private(msisdn), country, operator })
+            let msisdn = Private(msisdn.into());
+            add(global, OperatorCommand::GatewayAdd { name, msisdn, country, operator })
         }
         GatewayCommand::List => list(global),
         GatewayCommand::Remove { name } => done(global, OperatorCommand::GatewayRemove { name }),

@@ -11,6 +11,8 @@ mod init;
 mod keys;
 mod phone;
 mod run;
+mod usage;
+mod words;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -31,7 +33,7 @@ pub fn main() -> ExitCode {
     });
     let cli = match parsed {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return misused(&error),
     };
     let json = cli.global.json;
     match dispatch(cli) {
@@ -49,12 +51,11 @@ fn schema(words: &clap::ArgMatches) -> String {
 }
 
 /// Help and version go to standard output with 0; mistakes go to standard error with 2, as JSON where asked.
-fn usage(error: &clap::Error) -> ExitCode {
+fn misused(error: &clap::Error) -> ExitCode {
     let asked = std::env::args_os().any(|word| word == "--json");
-    if error.use_stderr() && asked {
-        let text = error.to_string();
-        let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        return ExitError::new(Kind::Usage, what, "see relaymesh help").report(true);
+    let told = usage::wrong_word(error).or_else(|| asked.then(|| usage::error(error)));
+    if let Some(told) = told.filter(|_| error.use_stderr()) {
+        return told.report(asked);
     }
     // Without an output there is nobody to tell.
     let _ = error.print();

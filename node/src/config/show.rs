@@ -5,6 +5,10 @@ use toml::{Table, Value};
 
 use super::Loaded;
 use super::layer::{Origin, leaves};
+use super::sections::Role;
+
+/// The one setting whose effect depends on others.
+const ROLES: &str = "node.roles";
 
 /// One effective value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -34,12 +38,31 @@ fn row(loaded: &Loaded, table: &Table, key: &str) -> Shown {
         Some(short) => (short.to_owned(), "(hidden)".to_owned()),
         None => (key.to_owned(), value.map_or_else(String::new, ToString::to_string)),
     };
-    let origin = match origin(loaded, &key) {
+    let from = match origin(loaded, &key) {
         Some(Origin::File) => "file".to_owned(),
         Some(Origin::Env(name)) => format!("env {name}"),
         None => "default".to_owned(),
     };
-    Shown { key, value, origin }
+    if key == ROLES {
+        return roles(loaded, from);
+    }
+    Shown { key, value, origin: from }
+}
+
+/// What the node does with these settings, in the words of `node list`; and why that is not what is written.
+fn roles(loaded: &Loaded, mut origin: String) -> Shown {
+    let written = &loaded.config.node.roles;
+    let served = loaded.config.roles();
+    if written.contains(&Role::Relay) && !served.relay {
+        origin.push_str(match loaded.config.mesh.relay_server {
+            Some(_) => "; relay is off by mesh.relay_server",
+            None => "; relay needs mesh.external",
+        });
+    }
+    if !written.contains(&Role::Bridge) && served.bridge {
+        origin.push_str("; bridge by [bridge]");
+    }
+    Shown { key: ROLES.to_owned(), value: Value::from(served.names()).to_string(), origin }
 }
 
 fn origin<'a>(loaded: &'a Loaded, key: &str) -> Option<&'a Origin> {

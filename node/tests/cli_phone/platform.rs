@@ -15,7 +15,7 @@ use crate::{NUMBER, code, json, sign_up, sms};
 const TOLD_WITHIN: Duration = Duration::from_secs(30);
 
 /// A platform, and a node that is registered there.
-async fn with_platform() -> (Running, SinkHandle) {
+pub async fn with_platform() -> (Running, SinkHandle) {
     let platform = Sink::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), None).await.unwrap();
     let (client_id, client_secret) = platform.client();
     let node = Running::start(&[
@@ -29,14 +29,14 @@ async fn with_platform() -> (Running, SinkHandle) {
 }
 
 /// The accounts that `phone list` shows.
-fn listed(node: &Running) -> Vec<(String, String)> {
+pub fn listed(node: &Running) -> Vec<(String, String)> {
     let rows = json(&node.phone(&["list", "--grpc", &node.grpc, "--json"]));
     let text = |row: &Value, name: &str| row[name].as_str().unwrap().to_owned();
     rows.as_array().unwrap().iter().map(|row| (text(row, "platform"), text(row, "account"))).collect()
 }
 
 /// Connects an account as `login`: the address, the platform's page, and the code of the address it leads back to.
-fn connect(node: &Running, platform: &SinkHandle, login: &str) {
+pub fn connect(node: &Running, platform: &SinkHandle, login: &str) {
     let words = ["connect", "mastodon", "--grpc", &node.grpc, "--json"];
     let begun = json(&node.phone(&words));
     let (url, verifier) = (begun["url"].as_str().unwrap(), begun["verifier"].as_str().unwrap());

@@ -36,10 +36,17 @@ pub async fn answers_a_ping(from: &Node, to: &Node) {
         line.starts_with(&format!("{} answered in ", to.peer_id)) && line.ends_with(" ms, 0 hops there\n"),
         "{line}"
     );
-    for (name, why) in [("nobody", "no node or instance is called nobody"), (to.instance(), "name one node")] {
+    for (name, code, why) in [
+        ("nobody", 1, "no node or instance is called nobody"),
+        (to.instance(), 2, "name one node"),
+        ("12D3KooW", 2, "ambiguous: 3 node ids begin so"),
+    ] {
         let refused = says(from, &["ping", name]).await;
         let told = text(refused.stderr);
-        assert!(refused.status.code() == Some(1) && refused.stdout.is_empty() && told.contains(why), "{name}: {told}");
+        assert!(
+            refused.status.code() == Some(code) && refused.stdout.is_empty() && told.contains(why),
+            "{name}: {told}"
+        );
     }
 }
 

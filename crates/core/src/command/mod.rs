@@ -14,7 +14,7 @@ pub use account::{AccountCommand, AccountReply, ClientKeys, Identity, StoredToke
 pub use clients::{ClientRow, ClientsCommand, ClientsReply, TestRow};
 pub use operator::{
     BridgeKeyRow, Finding, GatewayRow, LeftBehind, NodeRow, OperatorCommand, OperatorReply, StatusReport, Target,
-    TraceEvent, TraceReport,
+    TraceEvent, TraceReport, is_gateway_name, message_prefix,
 };
 pub use private::Private;
 pub use publisher::{PublisherCommand, PublisherReply};

@@ -94,6 +94,33 @@ pub enum OperatorCommand {
     },
 }
 
+/// Longest name of a gateway client, in bytes.
+const GATEWAY_NAME_MAX: usize = 64;
+
+/// Whether a text can be the name of a gateway client: 1 to 64 bytes, printable.
+#[must_use]
+pub fn is_gateway_name(text: &str) -> bool {
+    (1..=GATEWAY_NAME_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
+/// Digits of a whole message id.
+const MESSAGE_DIGITS: usize = 64;
+/// Shortest beginning of a message id that [`OperatorCommand::Trace`] takes.
+const MESSAGE_DIGITS_MIN: usize = 6;
+
+/// The beginning of a message id as it is compared: lower case, without blanks around it.
+///
+/// # Errors
+/// What is wrong with the text, which is not repeated.
+pub fn message_prefix(text: &str) -> Result<String, String> {
+    let text = text.trim().to_ascii_lowercase();
+    let fits = (MESSAGE_DIGITS_MIN..=MESSAGE_DIGITS).contains(&text.len());
+    if fits && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Ok(text);
+    }
+    Err(format!("a message is named by {MESSAGE_DIGITS_MIN} to {MESSAGE_DIGITS} hex digits of its id"))
+}
+
 mod base64_bytes {
     use base64::Engine;
     use base64::prelude::BASE64_STANDARD;
@@ -146,6 +173,9 @@ pub enum OperatorReply {
         code: Private,
         /// Epoch milliseconds.
         expires: Timestamp,
+        /// What keeps others from using it, with what to do.
+        #[serde(default)]
+        warnings: Vec<String>,
     },
     /// To [`OperatorCommand::BundleExport`].
     Bundle {
@@ -324,7 +354,7 @@ pub struct NodeRow {
     pub instance_id: String,
     /// `self`, `connected`, `known`, `expired` or `blocked`.
     pub state: String,
-    /// `own`, `partner`, `offered` or `member`.
+    /// `own`, `partner`, `offered`, `member`, or `none` while it is blocked.
     pub relation: String,
     /// `gateway`, `vault`, `relay`, `bridge`.
     pub roles: Vec<String>,

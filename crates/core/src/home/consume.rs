@@ -144,6 +144,13 @@ fn consume(node: &Node, tx: &mut Tx<'_>, incoming: &Incoming<'_>) -> Run {
     for entity in people.iter() {
         if let Some(seen) = entity.get::<Seen>(node, tx, SEEN, &seen_key)? {
             node.count(tx, "block_repeated");
+            // Not at a door of this node: the ingress offers a message again until it knows that it was heard.
+            node.trace(tx, incoming.message, "vault", || {
+                format!(
+                    "a repeated copy arrived from {}, answered as the first",
+                    node.membership.display(&incoming.from)
+                )
+            });
             return receipts::repeat(node, tx, (incoming.from, incoming.message), &seen_key, &seen);
         }
     }

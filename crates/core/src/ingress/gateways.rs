@@ -8,7 +8,9 @@ use sha2::{Digest, Sha256};
 
 use super::Change;
 use crate::batch::Key;
-use crate::command::{Code, Door, GatewayRow, OperatorCommand, OperatorReply, Private, Refusal, Reply};
+use crate::command::{
+    Code, Door, GatewayRow, OperatorCommand, OperatorReply, Private, Refusal, Reply, is_gateway_name,
+};
 use crate::input::ReplyTo;
 use crate::limit::Bucket;
 use crate::node::Node;
@@ -192,8 +194,8 @@ fn add(
     operator: Option<String>,
 ) -> Run<OperatorReply> {
     let invalid = |text: String| Refusal::new(Code::InvalidArgument, text);
-    if name.is_empty() || name.len() > 64 || name.chars().any(char::is_control) {
-        return Err(invalid("a gateway client's name has 1 to 64 printable characters".to_owned()).into());
+    if !is_gateway_name(name) {
+        return Err(invalid("a gateway client's name has 1 to 64 bytes of printable characters".to_owned()).into());
     }
     if node.ingress.gateways().any(|(_, gateway)| gateway.name == name) {
         let text = "a gateway client of that name exists; remove it first or choose another name";

@@ -236,7 +236,7 @@ fn take_message(
         && let Some(known) = get_node::<Outbox>(node, tx, &place)?
     {
         node.count(tx, "sms_duplicate");
-        node.trace(tx, id, "ingress", || "duplicate, merged");
+        node.trace(tx, id, "ingress", || "handed in once more, merged");
         copies::came_again(node, tx, id, &known, origin)?;
         return answer(node, tx, reply, id, known.outcome());
     }

@@ -95,6 +95,14 @@ impl Code {
     }
 }
 
+/// Whether a text has the form of an invite code; whether it is still good only the inviting node knows.
+///
+/// # Errors
+/// What is wrong with it, and what to do. The text is not repeated.
+pub fn check_code(text: &str) -> Result<(), String> {
+    Code::parse(text).map(drop).map_err(|error| error.to_string())
+}
+
 fn checksum(body: &[u8]) -> [u8; CHECK_LEN] {
     let digest = Sha256::new().chain_update(b"RM1/invite-code\0").chain_update(body).finalize();
     *digest.first_chunk().expect("SHA-256 has 32 bytes")

@@ -37,6 +37,7 @@ use crate::watch::Gauge;
 
 pub(crate) use apply::Change;
 pub(crate) use gossip::on_request;
+pub use invite::check_code;
 pub(crate) use news::tell_filter;
 pub(crate) use operator::on_operator;
 pub(crate) use own::{fingerprint, static_keys};
@@ -125,6 +126,18 @@ struct Relations {
 }
 
 impl State {
+    /// Why this node does not speak with another, and what ends it; nothing unless its operator blocked it.
+    pub(crate) fn blocked_by(&self, id: &NodeId) -> Option<String> {
+        let record = self.facts.record(id);
+        let name = record.map_or_else(|| id.peer_id(), |record| record.name.clone());
+        if self.blocked_nodes.contains(id) {
+            let id = id.peer_id();
+            return Some(format!("{name} is blocked here; `relaymesh node unblock {id}` ends that"));
+        }
+        let instance = record.map(|record| record.instance).filter(|of| self.blocked_instances.contains(of))?;
+        Some(format!("{name}'s instance is blocked here; `relaymesh node unblock {instance}` ends that"))
+    }
+
     /// A member by its id; none for this node itself, and for nodes that are blocked or revoked.
     #[must_use]
     pub fn node(&self, id: &NodeId) -> Option<&Member> {
@@ -252,13 +265,28 @@ impl State {
     /// # Errors
     /// When nothing or more than one thing is named so.
     pub fn find(&self, text: &str) -> Result<Target, Refusal> {
-        match self.find_node(text) {
-            Err(refusal) if refusal.code == Code::NotFound => match self.find_instance(text) {
-                Err(refusal) if refusal.code == Code::NotFound => Err(peers::unknown("node or instance", text.trim())),
-                found => found.map(Target::Instance),
-            },
-            found => found.map(Target::Node),
+        let refusal = match self.find_node(text) {
+            Ok(node) => return Ok(Target::Node(node)),
+            Err(refusal) => refusal,
+        };
+        let is_unknown = |refusal: &Refusal| refusal.code == Code::NotFound;
+        match self.find_instance(text) {
+            Ok(instance) if is_unknown(&refusal) || self.is_name_of_instance_only(text) => {
+                Ok(Target::Instance(instance))
+            }
+            Ok(_) => Err(refusal),
+            Err(other) if is_unknown(&refusal) && is_unknown(&other) => {
+                Err(peers::unknown("node or instance", text.trim()))
+            }
+            Err(other) => Err(if is_unknown(&refusal) { other } else { refusal }),
         }
+    }
+
+    /// A whole name says more than the beginnings of ids that it may happen to be, too.
+    fn is_name_of_instance_only(&self, text: &str) -> bool {
+        let is_it = |name: &str| name.eq_ignore_ascii_case(text.trim());
+        self.facts.instances().any(|instance| is_it(&instance.name))
+            && !self.facts.records().any(|record| is_it(&record.name))
     }
 
     /// The node that a text names.

@@ -1,5 +1,7 @@
 //! `relaymesh node …`.
 
+use std::net::IpAddr;
+
 use relaymesh_protocol::ids::{InstanceId, NodeId, Timestamp};
 
 use super::invite::{self, Invite};
@@ -14,6 +16,9 @@ use crate::input::ReplyTo;
 use crate::node::Node;
 use crate::record::{delete_row, key, put_node};
 use crate::tx::{Run, Tx};
+
+/// The relation to somebody who is blocked.
+const UNRELATED: &str = "none";
 
 /// Runs one command.
 pub(crate) fn on_operator(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, command: &OperatorCommand) -> Run {
@@ -60,8 +65,11 @@ fn rows(node: &Node, now: Timestamp) -> Vec<NodeRow> {
 }
 
 fn row(state: &State, member: &Member, now: Timestamp) -> NodeRow {
+    let is_blocked = state.is_blocked(member);
+    // What both were to each other counts for nothing while one of them is cut off.
+    let relation = if is_blocked { UNRELATED } else { state.relation_of(member.instance).name() };
     let seen = match () {
-        () if state.is_blocked(member) => "blocked",
+        () if is_blocked => "blocked",
         () if state.connected.contains(&member.id) => "connected",
         () if member.expires <= now => "expired",
         () => "known",
@@ -72,7 +80,7 @@ fn row(state: &State, member: &Member, now: Timestamp) -> NodeRow {
         peer_id: member.id.peer_id(),
         instance_id: member.instance.to_string(),
         state: seen.to_owned(),
-        relation: state.relation_of(member.instance).name().to_owned(),
+        relation: relation.to_owned(),
         roles: member.roles.names(),
         addrs: member.addrs.clone(),
     }
@@ -112,6 +120,7 @@ fn invite(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, own: bool) -> Run {
         let text = "nobody can reach this node: set `mesh.external`, or join a mesh that has a relay first";
         return no(Code::FailedPrecondition, text);
     }
+    let warnings = unreachable_from_outside(&addrs).into_iter().collect();
     let (secret, expires) = (tx.random(), tx.now().after(invite::LIFE));
     let (id, invite) = Invite::of(&secret, expires, own);
     let code = invite::Code {
@@ -124,7 +133,7 @@ fn invite(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, own: bool) -> Run {
     };
     put_node(node, tx, key::policy(INVITE, &id), &invite)?;
     tx.then(Change::Invite(id, invite));
-    tx.reply(reply, Reply::Operator(OperatorReply::Invite { code: code.encode().into(), expires }));
+    tx.reply(reply, Reply::Operator(OperatorReply::Invite { code: code.encode().into(), expires, warnings }));
     Ok(())
 }
 
@@ -140,13 +149,33 @@ fn dialable(node: &Node) -> Vec<String> {
     own.chain(relayed).take(invite::BOOTSTRAPS_MAX).collect()
 }
 
+/// That a newcomer on another machine cannot come in, where it is so.
+fn unreachable_from_outside(addrs: &[String]) -> Option<String> {
+    let only_here = addrs.iter().all(|addr| is_of_this_machine(addr));
+    only_here.then(|| {
+        "no other machine can reach this node: the code names loopback addresses only; set `mesh.external` to an address that \
+         others reach, or `listen.mesh` to one of the network, start the node again and make a new code"
+            .to_owned()
+    })
+}
+
+/// Whether a multiaddress means the machine that reads it.
+fn is_of_this_machine(addr: &str) -> bool {
+    let mut parts = addr.split('/').skip(1);
+    match (parts.next(), parts.next()) {
+        (Some("ip4" | "ip6"), Some(ip)) => ip.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback()),
+        (Some("dns" | "dns4" | "dns6"), Some(name)) => name.eq_ignore_ascii_case("localhost"),
+        _ => false,
+    }
+}
+
 fn federate(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, text: &str) -> Run {
     needs_instance_key(node)?;
     let state = &node.membership;
     // A whole id may name an instance that has yet to come.
     let instance: InstanceId = match text.trim().parse() {
         Ok(id) => id,
-        Err(_) => state.find_instance(text).or_else(|refusal| of_node(state, text).ok_or(refusal))?,
+        Err(_) => state.find_instance(text).or_else(|refusal| of_node(state, text, refusal))?,
     };
     if instance == state.own_instance() {
         return no(Code::InvalidArgument, "this is the node's own instance; name another one");
@@ -172,10 +201,16 @@ fn federate(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, text: &str) -> Run {
     Ok(())
 }
 
-/// People know nodes; a node's name means its instance here.
-fn of_node(state: &State, text: &str) -> Option<InstanceId> {
-    let id = state.find_node(text).ok()?;
-    state.facts.record(&id).map(|record| record.instance)
+/// People know nodes; a node's name means its instance here. Where that names nobody either, `unknown` is the answer.
+fn of_node(state: &State, text: &str, unknown: Refusal) -> Result<InstanceId, Refusal> {
+    if unknown.code != Code::NotFound {
+        return Err(unknown);
+    }
+    let id = state.find_node(text).map_err(|refusal| match refusal.code {
+        Code::NotFound => unknown.clone(),
+        _ => refusal,
+    })?;
+    state.facts.record(&id).map(|record| record.instance).ok_or(unknown)
 }
 
 fn block(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, text: &str) -> Run {

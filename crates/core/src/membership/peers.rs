@@ -11,6 +11,8 @@ use crate::output::Output;
 const PREFIX_MIN: usize = 4;
 /// Every Ed25519 peer id begins so; only what comes after tells one from another.
 const PEER_ID_PREFIX: &str = "12D3KooW";
+/// Ids that are shown where a text names several.
+const SHOWN_MAX: usize = 4;
 /// Relays that a node keeps a reservation at: one may go away, two may share a fate.
 const RELAYS_MAX: usize = 3;
 
@@ -26,20 +28,31 @@ pub(super) fn find<'n, T: Copy + Ord>(
         return Ok(*exact);
     }
     let by_name: Vec<_> = all.iter().filter(|(_, name, _)| name.eq_ignore_ascii_case(text)).collect();
-    let short = text.len() < PREFIX_MIN || PEER_ID_PREFIX.starts_with(text);
-    let leads = |id: &str| {
-        !short && (id.starts_with(text) || id.strip_prefix(PEER_ID_PREFIX).is_some_and(|id| id.starts_with(text)))
-    };
-    let found = if by_name.is_empty() { all.iter().filter(|(_, _, id)| leads(id)).collect() } else { by_name };
-    match found.as_slice() {
-        [(one, ..)] => Ok(*one),
-        [] => Err(unknown(kind, text)),
-        several => {
-            let ids: Vec<&str> = several.iter().take(4).map(|(_, _, id)| id.as_str()).collect();
-            let what = format!("{} {kind}s are called {text}; say which by its id: {}", several.len(), ids.join(", "));
-            Err(Refusal::new(Code::InvalidArgument, what))
-        }
+    match by_name.as_slice() {
+        [(one, ..)] => return Ok(*one),
+        [] => {}
+        several => return Err(ambiguous(&format!("{} {kind}s are called {text}", several.len()), several)),
     }
+    let leads = |id: &str| {
+        !text.is_empty()
+            && (id.starts_with(text) || id.strip_prefix(PEER_ID_PREFIX).is_some_and(|id| id.starts_with(text)))
+    };
+    let by_id: Vec<_> = all.iter().filter(|(_, _, id)| leads(id)).collect();
+    // So few characters mean one node today and another one tomorrow.
+    let short = text.len() < PREFIX_MIN || PEER_ID_PREFIX.starts_with(text);
+    match by_id.as_slice() {
+        [] => Err(unknown(kind, text)),
+        [(one, ..)] if !short => Ok(*one),
+        [_] => Err(ambiguous(&format!("{text} is too short: one {kind} id begins so, and others may"), &by_id)),
+        several => Err(ambiguous(&format!("{text} is ambiguous: {} {kind} ids begin so", several.len()), several)),
+    }
+}
+
+/// More is needed to tell which one is meant.
+fn ambiguous<T>(what: &str, found: &[&(T, &str, String)]) -> Refusal {
+    let ids: Vec<&str> = found.iter().take(SHOWN_MAX).map(|(_, _, id)| id.as_str()).collect();
+    let more = if found.len() > ids.len() { ", …" } else { "" };
+    Refusal::new(Code::InvalidArgument, format!("{what}; say which by more of its id: {}{more}", ids.join(", ")))
 }
 
 /// Nothing is named so.
@@ -127,8 +140,9 @@ mod tests {
         assert_eq!(find("LAGOS"), Err(Code::InvalidArgument));
         assert_eq!(find("12D3KooWq"), Ok(3));
         assert_eq!(find("abxy"), Ok(2));
-        assert_eq!(find("12D3KooW"), Err(Code::NotFound), "what all share names nobody");
-        assert_eq!(find("abc"), Err(Code::NotFound), "too short");
+        assert_eq!(find("12D3KooW"), Err(Code::InvalidArgument), "what all share names nobody");
+        assert_eq!(find("qqq"), Err(Code::InvalidArgument), "too short");
+        assert_eq!((find("zzz"), find("")), (Err(Code::NotFound), Err(Code::NotFound)));
         assert_eq!(find("Paris"), Err(Code::NotFound));
     }
 }

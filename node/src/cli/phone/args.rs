@@ -2,8 +2,14 @@
 
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueEnum};
+use relaymesh_phone::Identity;
+use relaymesh_protocol::ids::Language;
 use relaymesh_protocol::payload::{BridgeVersion, PlatformVersion};
+use relaymesh_protocol::platform::Platform;
+
+use crate::cli::words;
 
 /// `phone`: an app on this machine. Its state file is sealed under the account's password, which comes from a file, from
 /// RELAYMESH_PHONE_PASSWORD, or is asked for.
@@ -15,7 +21,7 @@ pub enum PhoneCommand {
         #[command(flatten)]
         entry: Entry,
         /// The number's country as two letters.
-        #[arg(long, value_name = "CC")]
+        #[arg(long, value_name = "CC", value_parser = words::country)]
         country: String,
     },
     /// Log in: once without a code, then with the code that arrived.
@@ -47,7 +53,8 @@ pub enum PhoneCommand {
         #[command(flatten)]
         online: Online,
         /// Platform name.
-        platform: String,
+        #[arg(value_parser = words::platform)]
+        platform: &'static Platform,
         /// The `code` of the address that the platform sent you back to.
         #[arg(long, requires = "verifier")]
         code: Option<String>,
@@ -64,7 +71,8 @@ pub enum PhoneCommand {
         #[command(flatten)]
         online: Online,
         /// Platform name.
-        platform: String,
+        #[arg(value_parser = words::platform)]
+        platform: &'static Platform,
         /// The account as `phone list` shows it [default: the only one of the platform].
         #[arg(long)]
         account: Option<String>,
@@ -108,8 +116,8 @@ pub struct ComposeArgs {
     #[command(flatten)]
     pub state: State,
     /// Platform name.
-    #[arg(long, default_value = "mastodon")]
-    pub platform: String,
+    #[arg(long, default_value = "mastodon", value_parser = words::platform)]
+    pub platform: &'static Platform,
     /// The account as `phone list` shows it [default: the only one of the platform].
     #[arg(long)]
     pub account: Option<String>,
@@ -152,7 +160,7 @@ pub struct MailArgs {
     #[arg(long, value_name = "VERSION", default_value = "v2")]
     pub payload_version: BridgeLayout,
     /// Who gets it; several with commas.
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = words::addresses)]
     pub to: String,
     /// Subject and further receivers.
     #[command(flatten)]
@@ -169,11 +177,11 @@ pub struct MailArgs {
 #[derive(Clone, Debug, Default, Args)]
 pub struct MailFields {
     /// Copies of a mail; several with commas.
-    #[arg(long, value_name = "ADDRESS", default_value = "", hide_default_value = true)]
-    pub cc: String,
+    #[arg(long, value_name = "ADDRESS", value_parser = words::addresses)]
+    pub cc: Option<String>,
     /// Blind copies of a mail; several with commas.
-    #[arg(long, value_name = "ADDRESS", default_value = "", hide_default_value = true)]
-    pub bcc: String,
+    #[arg(long, value_name = "ADDRESS", value_parser = words::addresses)]
+    pub bcc: Option<String>,
     /// Subject of a mail.
     #[arg(long, default_value = "", hide_default_value = true, allow_hyphen_values = true)]
     pub subject: String,
@@ -186,8 +194,8 @@ pub struct Extra {
     #[arg(long, value_name = "FILE")]
     pub image: Option<PathBuf>,
     /// Two letters of the language of answers.
-    #[arg(long, value_name = "LL")]
-    pub language: Option<String>,
+    #[arg(long, value_name = "LL", value_parser = words::language)]
+    pub language: Option<Language>,
 }
 
 /// Layouts of platform payloads.
@@ -274,7 +282,7 @@ pub struct Online {
 #[derive(Clone, Debug, Args)]
 pub struct Grpc {
     /// Such as http://127.0.0.1:8443.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = words::url)]
     pub grpc: String,
     /// The certificate to trust, PEM; needed for https.
     #[arg(long, value_name = "FILE")]
@@ -288,9 +296,9 @@ pub struct Entry {
     #[command(flatten)]
     pub online: Online,
     /// The phone number as +237…, or a mail address.
-    #[arg(long, visible_alias = "email", allow_hyphen_values = true)]
-    pub number: String,
+    #[arg(long, visible_alias = "email", value_parser = words::identity, allow_hyphen_values = true)]
+    pub number: Identity,
     /// The code that arrived.
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     pub code: Option<String>,
 }

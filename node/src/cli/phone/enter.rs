@@ -13,8 +13,7 @@ use crate::config::Secret;
 
 /// The keys of the call that brings the code are the ones that count, so nothing is kept of the first.
 pub fn enter(global: &Global, entry: &Entry, kind: Kind) -> Result<(), ExitError> {
-    let identity: Identity =
-        entry.number.parse().map_err(|e| ExitError::failed(format!("--number: {e}"), "write it like +237650123456"))?;
+    let identity = entry.number.clone();
     let state = &entry.online.state;
     let is_new = kind != Kind::LogIn && entry.code.is_some();
     let password = if is_new { keep::fresh_password(state)? } else { keep::password(state)? };

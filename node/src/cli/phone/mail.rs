@@ -10,7 +10,7 @@ use relaymesh_protocol::bridge_content::BridgeContent;
 use relaymesh_ratchet::PublicKey;
 
 use super::args::{BridgeVia, MailArgs, MailFields};
-use super::messages::{language, read_image, refused, show, text_or_input};
+use super::messages::{read_image, refused, show, some, text_or_input};
 use super::{keep, now};
 use crate::cli::args::Global;
 use crate::cli::exit::ExitError;
@@ -23,8 +23,10 @@ pub fn mail(global: &Global, args: MailArgs) -> Result<(), ExitError> {
     let MailArgs { state, keys, kid, session, payload_version, to, mail, extra, text } = args;
     let MailFields { cc, bcc, subject } = mail;
     let body = text_or_input(text)?;
+    if subject.trim().is_empty() && extra.image.is_none() {
+        some(&body)?;
+    }
     let image = extra.image.as_deref().map(read_image).transpose()?;
-    let language = extra.language.as_deref().map(language).transpose()?;
     let mut rng = keep::chance()?;
     let key = keys.map(|file| pick(&read_keys(&file)?, kid, &mut rng)).transpose()?;
     let password = keep::password(&state)?;
@@ -36,8 +38,8 @@ pub fn mail(global: &Global, args: MailArgs) -> Result<(), ExitError> {
     let message = ComposeBridge {
         version: payload_version.into(),
         via: via(&phone, session, key)?,
-        content: BridgeContent { to, cc, bcc, subject, body },
-        language,
+        content: BridgeContent { to, cc: cc.unwrap_or_default(), bcc: bcc.unwrap_or_default(), subject, body },
+        language: extra.language,
         image,
         style: Style::Android,
     };

@@ -7,15 +7,14 @@ use std::path::Path;
 use relaymesh_phone::{Compose, ComposeError, Composed, Phone};
 use relaymesh_protocol::content::{Content, ServiceType};
 use relaymesh_protocol::gsm7;
-use relaymesh_protocol::ids::Language;
-use relaymesh_protocol::platform::{PLATFORMS, Platform};
+use relaymesh_protocol::platform::Platform;
 use serde::Serialize;
 
 use super::args::{ComposeArgs, MailFields};
 use super::{keep, now};
 use crate::cli::args::Global;
-use crate::cli::exit::ExitError;
-use crate::cli::{note, print, print_json};
+use crate::cli::exit::{ExitError, Kind};
+use crate::cli::{note, print, print_json, words};
 
 /// Longest text that is read from standard input, in bytes: more than any payload has room for.
 const TEXT_BYTES_MAX: u64 = 1 << 20;
@@ -25,18 +24,18 @@ const IMAGE_BYTES_MAX: u64 = u16::MAX as u64;
 /// The state is on the disk before the text is shown: a message key must never be used twice.
 pub fn compose(global: &Global, args: ComposeArgs) -> Result<(), ExitError> {
     let ComposeArgs { state, platform, account, payload_version, without_device_id, to, mail, extra, text } = args;
-    let platform = Platform::by_name(&platform).ok_or_else(|| unknown(&platform))?;
     let text = text_or_input(text)?;
+    check(platform, to.as_deref(), &mail, &text, extra.image.is_some())?;
     let image = extra.image.as_deref().map(read_image).transpose()?;
-    let language = extra.language.as_deref().map(language).transpose()?;
+    let language = extra.language;
     let password = keep::password(&state)?;
     let mut phone = keep::load(&state, &password)?;
     let from = match platform.service {
         ServiceType::Test => String::new(),
-        _ => account_of(&phone, platform.name, account)?,
+        _ => connected(&phone, platform.name, account_of(&phone, platform.name, account)?)?,
     };
     let tokens = phone.account(platform.name, &from).and_then(relaymesh_phone::Account::tokens);
-    let content = content(platform, from, to, mail, text)?;
+    let content = content(platform, from, to.unwrap_or_default(), mail, text);
     let mut message = Compose::new(platform.shortcode, payload_version.into(), content);
     message.tokens = tokens;
     message.with_device_id = !without_device_id;
@@ -51,40 +50,66 @@ pub fn compose(global: &Global, args: ComposeArgs) -> Result<(), ExitError> {
     show(global, &composed)
 }
 
-fn unknown(name: &str) -> ExitError {
-    let known: Vec<&str> = PLATFORMS.iter().map(|platform| platform.name).collect();
-    ExitError::failed(format!("the apps know no platform {name:?}"), crate::config::suggest(name, &known))
+/// Whether the message has the fields of the platform's kind, and no others.
+fn check(
+    platform: &Platform,
+    to: Option<&str>,
+    mail: &MailFields,
+    text: &str,
+    has_image: bool,
+) -> Result<(), ExitError> {
+    let usage = |what: String, help: &str| Err(ExitError::new(Kind::Usage, what, help));
+    let (name, service) = (platform.name, platform.service);
+    let is_mail = service == ServiceType::Email;
+    if !is_mail && (mail.cc.is_some() || mail.bcc.is_some() || !mail.subject.is_empty()) {
+        return usage(format!("a message to {name} has no --cc, --bcc and --subject"), "leave them out");
+    }
+    match (service, to.map(str::trim)) {
+        (ServiceType::Text | ServiceType::Test, Some(_)) => {
+            return usage(format!("a message to {name} has no receiver"), "leave --to out");
+        }
+        (ServiceType::Email | ServiceType::Message, None | Some("")) => {
+            return usage(format!("a message to {name} needs a receiver"), "name one with --to");
+        }
+        (ServiceType::Email, Some(to)) => {
+            if let Err(words::Wrong { what, help }) = words::addresses(to) {
+                return usage(format!("--to: {what}"), &help);
+            }
+        }
+        (ServiceType::Test, None) if text.parse::<u64>().is_err() => {
+            return usage("a reliability test is named by its number".to_owned(), "write the number of the test");
+        }
+        _ => {}
+    }
+    let says_more = has_image || (is_mail && !mail.subject.trim().is_empty());
+    if says_more { Ok(()) } else { some(text) }
 }
 
-/// The fields that the platform's kind of message has; a field that it has not is refused.
-fn content(
-    platform: &Platform,
-    from: String,
-    to: Option<String>,
-    mail: MailFields,
-    body: String,
-) -> Result<Content, ExitError> {
+/// The message of fields that were checked.
+fn content(platform: &Platform, from: String, to: String, mail: MailFields, body: String) -> Content {
     let MailFields { cc, bcc, subject } = mail;
-    let name = platform.name;
-    let mail_fields = [&cc, &bcc, &subject].into_iter().any(|field| !field.is_empty());
-    if mail_fields && platform.service != ServiceType::Email {
-        return Err(ExitError::failed(
-            format!("a message to {name} has no --cc, --bcc and --subject"),
-            "leave them out",
-        ));
-    }
-    let receiver = |to: Option<String>| {
-        to.ok_or_else(|| ExitError::failed(format!("a message to {name} needs a receiver"), "name one with --to"))
-    };
-    Ok(match platform.service {
-        ServiceType::Email => Content::Email { from, to: receiver(to)?, cc, bcc, subject, body },
-        ServiceType::Message => Content::Message { from, to: receiver(to)?, body },
-        ServiceType::Text | ServiceType::Test if to.is_some() => {
-            return Err(ExitError::failed(format!("a message to {name} has no receiver"), "leave --to out"));
-        }
+    let (cc, bcc) = (cc.unwrap_or_default(), bcc.unwrap_or_default());
+    match platform.service {
+        ServiceType::Email => Content::Email { from, to, cc, bcc, subject, body },
+        ServiceType::Message => Content::Message { from, to, body },
         ServiceType::Text => Content::Text { from, body },
         ServiceType::Test => Content::Test { id: body },
-    })
+    }
+}
+
+/// An account that the home would find. Any other would cost the person an SMS and come to nothing.
+fn connected(phone: &Phone, platform: &str, account: String) -> Result<String, ExitError> {
+    if phone.account(platform, &account).is_some() {
+        return Ok(account);
+    }
+    let logged_out = (!phone.is_logged_in()).then(super::logged_out);
+    Err(logged_out.unwrap_or_else(|| {
+        ExitError::new(
+            Kind::Usage,
+            format!("--account names none that is connected at {platform}"),
+            "see: relaymesh phone list; or connect it with: relaymesh phone connect",
+        )
+    }))
 }
 
 /// The account that was named, or the only one of the platform.
@@ -103,11 +128,16 @@ pub fn account_of(phone: &Phone, platform: &str, named: Option<String>) -> Resul
     }
 }
 
-/// Two letters.
-pub fn language(letters: &str) -> Result<Language, ExitError> {
-    let bytes: Result<[u8; 2], _> = letters.as_bytes().try_into();
-    let bytes = bytes.map_err(|_| ExitError::failed("--language is no language", "write two letters, such as fr"))?;
-    Ok(Language::lenient(bytes))
+/// A message that says something.
+pub fn some(text: &str) -> Result<(), ExitError> {
+    if text.trim().is_empty() {
+        return Err(ExitError::new(
+            Kind::Usage,
+            "the text is empty",
+            "write one, or `-` to read it from standard input",
+        ));
+    }
+    Ok(())
 }
 
 /// The text itself, or standard input for `-`.
@@ -201,24 +231,50 @@ pub fn show(global: &Global, composed: &Composed) -> Result<(), ExitError> {
 mod tests {
     use super::*;
 
-    fn of(platform: &str, to: Option<&str>, subject: &str) -> Result<Content, ExitError> {
+    fn of(platform: &str, to: Option<&str>, subject: &str, text: &str) -> Result<Content, ExitError> {
         let platform = Platform::by_name(platform).unwrap();
         let mail = MailFields { subject: subject.to_owned(), ..MailFields::default() };
-        content(platform, "me".to_owned(), to.map(str::to_owned), mail, "x".to_owned())
+        check(platform, to, &mail, text, false)?;
+        Ok(content(platform, "me".to_owned(), to.unwrap_or_default().to_owned(), mail, text.to_owned()))
     }
 
     #[test]
     fn each_platform_has_its_own_fields() {
-        assert_eq!(of("mastodon", None, "").unwrap().service(), ServiceType::Text);
-        assert_eq!(of("gmail", Some("a@example.org"), "s").unwrap().service(), ServiceType::Email);
-        assert_eq!(of("telegram", Some("@ada"), "").unwrap().service(), ServiceType::Message);
-        assert_eq!(of("reliability", None, "").unwrap().service(), ServiceType::Test);
-        for (platform, to, subject) in
-            [("mastodon", Some("a"), ""), ("mastodon", None, "s"), ("gmail", None, "s"), ("telegram", None, "")]
-        {
-            assert!(of(platform, to, subject).is_err(), "{platform} {to:?} {subject:?}");
+        assert_eq!(of("mastodon", None, "", "x").unwrap().service(), ServiceType::Text);
+        assert_eq!(of("gmail", Some("a@example.org"), "s", "").unwrap().service(), ServiceType::Email);
+        assert_eq!(of("telegram", Some("@ada"), "", "x").unwrap().service(), ServiceType::Message);
+        assert_eq!(of("reliability", None, "", "17").unwrap().service(), ServiceType::Test);
+        for (platform, to, subject, text) in [
+            ("mastodon", Some("a"), "", "x"),
+            ("mastodon", None, "s", "x"),
+            ("mastodon", None, "", " \n"),
+            ("gmail", None, "s", "x"),
+            ("gmail", Some("ada"), "s", "x"),
+            ("gmail", Some("a@example.org"), "", ""),
+            ("telegram", None, "", "x"),
+            ("telegram", Some(" "), "", "x"),
+            ("reliability", None, "", "x"),
+        ] {
+            let refused = of(platform, to, subject, text).unwrap_err();
+            assert!(refused.kind == Kind::Usage && !refused.help.is_empty(), "{platform} {to:?} {subject:?} {text:?}");
         }
-        assert!(unknown("mastodno").help.contains("mastodon"));
+        let platform = Platform::by_name("mastodon").unwrap();
+        assert!(check(platform, None, &MailFields::default(), "", true).is_ok(), "a picture says enough");
+    }
+
+    #[test]
+    fn only_connected_accounts_are_written_from() {
+        let mut phone = Phone::new("+237650123456".parse().unwrap());
+        assert!(connected(&phone, "mastodon", "me@m.example".to_owned()).unwrap_err().help.contains("phone login"));
+        let one = relaymesh_phone::api::StoredToken {
+            platform: "mastodon".to_owned(),
+            account_identifier: "me@m.example".to_owned(),
+            account_tokens: Default::default(),
+            is_stored_on_device: false,
+        };
+        phone.import_accounts(&[one]).unwrap();
+        assert_eq!(connected(&phone, "mastodon", "me@m.example".to_owned()).unwrap(), "me@m.example");
+        assert!(connected(&phone, "bluesky", "me@m.example".to_owned()).is_err());
     }
 
     #[test]

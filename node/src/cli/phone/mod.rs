@@ -23,19 +23,17 @@ use super::{print, print_json};
 /// Runs a `phone` command.
 pub fn run(global: &Global, command: PhoneCommand) -> Result<(), ExitError> {
     match command {
-        PhoneCommand::Signup { entry, country } => {
-            enter::enter(global, &entry, Kind::SignUp { country: country.to_ascii_uppercase() })
-        }
+        PhoneCommand::Signup { entry, country } => enter::enter(global, &entry, Kind::SignUp { country }),
         PhoneCommand::Login { entry } => enter::enter(global, &entry, Kind::LogIn),
         PhoneCommand::Reset { entry } => enter::enter(global, &entry, Kind::Reset),
         PhoneCommand::Password { online, new_password_file } => {
             account::password(global, &online, new_password_file.as_deref())
         }
         PhoneCommand::Connect { online, platform, code, verifier, redirect } => {
-            account::connect(global, &online, &platform, code.zip(verifier), redirect)
+            account::connect(global, &online, platform.name, code.zip(verifier), redirect)
         }
         PhoneCommand::Disconnect { online, platform, account } => {
-            account::disconnect(global, &online, &platform, account)
+            account::disconnect(global, &online, platform.name, account)
         }
         PhoneCommand::Compose(args) => messages::compose(global, *args),
         PhoneCommand::Mail(args) => mail::mail(global, *args),

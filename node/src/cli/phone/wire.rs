@@ -63,21 +63,24 @@ impl Calls {
     /// `CreateEntity`, `AuthenticateEntity` or `ResetPassword`.
     pub fn enter(&self, kind: &Kind, fields: &EntityRequest) -> Result<Entered, ExitError> {
         self.runtime.block_on(async {
-            let mut client = vault(&self.target).await.map_err(|e| no_connection(&e))?;
+            let mut client = vault(&self.target).await.map_err(|e| self.no_connection(&e))?;
             match kind {
                 Kind::SignUp { .. } => {
-                    let got = client.create_entity(create(fields)).await.map_err(|e| refused(&e))?.into_inner();
+                    let got = client.create_entity(create(fields)).await.map_err(|e| self.refused(&e))?.into_inner();
                     let parts = (got.long_lived_token, got.server_publish_pub_key, got.server_device_id_pub_key);
                     Ok(entered(got.requires_ownership_proof, false, got.message, parts))
                 }
                 Kind::LogIn => {
-                    let got =
-                        client.authenticate_entity(authenticate(fields)).await.map_err(|e| refused(&e))?.into_inner();
+                    let got = client
+                        .authenticate_entity(authenticate(fields))
+                        .await
+                        .map_err(|e| self.refused(&e))?
+                        .into_inner();
                     let parts = (got.long_lived_token, got.server_publish_pub_key, got.server_device_id_pub_key);
                     Ok(entered(got.requires_ownership_proof, got.requires_password_reset, got.message, parts))
                 }
                 Kind::Reset => {
-                    let got = client.reset_password(reset(fields)).await.map_err(|e| refused(&e))?.into_inner();
+                    let got = client.reset_password(reset(fields)).await.map_err(|e| self.refused(&e))?.into_inner();
                     let parts = (got.long_lived_token, got.server_publish_pub_key, got.server_device_id_pub_key);
                     Ok(entered(got.requires_ownership_proof, false, got.message, parts))
                 }
@@ -96,8 +99,8 @@ impl Calls {
             request_identifier: fields.request_identifier,
         };
         self.runtime.block_on(async {
-            let mut client = publisher(&self.target).await.map_err(|e| no_connection(&e))?;
-            let got = client.get_o_auth2_authorization_url(request).await.map_err(|e| refused(&e))?.into_inner();
+            let mut client = publisher(&self.target).await.map_err(|e| self.no_connection(&e))?;
+            let got = client.get_o_auth2_authorization_url(request).await.map_err(|e| self.refused(&e))?.into_inner();
             Ok((got.authorization_url, got.code_verifier))
         })
     }
@@ -105,8 +108,8 @@ impl Calls {
     /// `ExchangeOAuth2CodeAndStore`: the message for the person.
     pub fn exchange(&self, request: ExchangeOAuth2CodeAndStoreRequest) -> Result<String, ExitError> {
         self.runtime.block_on(async {
-            let mut client = publisher(&self.target).await.map_err(|e| no_connection(&e))?;
-            let got = client.exchange_o_auth2_code_and_store(request).await.map_err(|e| refused(&e))?.into_inner();
+            let mut client = publisher(&self.target).await.map_err(|e| self.no_connection(&e))?;
+            let got = client.exchange_o_auth2_code_and_store(request).await.map_err(|e| self.refused(&e))?.into_inner();
             done(got.success, got.message, "ask for a new address and try again")
         })
     }
@@ -114,8 +117,8 @@ impl Calls {
     /// `RevokeAndDeleteOAuth2Token`: the message for the person.
     pub fn revoke(&self, request: RevokeAndDeleteOAuth2TokenRequest) -> Result<String, ExitError> {
         self.runtime.block_on(async {
-            let mut client = publisher(&self.target).await.map_err(|e| no_connection(&e))?;
-            let got = client.revoke_and_delete_o_auth2_token(request).await.map_err(|e| refused(&e))?.into_inner();
+            let mut client = publisher(&self.target).await.map_err(|e| self.no_connection(&e))?;
+            let got = client.revoke_and_delete_o_auth2_token(request).await.map_err(|e| self.refused(&e))?.into_inner();
             done(got.success, got.message, "see: relaymesh phone list")
         })
     }
@@ -123,8 +126,8 @@ impl Calls {
     /// `UpdateEntityPassword`: the message for the person.
     pub fn update_password(&self, request: UpdateEntityPasswordRequest) -> Result<String, ExitError> {
         self.runtime.block_on(async {
-            let mut client = vault(&self.target).await.map_err(|e| no_connection(&e))?;
-            let got = client.update_entity_password(request).await.map_err(|e| refused(&e))?.into_inner();
+            let mut client = vault(&self.target).await.map_err(|e| self.no_connection(&e))?;
+            let got = client.update_entity_password(request).await.map_err(|e| self.refused(&e))?.into_inner();
             done(got.success, got.message, "choose another password")
         })
     }
@@ -132,8 +135,8 @@ impl Calls {
     /// `DeleteEntity`: the message for the person.
     pub fn delete(&self, request: DeleteEntityRequest) -> Result<String, ExitError> {
         self.runtime.block_on(async {
-            let mut client = vault(&self.target).await.map_err(|e| no_connection(&e))?;
-            let got = client.delete_entity(request).await.map_err(|e| refused(&e))?.into_inner();
+            let mut client = vault(&self.target).await.map_err(|e| self.no_connection(&e))?;
+            let got = client.delete_entity(request).await.map_err(|e| self.refused(&e))?.into_inner();
             done(got.success, got.message, "try again")
         })
     }
@@ -141,8 +144,8 @@ impl Calls {
     /// `ListEntityStoredTokens`.
     pub fn list(&self, request: ListEntityStoredTokensRequest) -> Result<Vec<StoredToken>, ExitError> {
         self.runtime.block_on(async {
-            let mut client = vault(&self.target).await.map_err(|e| no_connection(&e))?;
-            let got = client.list_entity_stored_tokens(request).await.map_err(|e| refused(&e))?.into_inner();
+            let mut client = vault(&self.target).await.map_err(|e| self.no_connection(&e))?;
+            let got = client.list_entity_stored_tokens(request).await.map_err(|e| self.refused(&e))?.into_inner();
             let stored = got.stored_tokens.into_iter().map(|one| StoredToken {
                 platform: one.platform,
                 account_identifier: one.account_identifier,
@@ -151,6 +154,45 @@ impl Calls {
             });
             Ok(stored.collect())
         })
+    }
+
+    fn no_connection(&self, error: &ConnectError) -> ExitError {
+        match error {
+            ConnectError::NoCertificate | ConnectError::Certificate(_) => ExitError::failed(
+                error.to_string(),
+                "name it with --ca; /etc/ssl/certs/ca-certificates.crt has the public ones on many systems",
+            ),
+            ConnectError::Url(_) => ExitError::new(Failure::Usage, error.to_string(), "check --grpc"),
+            ConnectError::Connect(cause) => self.no_grpc(cause),
+        }
+    }
+
+    /// The node's own words, which are made for the person; or that there is no node.
+    fn refused(&self, status: &Status) -> ExitError {
+        if never_came(status) {
+            return self.no_grpc(status);
+        }
+        let kind = match status.code() {
+            Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded => Failure::Temporary,
+            _ => Failure::Failed,
+        };
+        ExitError::new(kind, status.message(), operators_part(status))
+    }
+
+    /// Nothing is there, or something else than a gRPC port.
+    fn no_grpc(&self, error: &dyn std::error::Error) -> ExitError {
+        let url = &self.target.url;
+        let what = match last_cause(error) {
+            Some(cause) => format!("nothing that speaks gRPC answers at {url} ({cause})"),
+            None => format!("nothing that speaks gRPC answers at {url}"),
+        };
+        let tls = if url.starts_with("https:") {
+            "http:// if it has no certificate"
+        } else {
+            "https:// if it has a certificate"
+        };
+        let help = format!("name the node's listen.grpc with --grpc: `relaymesh run` prints it as grpc=…; write {tls}");
+        ExitError::new(Failure::Unreachable, what, help)
     }
 }
 
@@ -219,24 +261,16 @@ fn reset(from: &EntityRequest) -> ResetPasswordRequest {
     }
 }
 
-fn no_connection(error: &ConnectError) -> ExitError {
-    let kind = if matches!(error, ConnectError::Connect(_)) { Failure::Unreachable } else { Failure::Failed };
-    let help = match error {
-        ConnectError::NoCertificate | ConnectError::Certificate(_) => {
-            "name it with --ca; /etc/ssl/certs/ca-certificates.crt has the public ones on many systems"
-        }
-        ConnectError::Url(_) | ConnectError::Connect(_) => "check --grpc",
-    };
-    ExitError::new(kind, error.to_string(), help)
+/// Whether a status was made on this side because no gRPC came back. A node's own has no cause here.
+fn never_came(status: &Status) -> bool {
+    let late = matches!(status.code(), Code::Cancelled | Code::DeadlineExceeded);
+    let is_other_http = status.message().starts_with("grpc-status header missing");
+    is_other_http || (!late && std::error::Error::source(status).is_some())
 }
 
-/// The node's own words; they are made for the person.
-fn refused(status: &Status) -> ExitError {
-    let kind = match status.code() {
-        Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded => Failure::Temporary,
-        _ => Failure::Failed,
-    };
-    ExitError::new(kind, status.message(), operators_part(status))
+/// What lies behind an error at last.
+fn last_cause(error: &dyn std::error::Error) -> Option<String> {
+    std::iter::successors(error.source(), |cause| cause.source()).last().map(ToString::to_string)
 }
 
 /// What the operator can do, where the words, which apps in the field know, leave that out.
@@ -256,7 +290,9 @@ mod tests {
 
     #[test]
     fn an_operator_who_tries_the_phone_is_told_what_the_node_lacks() {
-        let help = |code, text: &str| refused(&Status::new(code, text)).help;
+        let grpc = Grpc { grpc: "http://127.0.0.1:1".to_owned(), ca: None };
+        let calls = Calls::to(&grpc).unwrap();
+        let help = |code, text: &str| calls.refused(&Status::new(code, text)).help;
         let no_route = "SMS OTP service unavailable for your region. Contact support.";
         assert!(help(Code::InvalidArgument, no_route).contains("[sms.file]"));
         assert!(help(Code::Unimplemented, "The platform 'x' with protocol 'oauth2' is …").contains("[platform.NAME]"));

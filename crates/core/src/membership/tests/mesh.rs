@@ -65,6 +65,48 @@ fn both_sides_make_partners() {
 }
 
 #[test]
+fn what_names_several_is_ambiguous_and_counted_not_unknown() {
+    let mut net = mesh(&["alpha", "beta", "gamma"]);
+    let mut refused = |command: OperatorCommand| {
+        let refusal = net.operator(0, command).expect_err("it names more than one");
+        assert_eq!(refusal.code, Code::InvalidArgument, "{}", refusal.text);
+        refusal.text
+    };
+    // What every peer id begins with.
+    for text in ["12D3", "12D3KooW", "1"] {
+        let text = text.to_owned();
+        for told in [
+            refused(OperatorCommand::Ping { node: text.clone() }),
+            refused(OperatorCommand::Block { target: text.clone() }),
+            refused(OperatorCommand::Unblock { target: text.clone() }),
+            refused(OperatorCommand::Federate { instance: text.clone() }),
+        ] {
+            assert!(told.contains("ambiguous: 3 node ids begin so"), "{told}");
+        }
+    }
+    let beta = net.peers[1].id().peer_id();
+    // Three characters may be those of several nodes, but not of none.
+    let short = beta[8..11].to_owned();
+    let told = net.operator(0, OperatorCommand::Ping { node: short }).unwrap_err();
+    assert!(told.code == Code::InvalidArgument && told.text.contains(&beta), "{}", told.text);
+    let nobody = net.operator(0, OperatorCommand::Block { target: String::new() }).unwrap_err();
+    assert_eq!(nobody.code, Code::NotFound);
+    done(net.operator(0, OperatorCommand::Block { target: beta[8..16].to_owned() }));
+}
+
+#[test]
+fn the_name_of_an_instance_counts_before_beginnings_of_node_ids() {
+    let mut net = Net::new(&["alpha"]);
+    let at = net.add(Config { instance: "12D3".to_owned(), ..config("beta") });
+    let code = net.invite(0);
+    net.join(at, &code).unwrap();
+    net.pass(Duration::from_secs(300));
+    done(net.operator(0, OperatorCommand::Block { target: "12d3".to_owned() }));
+    let told = net.operator(0, OperatorCommand::Block { target: "12D3K".to_owned() }).unwrap_err();
+    assert!(told.text.contains("ambiguous: 2 node ids"), "{}", told.text);
+}
+
+#[test]
 fn an_instance_may_be_named_before_it_comes() {
     let mut net = Net::new(&["alpha", "beta"]);
     let id = net.peers[1].node().membership.own_instance().to_string();
@@ -96,6 +138,30 @@ fn a_blocked_node_is_no_member_here_and_stays_one_elsewhere() {
     assert_eq!(net.put_to(0, beta, heads(mesh)), Response::NotMember);
     let own = net.operator(0, OperatorCommand::Block { target: "alpha".to_owned() }).unwrap_err();
     assert_eq!(own.code, Code::InvalidArgument);
+}
+
+#[test]
+fn a_ping_to_who_is_blocked_says_so_and_how_to_end_it() {
+    let mut net = mesh(&["alpha", "beta"]);
+    federate(&mut net, 0, "beta-org");
+    federate(&mut net, 1, "alpha-org");
+    for (target, what) in [("beta", "beta is blocked here"), ("beta-org", "beta's instance is blocked here")] {
+        done(net.operator(0, OperatorCommand::Block { target: target.to_owned() }));
+        let refusal = net.operator(0, OperatorCommand::Ping { node: "beta".to_owned() }).unwrap_err();
+        assert_eq!(refusal.code, Code::FailedPrecondition);
+        assert!(refusal.text.contains(what), "{}", refusal.text);
+        let row = net.list(0).pop().unwrap();
+        assert_eq!((row.state.as_str(), row.relation.as_str()), ("blocked", "none"));
+        // As the answer says.
+        let command = refusal.text.split('`').nth(1).unwrap();
+        let target = command.strip_prefix("relaymesh node unblock ").unwrap().to_owned();
+        done(net.operator(0, OperatorCommand::Unblock { target }));
+        let row = net.list(0).pop().unwrap();
+        assert_ne!((row.state.as_str(), row.relation.as_str()), ("blocked", "none"));
+        // The link went with the block, so it is let out now, waits, and is given up.
+        let waits = net.operator_waiting(0, OperatorCommand::Ping { node: "beta".to_owned() }).unwrap_err();
+        assert_eq!(waits.code, Code::Unavailable, "{}", waits.text);
+    }
 }
 
 #[test]
@@ -316,6 +382,31 @@ fn a_node_that_nobody_can_reach_cannot_invite() {
     let at = net.add(Config { addresses: Vec::new(), ..config("hidden") });
     let refusal = net.operator(at, OperatorCommand::Invite { own: false }).unwrap_err();
     assert!(refusal.text.contains("mesh.external"), "{}", refusal.text);
+}
+
+#[test]
+fn a_code_that_no_other_machine_can_use_comes_with_a_warning() {
+    let mut net = Net::new(&[]);
+    let mut warned = |addresses: &[&str]| {
+        let addresses = addresses.iter().map(|addr| (*addr).to_owned()).collect();
+        let name = format!("node{}", net.peers.len());
+        let at = net.add(Config { addresses, ..config(&name) });
+        match net.operator(at, OperatorCommand::Invite { own: false }) {
+            Ok(OperatorReply::Invite { warnings, .. }) => warnings,
+            other => panic!("{other:?}"),
+        }
+    };
+    let here = ["/ip4/127.0.0.1/tcp/7443", "/ip4/127.3.2.1/tcp/1", "/ip6/::1/tcp/7443", "/dns4/localhost/tcp/7443"];
+    for addr in here {
+        let warnings = warned(&[addr]);
+        assert!(warnings.len() == 1 && warnings[0].contains("mesh.external"), "{addr}: {warnings:?}");
+        assert!(warnings[0].contains("listen.mesh"), "{warnings:?}");
+    }
+    assert_eq!(warned(&here[..2]).len(), 1);
+    for addr in ["/ip4/192.0.2.1/tcp/7443", "/dns4/relay.example/tcp/7443", "/ip6/2001:db8::1/tcp/7443"] {
+        assert_eq!(warned(&[addr]), Vec::<String>::new(), "{addr}");
+        assert_eq!(warned(&[here[0], addr]), Vec::<String>::new(), "one way in is enough");
+    }
 }
 
 #[test]
