@@ -263,7 +263,7 @@ fn reset(from: &EntityRequest) -> ResetPasswordRequest {
 
 /// Whether a status was made on this side because no gRPC came back. A node's own has no cause here.
 fn never_came(status: &Status) -> bool {
-    let late = matches!(status.code(), Code::Cancelled | Code::DeadlineExceeded);
+    let late = status.code() == Code::DeadlineExceeded;
     let is_other_http = status.message().starts_with("grpc-status header missing");
     is_other_http || (!late && std::error::Error::source(status).is_some())
 }
