@@ -6,6 +6,7 @@
 
 pub mod adversary;
 pub mod cli;
+pub mod cost;
 pub mod crypto;
 pub mod invariants;
 pub mod kernel;

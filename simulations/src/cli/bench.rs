@@ -5,24 +5,26 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde::Serialize;
 
+use crate::cost::{peak_memory, thread_nanoseconds};
 use crate::kernel::{Chance, Purpose, Queue, Span, Time};
 use crate::outcome::System;
-use crate::scenario::{Scenario, load};
+use crate::scenario::{Scenario, find, load, load_from};
+use crate::tier_b::{Stack, Tier};
 use crate::world::{Bootstrap, Options, World};
 
 /// Measures the simulator's speed against its budgets.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The scenario that the worlds are of.
-    #[arg(long, default_value = "simulations/scenarios/cameroon-2017.toml")]
-    scenario: PathBuf,
+    /// The scenario that the worlds are of: a name (`simulate list`), or the path of a file.
+    #[arg(long, default_value = "cameroon-2017")]
+    scenario: String,
     /// Small sizes: a minute instead of many. Budgets of whole runs are then not judged.
     #[arg(long)]
     quick: bool,
@@ -35,6 +37,9 @@ pub struct Args {
     /// With --people: of so many days, instead of all of the scenario's.
     #[arg(long, requires = "people")]
     days: Option<u64>,
+    /// Only worlds over real swarms.
+    #[arg(long, value_enum, conflicts_with_all = ["people", "million"])]
+    tier: Option<Tier>,
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
@@ -119,6 +124,10 @@ fn measure(args: &Args) -> Result<Vec<Row>> {
         world_rows(&args.scenario, size, &mut rows)?;
         return Ok(rows);
     }
+    if args.tier == Some(Tier::B) {
+        tier_b_rows(args.quick, &mut rows)?;
+        return Ok(rows);
+    }
     let events = if args.quick { 2_000_000 } else { 20_000_000 };
     for (pending, budget) in [(1_000, Budget::None), (40_000, Budget::AtLeast(5.0)), (4_000_000, Budget::None)] {
         let mut row = Row::new(format!("queue, {pending} pending"), "M/s", queue_rate(pending, events), budget);
@@ -131,7 +140,37 @@ fn measure(args: &Args) -> Result<Vec<Row>> {
     for size in sizes.iter().chain(&million) {
         world_rows(&args.scenario, *size, &mut rows)?;
     }
+    if args.tier.is_none() && !args.quick {
+        tier_b_rows(false, &mut rows)?;
+    }
     Ok(rows)
+}
+
+/// Worlds over real swarms: name, seconds of simulated time (all when left out), budgets in CPU seconds and gigabytes.
+const SWARMS: [(&str, Option<u64>, f64, Option<f64>); 2] =
+    [("twenty", Some(3_600), 10.0, None), ("hundred", None, 50.0, Some(0.6))];
+
+/// Each world in a process of its own, as always in tier B.
+fn tier_b_rows(quick: bool, rows: &mut Vec<Row>) -> Result<()> {
+    let stack = Stack::find()?;
+    for (name, seconds, budget, memory) in SWARMS.into_iter().take(if quick { 1 } else { SWARMS.len() }) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("stack/scenarios/{name}.toml"));
+        let mut sets = Vec::new();
+        if let Some(seconds) = seconds {
+            let text = |seconds: u64| toml::Value::String(format!("{seconds}s"));
+            sets = vec![("duration".to_owned(), text(seconds)), ("drain".to_owned(), text(seconds / 6))];
+        }
+        let scenario = load(&path, &sets)?;
+        let cost = stack.cost(&scenario, 1)?;
+        let nodes: u32 = scenario.nodes.iter().map(|group| group.count).sum();
+        let name = format!("tier B, {nodes} nodes, {:.0} min", scenario.duration.as_secs_f64() / 60.0);
+        let mut row = Row::new(format!("{name}: a seed"), "s", cost.seconds, Budget::AtMost(budget));
+        row.note = "of CPU, its start included".to_owned();
+        rows.push(row);
+        let memory = memory.map_or(Budget::None, Budget::AtMost);
+        rows.push(Row::new(format!("{name}: memory at most"), "GB", cost.gigabytes, memory));
+    }
+    Ok(())
 }
 
 /// A world to measure, and what it must reach.
@@ -156,18 +195,18 @@ const QUICK: [Size; 2] = [
     Size { people: 10_000, days: Some(12), seconds: None, rate: None, bytes: None },
 ];
 
-fn sized(path: &Path, size: Size) -> Result<Scenario> {
+fn sized(name: &str, size: Size) -> Result<Scenario> {
     let text = |text: String| toml::Value::String(text);
     let mut sets = vec![("people.count".to_owned(), toml::Value::Integer(size.people.into()))];
     if let Some(days) = size.days {
         sets.push(("duration".to_owned(), text(format!("{days}d"))));
     }
-    load(path, &sets).with_context(|| format!("simulate bench needs a scenario (--scenario {})", path.display()))
+    Ok(load_from(&find(name)?, &sets, false)?)
 }
 
 #[allow(clippy::cast_precision_loss, reason = "for people")]
-fn world_rows(path: &Path, size: Size, rows: &mut Vec<Row>) -> Result<()> {
-    let scenario = sized(path, size)?;
+fn world_rows(scenario: &str, size: Size, rows: &mut Vec<Row>) -> Result<()> {
+    let scenario = sized(scenario, size)?;
     let (at, clock) = (Cpu::now(), Instant::now());
     let bootstrap = Bootstrap::new(&scenario)?;
     let made = at.seconds();
@@ -255,29 +294,16 @@ struct Cpu {
 impl Cpu {
     #[allow(clippy::disallowed_methods, reason = "the speed of the simulator itself is measured")]
     fn now() -> Self {
-        Self { nanoseconds: thread_time(), clock: Instant::now() }
+        Self { nanoseconds: thread_nanoseconds(), clock: Instant::now() }
     }
 
     #[allow(clippy::cast_precision_loss, reason = "for people")]
     fn seconds(&self) -> f64 {
-        match (self.nanoseconds, thread_time()) {
+        match (self.nanoseconds, thread_nanoseconds()) {
             (Some(before), Some(now)) => now.saturating_sub(before) as f64 / 1e9,
             _ => self.clock.elapsed().as_secs_f64(),
         }
     }
-}
-
-/// Nanoseconds that this thread has run, where the system tells (Linux).
-fn thread_time() -> Option<u64> {
-    std::fs::read_to_string("/proc/thread-self/schedstat").ok()?.split_whitespace().next()?.parse().ok()
-}
-
-/// Most memory that this process ever held, in gigabytes, where the system tells (Linux).
-fn peak_memory() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kilobytes: f64 = line.split_whitespace().next()?.parse().ok()?;
-    Some(kilobytes * 1024.0 / 1e9)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use serde::de::DeserializeOwned;
 
 use super::Measured;
+use crate::cost::Cost;
 use crate::kernel::{Difference, difference};
 use crate::outcome::{Outcome, SeedRun, Study, System};
 use crate::run::{self, Plan};
@@ -101,6 +102,14 @@ impl Stack {
     /// When the program cannot measure it.
     pub fn measure(&self) -> Result<Measured> {
         self.read(&["--measure"], "")
+    }
+
+    /// What a world over real swarms costs this machine.
+    ///
+    /// # Errors
+    /// When the program cannot run it.
+    pub fn cost(&self, scenario: &Scenario, seed: u64) -> Result<Cost> {
+        self.read(&["--cost", "--seed", &seed.to_string()], &toml::to_string(scenario)?)
     }
 
     /// A plan's worlds, by seed: the mesh over real swarms, the systems without one as in tier A.
