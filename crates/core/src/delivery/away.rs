@@ -8,7 +8,7 @@ use std::time::Duration;
 use rand_core::Rng;
 use relaymesh_protocol::ids::{MessageId, NodeId, Timestamp};
 
-use super::custody::spread_targets;
+use super::custody::{self, spread_targets};
 use super::legs::{DELAY_MAX, Held, Leg, SPRAY_AGAIN, next_delay};
 use super::{Change, route};
 use crate::input::Follow;
@@ -22,11 +22,14 @@ const TRIED_AT_ONCE: usize = 8;
 /// But no more seldom than one of them in this time.
 const ONE_IN: Duration = Duration::from_secs(5 * 60);
 /// Who has been away for long is tried after so large a part of that time, up to the longest. What brings somebody back for
-/// whom many wait is a link that it makes, or one to somebody else who was away: both wake all.
+/// whom many wait is a link that it makes, one to somebody else who was away, or its newer record, which it makes when it is
+/// back: each wakes all.
 const PART: u32 = 16;
 /// So long is long: then that part is more than the longest pause of retries.
 pub(super) const LONG: Duration = Duration::from_hours(4);
-const LONGEST: Duration = Duration::from_hours(2);
+const LONGEST: Duration = Duration::from_hours(12);
+/// Without any link for so long, this node itself may have been cut off.
+const ALONE: Duration = Duration::from_hours(2);
 
 /// How one candidate is tried.
 #[derive(Clone, Copy, Debug)]
@@ -171,12 +174,22 @@ pub(super) fn on_connected(node: &Node, tx: &mut Tx<'_>, peer: NodeId) {
     let (absent, now) = (&node.delivery.absent, tx.now());
     let was_away = absent.by.contains_key(&peer);
     // Where links come and go one more says nothing; after hours without, this node may have been cut off.
-    let was_alone = now.since(absent.linked) >= LONGEST;
+    let was_alone = now.since(absent.linked) >= ALONE;
     let most = if was_away { usize::MAX } else { TRIED_AT_ONCE };
     if was_away || was_alone {
         rouse(node, tx, most);
     }
     tx.change(Change::Linked(peer, now));
+}
+
+/// A member says something new of itself: it may be back, or elsewhere. If it was away, one message tries it for all.
+pub(crate) fn on_news(node: &Node, tx: &mut Tx<'_>, most: usize, member: &NodeId) {
+    if node.delivery.absent.by.contains_key(member) {
+        tx.wake_by(tx.now(), Timer::Reach(*member));
+    } else {
+        route::route_to(node, tx, most, member);
+    }
+    custody::on_news(node, tx, member);
 }
 
 /// Has so many that are away tried now, whose pause has been the longest.
@@ -219,7 +232,7 @@ mod tests {
             Duration::ZERO,
             "an outage of hours is tried at the pace of retries"
         );
-        for (away, most) in [(16, 1), (32, 2), (2_000, 2)] {
+        for (away, most) in [(16, 1), (32, 2), (192, 12), (2_000, 12)] {
             let pause = long_pause(hours(away), &mut rng);
             assert!(pause >= hours(most) / 2 && pause < hours(most), "{away} h: {pause:?}");
         }

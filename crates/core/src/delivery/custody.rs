@@ -237,6 +237,13 @@ pub(super) fn on_connected(node: &Node, tx: &mut Tx<'_>, peer: NodeId) {
     tx.change(Change::CopyMet(peer));
 }
 
+/// A recipient says something new of itself: if it was away, it is tried.
+pub(super) fn on_news(node: &Node, tx: &mut Tx<'_>, recipient: &NodeId) {
+    if node.delivery.copies.away_since(recipient).is_some() {
+        tx.wake_by(tx.now(), Timer::Custody(*recipient));
+    }
+}
+
 /// What became of a copy that was offered to `to`.
 pub(super) fn on_offered(
     node: &Node,

@@ -26,7 +26,7 @@ use relaymesh_protocol::ids::{EnvelopeId, MessageId, NodeId, Timestamp};
 pub use body::{Answer, Body, Cargo, Opened, Question, Receipt, Route, SmsEnd, SmsRequest, Submission};
 pub use outbox::{OUTCOME_LIFE, Outbox, RESEND_LIFE, STOP_LIFE, SUBMISSION_LIFE, Stage};
 
-pub(crate) use away::on_reach;
+pub(crate) use away::{on_news, on_reach};
 pub use bundle::BUNDLE_BYTES_MAX;
 pub(crate) use bundle::{on_import, on_operator, read_bundle};
 pub(crate) use custody::on_custody;
@@ -36,7 +36,7 @@ pub(crate) use links::{on_link, on_link_again};
 pub(crate) use receipts::{on_declines, on_flush, on_receipt, on_receipts, say, say_declined};
 pub(crate) use room::make_room;
 pub(crate) use route::{
-    daily, hold, on_forget, on_leg_silent, on_route, restore, route_all, route_some, route_to, start, withdraw,
+    daily, hold, on_forget, on_leg_silent, on_route, restore, route_all, route_some, start, withdraw,
 };
 pub use window::Line;
 pub(crate) use window::on_window;

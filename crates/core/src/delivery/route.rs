@@ -267,7 +267,7 @@ pub(crate) fn route_all(node: &Node, tx: &mut Tx<'_>, wanted: impl Fn(&Held) -> 
 }
 
 /// As [`route_some`], those that a candidate has not declined.
-pub(crate) fn route_to(node: &Node, tx: &mut Tx<'_>, most: usize, candidate: &NodeId) {
+pub(super) fn route_to(node: &Node, tx: &mut Tx<'_>, most: usize, candidate: &NodeId) {
     let legs = node.delivery.held.with_leg(candidate).filter(|(.., leg)| *leg != Leg::Declined);
     let messages: Vec<MessageId> = legs.map(|(message, ..)| *message).collect();
     route_these(node, tx, most, messages);

@@ -55,6 +55,8 @@ pub(crate) enum Change {
     Wish(InstanceId),
     Joining(Option<Joining>),
     Announced(u64),
+    /// It started, or somebody answers it again.
+    Back,
     RenewAt(Timestamp),
     Round(Round),
     Compared {
@@ -138,7 +140,11 @@ impl State {
             }
             Change::Joining(joining) => self.joining = joining,
             Change::Announced(version) => self.announced = Some(version),
-            Change::RenewAt(at) => self.renew_at = at,
+            Change::Back => self.is_back = true,
+            Change::RenewAt(at) => {
+                self.renew_at = at;
+                self.is_back = false;
+            }
             Change::Round(round) => self.partners.began(round),
             Change::Compared { peer, same, rest_s, at } => self.partners.compared(peer, same, rest_s, at),
             Change::Met(peer, met) => {

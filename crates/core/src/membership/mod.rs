@@ -109,6 +109,8 @@ pub struct State {
     version: u64,
     announced: Option<u64>,
     renew_at: Timestamp,
+    /// This node has started, or was alone, and has not looked after its records since.
+    is_back: bool,
     publics: Option<(own::Mark, crate::crypto::Publics)>,
     ways: Ways,
     digest: Mutex<Option<gossip::Remembered>>,
@@ -337,6 +339,7 @@ pub(crate) fn start(node: &Node, tx: &mut Tx<'_>) -> Run {
         mesh: node.membership.mesh.unwrap_or(node.config().mesh),
         instance: node.membership.instance.unwrap_or_else(|| node.crypto().instance_id(node.keys())),
     });
+    tx.change(Change::Back);
     let jitter = u64::from(u16::from_be_bytes(tx.random())) % FIRST_GOSSIP_MS;
     tx.wake(tx.now().after(Duration::from_millis(jitter)), Timer::Gossip);
     see_to_records(tx);
@@ -358,6 +361,8 @@ pub(crate) fn on_connected(node: &Node, tx: &mut Tx<'_>, peer: NodeId) -> Run {
         }
         if was_alone {
             gossip::hurry(node, tx);
+            tx.change(Change::Back);
+            see_to_records(tx);
         }
     }
     Ok(())

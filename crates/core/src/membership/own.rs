@@ -22,6 +22,9 @@ use crate::tx::{Run, Tx};
 const LOOK_EVERY: Duration = Duration::from_secs(6 * 3_600);
 /// A record is made anew when it is valid for less than this.
 const RENEW_BEFORE: Duration = Duration::from_secs(7 * 86_400);
+/// And when this node comes back and it is older than this: others have taken the node for gone by then, and try it ever more
+/// seldom. The news tells all of them that it is there.
+const SAY_BACK_AFTER: Duration = Duration::from_hours(4);
 /// An endorsement is given anew when it is older than this, in milliseconds.
 const ENDORSE_EVERY_MS: u64 = 30 * 86_400_000;
 /// Characters of a name or a contact that are published.
@@ -136,7 +139,10 @@ fn due(node: &Node, tx: &Tx<'_>, me: NodeId) -> Vec<Held> {
     }
     let record = record(node, ground, now, 0);
     let said = state.facts.record(&me);
-    if said.is_none_or(|said| !said.says_the_same(&record) || said.expires <= now.after(RENEW_BEFORE)) {
+    let old = |said: &NodeRecord| state.is_back && now.since(Timestamp(said.seq)) >= SAY_BACK_AFTER;
+    let renews =
+        |said: &NodeRecord| !said.says_the_same(&record) || said.expires <= now.after(RENEW_BEFORE) || old(said);
+    if said.is_none_or(renews) {
         let seq = next_seq(said.map(|said| said.seq), now);
         due.push(sign_node(node, ground.mesh, Fact::Node(NodeRecord { seq, ..record })));
     }

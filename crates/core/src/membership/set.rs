@@ -344,7 +344,7 @@ impl FactSet {
     }
 
     /// Puts facts in, newest wins, without asking whether they may enter. Returns the nodes that can be written to now and could
-    /// not before, or not under their newest key, and whether it is the former.
+    /// not before, or that say something new of themselves, and whether it is the former.
     pub fn put(&mut self, facts: Vec<Held>) -> Vec<(NodeId, bool)> {
         let mut touched = Vec::new();
         for held in facts {
@@ -386,10 +386,10 @@ impl FactSet {
                 self.members.remove(&node);
                 continue;
             };
-            let newest = member.sealing.first().copied();
+            let seq = member.seq;
             let before = self.members.insert(node, member);
             let is_new = before.is_none();
-            if before.is_none_or(|before| before.sealing.first().copied() != newest) {
+            if before.is_none_or(|before| before.seq != seq) {
                 writable.push((node, is_new));
             }
         }

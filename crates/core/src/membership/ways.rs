@@ -1,5 +1,6 @@
-//! New ways for messages that wait: a node's first record, a new key to seal to, a partner. Facts come in crowds, so what
-//! they open is gathered for a moment, and looked at no more often than [`PAUSE`].
+//! New ways for messages that wait: a node's first record, or a newer one (with a new key to seal to, another address, or
+//! only the word that it is back), a partner. Facts come in crowds, so what they open is gathered for a moment, and looked at no
+//! more often than [`PAUSE`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -24,7 +25,7 @@ const WOKEN_MAX: usize = 1_000;
 /// What has changed since messages were last tried because of it.
 #[derive(Debug, Default)]
 pub(super) struct Ways {
-    /// Nodes that can be written to now, or under a newer key; and whether it is the former.
+    /// Nodes that can be written to now, or that say something new of themselves; and whether it is the former.
     nodes: BTreeMap<NodeId, bool>,
     /// Somebody became a partner: its nodes may be asked for numbers.
     partner: bool,
@@ -96,7 +97,7 @@ pub(crate) fn on_ways(node: &Node, tx: &mut Tx<'_>) -> Run {
     }
     // Whoever was known before is a candidate already, where it may be one.
     for (id, _) in ways.nodes.iter().filter(|(_, is_new)| !**is_new) {
-        delivery::route_to(node, tx, most, id);
+        delivery::on_news(node, tx, most, id);
     }
     node.count(tx, "ways_opened");
     tx.change(Change::WaysTaken(now));

@@ -1,6 +1,9 @@
 //! Messages that wait go at once when their home can be found, or written to, at last.
 
-use relaymesh_protocol::frame::Taken;
+use std::cell::Cell;
+use std::rc::Rc;
+
+use relaymesh_protocol::frame::{Request, Taken};
 
 use crate::world::{Fate, Frame, Person, World, counter};
 use crate::{NUMBER, minutes, three};
@@ -17,6 +20,52 @@ fn a_number_payload_that_waited_for_a_partner_is_published_as_soon_as_both_sides
     world.federate(a, c);
     world.run_for(5_000);
     assert_eq!(world.count("no device"), 1);
+}
+
+#[test]
+fn a_home_that_was_cut_off_for_days_is_tried_as_soon_as_a_third_node_knows_that_it_is_back() {
+    let (mut world, a, b, c) = three();
+    // The ingress can offer the home messages when the link is back, hears of it from the third node alone, and nobody carries
+    // anything for it.
+    for node in [a, b, c] {
+        world.nodes[node].config.without.custody = true;
+        world.kill(node);
+        world.restart(node);
+    }
+    let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
+    world.run_for(minutes(3));
+    let told = Rc::new(Cell::new(0));
+    let count = told.clone();
+    world.tap(move |from, to, frame| match frame {
+        Frame::Request(Request::Facts(_)) if (from, to) == (c, b) => {
+            count.set(count.get() + 1);
+            Fate::Pass
+        }
+        Frame::Envelope(_) if (from, to) == (c, a) => Fate::Lose,
+        Frame::Request(_) if (from, to) == (a, c) || (from, to) == (c, a) => Fate::Lose,
+        _ => Fate::Pass,
+    });
+    let away_for = |world: &mut World, millis| {
+        for other in [a, b] {
+            world.cut(other, c);
+        }
+        world.run_for(millis);
+        for other in [a, b] {
+            world.heal(other, c);
+        }
+        let home = world.nodes[c].id;
+        while !world.nodes[b].links.contains(&home) {
+            world.run_for(1_000);
+        }
+        world.run_for(30_000);
+    };
+    world.cut(a, c);
+    let sms = person.compose("after days", true);
+    person.send(&mut world, a, &sms);
+    away_for(&mut world, minutes(4 * 24 * 60));
+    assert_eq!((told.get(), world.count("after days")), (1, 1));
+    away_for(&mut world, minutes(3 * 60));
+    assert_eq!(told.get(), 1, "who was gone for hours tells nobody");
 }
 
 #[test]
