@@ -55,8 +55,11 @@ pub(crate) enum Change {
     Wish(InstanceId),
     Joining(Option<Joining>),
     Announced(u64),
-    /// It started, or somebody answers it again.
-    Back,
+    /// Somebody was heard of, or for the first time after long.
+    Heard {
+        at: Timestamp,
+        is_back: bool,
+    },
     RenewAt(Timestamp),
     Round(Round),
     Compared {
@@ -140,13 +143,19 @@ impl State {
             }
             Change::Joining(joining) => self.joining = joining,
             Change::Announced(version) => self.announced = Some(version),
-            Change::Back => self.is_back = true,
+            Change::Heard { at, is_back } => {
+                self.heard = at;
+                self.is_back |= is_back;
+            }
             Change::RenewAt(at) => {
                 self.renew_at = at;
                 self.is_back = false;
             }
             Change::Round(round) => self.partners.began(round),
-            Change::Compared { peer, same, rest_s, at } => self.partners.compared(peer, same, rest_s, at),
+            Change::Compared { peer, same, rest_s, at } => {
+                self.heard = at;
+                self.partners.compared(peer, same, rest_s, at);
+            }
             Change::Met(peer, met) => {
                 self.met.insert(peer, met);
             }

@@ -109,7 +109,9 @@ pub struct State {
     version: u64,
     announced: Option<u64>,
     renew_at: Timestamp,
-    /// This node has started, or was alone, and has not looked after its records since.
+    /// When somebody was last heard of; zero when nobody was, ever. After a start: when this node was known to run.
+    heard: Timestamp,
+    /// Nobody was heard of for [`SAY_BACK_AFTER`], and the record does not tell yet that this node is back.
     is_back: bool,
     publics: Option<(own::Mark, crate::crypto::Publics)>,
     ways: Ways,
@@ -329,6 +331,8 @@ impl State {
     }
 }
 
+/// Who was gone for longer than this says that it is back. More than the time between two notes that this node runs.
+const SAY_BACK_AFTER: Duration = Duration::from_hours(10);
 /// The first heartbeat comes within this time, so that nodes started together do not ask together.
 const FIRST_GOSSIP_MS: u64 = 5_000;
 
@@ -339,7 +343,6 @@ pub(crate) fn start(node: &Node, tx: &mut Tx<'_>) -> Run {
         mesh: node.membership.mesh.unwrap_or(node.config().mesh),
         instance: node.membership.instance.unwrap_or_else(|| node.crypto().instance_id(node.keys())),
     });
-    tx.change(Change::Back);
     let jitter = u64::from(u16::from_be_bytes(tx.random())) % FIRST_GOSSIP_MS;
     tx.wake(tx.now().after(Duration::from_millis(jitter)), Timer::Gossip);
     see_to_records(tx);
@@ -361,11 +364,21 @@ pub(crate) fn on_connected(node: &Node, tx: &mut Tx<'_>, peer: NodeId) -> Run {
         }
         if was_alone {
             gossip::hurry(node, tx);
-            tx.change(Change::Back);
-            see_to_records(tx);
         }
+        say_back(node, tx);
     }
     Ok(())
+}
+
+/// Somebody is heard of. After a long time the others have taken this node for gone, and try it ever more seldom: its newer record
+/// tells all of them that it is there.
+fn say_back(node: &Node, tx: &mut Tx<'_>) {
+    let (heard, now) = (node.membership.heard, tx.now());
+    let is_back = heard > Timestamp::default() && now.since(heard) >= SAY_BACK_AFTER;
+    tx.change(Change::Heard { at: now, is_back });
+    if is_back {
+        see_to_records(tx);
+    }
 }
 
 /// A link is gone.

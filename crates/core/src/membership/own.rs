@@ -10,7 +10,7 @@ use super::fact::{
     RECORD_LIFE_MAX, Revocation, SEALING_KEYS_MAX, SMS_COUNTRIES_MAX, STATIC_KEYS_MAX, Sponsorship, Subject,
 };
 use super::news::push;
-use super::restore::{MESH, MeshRow};
+use super::restore::{ALIVE, AliveRow, MESH, MeshRow};
 use super::{Change, peers, put_facts};
 use crate::crypto::Publics;
 use crate::node::Node;
@@ -22,9 +22,6 @@ use crate::tx::{Run, Tx};
 const LOOK_EVERY: Duration = Duration::from_secs(6 * 3_600);
 /// A record is made anew when it is valid for less than this.
 const RENEW_BEFORE: Duration = Duration::from_secs(7 * 86_400);
-/// And when this node comes back and it is older than this: others have taken the node for gone by then, and try it ever more
-/// seldom. The news tells all of them that it is there.
-const SAY_BACK_AFTER: Duration = Duration::from_hours(4);
 /// An endorsement is given anew when it is older than this, in milliseconds.
 const ENDORSE_EVERY_MS: u64 = 30 * 86_400_000;
 /// Characters of a name or a contact that are published.
@@ -62,6 +59,9 @@ pub(super) fn on_renew(node: &Node, tx: &mut Tx<'_>) -> Run {
     let mark = mark(node);
     if state.publics.as_ref().is_none_or(|(of, _)| *of != mark) {
         tx.change(Change::Publics(mark, publics(node)));
+    }
+    if state.renew_at <= tx.now() {
+        put_node(node, tx, key::meta(ALIVE), &AliveRow { at: tx.now() })?;
     }
     let facts = due(node, tx, me);
     push(node, tx, &facts, None);
@@ -139,10 +139,8 @@ fn due(node: &Node, tx: &Tx<'_>, me: NodeId) -> Vec<Held> {
     }
     let record = record(node, ground, now, 0);
     let said = state.facts.record(&me);
-    let old = |said: &NodeRecord| state.is_back && now.since(Timestamp(said.seq)) >= SAY_BACK_AFTER;
-    let renews =
-        |said: &NodeRecord| !said.says_the_same(&record) || said.expires <= now.after(RENEW_BEFORE) || old(said);
-    if said.is_none_or(renews) {
+    let renews = |said: &NodeRecord| !said.says_the_same(&record) || said.expires <= now.after(RENEW_BEFORE);
+    if state.is_back || said.is_none_or(renews) {
         let seq = next_seq(said.map(|said| said.seq), now);
         due.push(sign_node(node, ground.mesh, Fact::Node(NodeRecord { seq, ..record })));
     }

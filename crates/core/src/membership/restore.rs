@@ -23,6 +23,19 @@ pub(super) const WISH: u8 = b'w';
 /// Name of the [`MeshRow`].
 pub(super) const MESH: &str = "mesh";
 
+/// Name of the [`AliveRow`].
+pub(super) const ALIVE: &str = "alive";
+
+/// When this node was known to run.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct AliveRow {
+    pub at: Timestamp,
+}
+
+impl Stored for AliveRow {
+    const SCOPE: Scope = Scope::Node;
+}
+
 /// A fact as it travels.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct FactRow(pub ByteBuf);
@@ -55,13 +68,17 @@ impl Stored for PolicyRow {
 
 /// Reads which mesh this is.
 pub(crate) fn restore_meta(node: &mut Node, rows: &[(Key, Vec<u8>)], _: Timestamp) {
-    let place = key::meta(MESH);
-    let row = rows.iter().find(|(key, _)| *key == place);
-    let row = row.and_then(|(key, row)| restore_row::<MeshRow>(node, key, row));
+    let find = |name| {
+        let place = key::meta(name);
+        rows.iter().find(|(key, _)| *key == place)
+    };
+    let row = find(MESH).and_then(|(key, row)| restore_row::<MeshRow>(node, key, row));
+    let alive = find(ALIVE).and_then(|(key, row)| restore_row::<AliveRow>(node, key, row));
     let held = node.crypto().instance_id(node.keys());
     let (me, configured) = (node.id(), node.config().mesh);
     let state = &mut node.membership;
     state.me = Some(me);
+    state.heard = alive.map_or_else(Timestamp::default, |row| row.at);
     state.mesh_stored = row.is_some();
     state.mesh = Some(row.as_ref().map_or(configured, |row| row.mesh));
     state.relations.take();
