@@ -59,16 +59,14 @@ pub(crate) fn locate(node: &Node, tx: &mut Tx<'_>, message: MessageId, outbox: &
         Lookup::Identity(number) => by_number(NumberKind::Bridge, number),
         Lookup::Bridge { number, kid } => {
             let mut found = by_number(NumberKind::Bridge, number.clone());
-            match kid {
-                Some(kid) if found.is_empty() => found = first_contact(node, kid),
-                Some(_) => {}
+            let others = match kid {
+                // Who writes to several bridges is known at one and may begin at another: only the holder of the key can open it.
+                Some(kid) => first_contact(node, kid),
                 // Without a key exchange it may be an app that is logged in: its session is its account's.
-                None => {
-                    let accounts = by_number(NumberKind::Phone, number);
-                    let new: Vec<Candidate> = accounts.into_iter().filter(|account| !has(&found, account)).collect();
-                    found.extend(new);
-                }
-            }
+                None => by_number(NumberKind::Phone, number),
+            };
+            let new: Vec<Candidate> = others.into_iter().filter(|other| !has(&found, other)).collect();
+            found.extend(new);
             found
         }
     }
