@@ -141,8 +141,12 @@ fn every_wrong_value_is_one_line_and_exit_4() {
         ("[platform.mastodon]\nclient_secret = { file = 'none' }", &["client_secret", "cannot be read"]),
         ("[platform.mastodon]\nclient_secret = { env = 'NOT_SET' }", &["NOT_SET is not set"]),
         ("[bridge]\ndomain = 'no domain'", &["bridge.domain"]),
+        ("[bridge]\ndomain = 'no domain'\n[bridge.smtp]\nhost = 'm.org'", &["bridge.domain"]),
+        ("[bridge.smtp]\nhost = 'm.org'\nport = 0", &["bridge.smtp.port"]),
         ("[bridge.smtp]\nhost = 'm.org'\nusername = 'u'", &["set together"]),
         ("[log]\nlevel = 'a=b=c'", &["log.level"]),
+        ("[log]\nlevel = 'inof'", &["log.level", "write error, warn, info"]),
+        ("[otp]\ncountries = ['XX']", &["otp.countries", "two letters"]),
         ("[net]\nallow_private = 1", &["expected a boolean"]),
         ("nonsense", &["relaymesh.toml:"]),
         ("[listen.x]", &["relaymesh.toml:"]),
@@ -204,6 +208,30 @@ fn a_store_that_is_gone_is_not_replaced_by_an_empty_one_unless_told() {
         assert_refused(&node.run(words, &[]), &["node/store", "missing", "backup", "--new-store"], "no store");
     }
     assert!(!node.path("node/store").exists());
+}
+
+#[test]
+fn the_store_of_another_node_is_refused() {
+    let (node, other) = (Node::new(), Node::new());
+    // The first run writes whose records they are.
+    let mut run = relaymesh(&["run", "--config"]);
+    let mut child = run
+        .arg(other.config())
+        .env("RELAYMESH_LISTEN__GRPC", "127.0.0.1:0")
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
+    assert!(line.starts_with("ready"), "{line}");
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    fs::remove_dir_all(node.path("node/store")).unwrap();
+    fs::rename(other.path("node/store"), node.path("node/store")).unwrap();
+    let refused = node.run(&["run"], &[("RELAYMESH_LISTEN__GRPC", "127.0.0.1:0")]);
+    let told = stderr(&refused);
+    assert!(refused.status.code() == Some(4) && told.contains("does not belong to the keyring"), "{told}");
 }
 
 #[test]

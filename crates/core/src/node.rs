@@ -117,6 +117,13 @@ impl Node {
         self.started
     }
 
+    /// Whether the records that were restored are sealed under the keys of another node. It must not be started: people would be
+    /// told that they have no account.
+    #[must_use]
+    pub fn has_foreign_records(&self) -> bool {
+        self.membership.is_foreign()
+    }
+
     /// Counters since start, by name.
     #[must_use]
     pub fn counters(&self) -> &BTreeMap<&'static str, u64> {

@@ -40,7 +40,7 @@ fn who_is_known_at_one_bridge_may_begin_at_another() {
     world.run_for(minutes(5));
     for (n, (first, second, door)) in [(0, 1, 0), (0, 1, 1), (1, 0, 0), (1, 0, 1)].into_iter().enumerate() {
         let sender = format!("+2376501234{n:02}");
-        let mut write = |world: &mut World, to: usize, through: usize| {
+        let write = |world: &mut World, to: usize, through: usize| {
             let (_, (kid, server)) = keys[to];
             let mut phone = Stranger::new(server, kid, 10 * n as u64 + to as u64);
             let text = bridge_text(phone.mail("hello", true));

@@ -153,6 +153,9 @@ impl Config {
         if smtp.host.is_empty() {
             return Err(ConfigError::key("bridge.smtp.host", "is missing", "name the mail server"));
         }
+        if smtp.port == Some(0) {
+            return Err(ConfigError::key("bridge.smtp.port", "is 0", "leave it out for the usual one"));
+        }
         let password = self.secret("bridge.smtp.password", smtp.password.as_ref())?;
         let config = mail::Config {
             host: smtp.host.clone(),

@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use relaymesh_mail::Mailer;
+use relaymesh_protocol::ids::E164;
 use relaymesh_publish::captcha::Captcha;
 use relaymesh_publish::egress::{self, Client};
 use relaymesh_publish::mastodon::Mastodon;
 use relaymesh_seal::keyfile::{KeyFile, Keyring};
 use relaymesh_sms::{HttpPort, Limits};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use super::core::first_mesh;
 use super::error::ConfigError;
@@ -101,6 +103,7 @@ impl Config {
         let egress = Client::new(egress::Config { allow_private: self.net.allow_private })
             .map_err(|e| ConfigError::key("net", e, "install the system's root certificates (ca-certificates)"))?;
         let (store, budget) = (self.store_config()?, self.budget()?);
+        self.check_domain()?;
         let (mastodon, mailer, sms) = (self.mastodon(&egress)?, self.mailer()?, self.sms_ports(&egress)?);
         let captcha = self.captcha(&egress)?;
         self.check_rest()?;
@@ -226,6 +229,16 @@ impl Config {
         })
     }
 
+    /// Before the mailer, which says it as its name.
+    fn check_domain(&self) -> Result<(), ConfigError> {
+        match &self.bridge.domain {
+            Some(domain) if domain.is_empty() || !domain.contains('.') || domain.contains(['@', ' ', '/']) => {
+                Err(ConfigError::key("bridge.domain", "is no domain", "write the part of the aliases after the @"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn check_rest(&self) -> Result<(), ConfigError> {
         for letters in &self.otp.countries {
             country("otp.countries", letters)?;
@@ -244,11 +257,6 @@ impl Config {
                 "phones do not wait that long; write \"2s\"",
             ));
         }
-        if let Some(domain) = &self.bridge.domain
-            && (domain.is_empty() || !domain.contains('.') || domain.contains(['@', ' ', '/']))
-        {
-            return Err(ConfigError::key("bridge.domain", "is no domain", "write the part of the aliases after the @"));
-        }
         let serves_bridge = self.node.roles.contains(&super::Role::Bridge);
         if serves_bridge && (self.bridge.domain.is_none() || self.bridge.smtp.is_none()) {
             return Err(ConfigError::key(
@@ -257,9 +265,10 @@ impl Config {
                 "set [bridge] domain and [bridge.smtp]",
             ));
         }
-        EnvFilter::try_new(&self.log.level)
-            .map(drop)
-            .map_err(|_| ConfigError::key("log.level", "is no level", "write error, warn, info, debug or trace"))
+        if is_log_level(&self.log.level) {
+            return Ok(());
+        }
+        Err(ConfigError::key("log.level", "is no level", "write error, warn, info, debug or trace"))
     }
 
     fn warnings(&self, prepared: &Prepared) -> Vec<String> {
@@ -291,6 +300,13 @@ impl Config {
         }
         all
     }
+}
+
+/// A level, or several as `tracing` writes them (`info,libp2p=warn`). A word that is no level would be taken for a part of the
+/// program, and nothing else would be logged.
+fn is_log_level(text: &str) -> bool {
+    let is_one = |part: &str| part.contains('=') || part.trim().parse::<LevelFilter>().is_ok();
+    text.split(',').all(is_one) && EnvFilter::try_new(text).is_ok()
 }
 
 fn address(key: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
@@ -329,7 +345,7 @@ fn name(key: &'static str, text: &str) -> Result<(), ConfigError> {
 }
 
 fn country(key: &'static str, text: &str) -> Result<(), ConfigError> {
-    if text.len() == 2 && text.bytes().all(|b| b.is_ascii_alphabetic()) {
+    if E164::is_region(&text.to_ascii_uppercase()) {
         return Ok(());
     }
     Err(ConfigError::key(key, format!("{text:?} is no country code"), "write two letters, such as \"CM\""))

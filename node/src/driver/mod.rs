@@ -131,7 +131,9 @@ async fn serve(config: &Config, mut prepared: Prepared, warnings: &[String]) -> 
     let tls = config.grpc_tls()?;
     let works = Works::new(tools(config, prepared).await?, works_done);
     let mut hub = Hub::new(pump, store.clone(), mesh.clone(), works);
-    hub.restore().map_err(|error| ExitError::config(error.to_string(), "restore the data directory from a backup"))?;
+    hub.restore().map_err(|error| {
+        ExitError::config(error.to_string(), "put keyring and store of one and the same backup back")
+    })?;
 
     let (forward, on_mesh) = mpsc::channel(1_024);
     let mut edges = JoinSet::new();

@@ -18,8 +18,14 @@ const _: () = assert!(RECORD_BYTES_MAX <= MAX_VALUE_BYTES && BATCH_BYTES_MAX <= 
 
 /// The store could not be read at start.
 #[derive(Debug, thiserror::Error)]
-#[error("the records in the data directory cannot be read")]
-pub struct RestoreError(#[from] StoreError);
+pub enum RestoreError {
+    /// The store gives none.
+    #[error("the records in the data directory cannot be read")]
+    Store(#[from] StoreError),
+    /// They are sealed under other keys.
+    #[error("the store in the data directory does not belong to the keyring there: not one of its records would open")]
+    Foreign,
+}
 
 /// Hands completions from the store's writer thread to the loop.
 pub struct Sink(pub mpsc::Sender<Vec<Completion>>);
@@ -95,5 +101,5 @@ pub fn restore(pump: &mut Pump, loader: &mut Loader) -> Result<(), RestoreError>
             }
         }
     }
-    Ok(())
+    if pump.node().has_foreign_records() { Err(RestoreError::Foreign) } else { Ok(()) }
 }

@@ -163,6 +163,11 @@ impl State {
         self.held.len()
     }
 
+    /// How many of them came before a moment.
+    pub(crate) fn held_before(&self, moment: Timestamp) -> usize {
+        self.held.iter().filter(|(_, held)| held.received < moment).count()
+    }
+
     /// Envelopes held for others, and own letters that found no way yet.
     pub(crate) fn custody(&self) -> usize {
         self.copies.len()

@@ -109,6 +109,8 @@ pub struct State {
     version: u64,
     announced: Option<u64>,
     renew_at: Timestamp,
+    /// What was restored is sealed under keys of another node.
+    is_foreign: bool,
     /// When somebody was last heard of; zero when nobody was, ever. After a start: when this node was known to run.
     heard: Timestamp,
     /// Nobody was heard of for [`SAY_BACK_AFTER`], and the record does not tell yet that this node is back.
@@ -130,6 +132,11 @@ struct Relations {
 }
 
 impl State {
+    /// Whether the records that were restored are another node's: none of them opens.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.is_foreign
+    }
+
     /// Why this node does not speak with another, and what ends it; nothing unless its operator blocked it.
     pub(crate) fn blocked_by(&self, id: &NodeId) -> Option<String> {
         let record = self.facts.record(id);

@@ -72,6 +72,8 @@ pub(crate) fn restore_meta(node: &mut Node, rows: &[(Key, Vec<u8>)], _: Timestam
         let place = key::meta(name);
         rows.iter().find(|(key, _)| *key == place)
     };
+    let foreign = |(key, row): &&(Key, Vec<u8>)| open_row::<MeshRow>(node, key, row).is_none();
+    let is_foreign = find(MESH).as_ref().is_some_and(foreign);
     let row = find(MESH).and_then(|(key, row)| restore_row::<MeshRow>(node, key, row));
     let alive = find(ALIVE).and_then(|(key, row)| restore_row::<AliveRow>(node, key, row));
     let held = node.crypto().instance_id(node.keys());
@@ -79,6 +81,7 @@ pub(crate) fn restore_meta(node: &mut Node, rows: &[(Key, Vec<u8>)], _: Timestam
     let state = &mut node.membership;
     state.me = Some(me);
     state.heard = alive.map_or_else(Timestamp::default, |row| row.at);
+    state.is_foreign = is_foreign;
     state.mesh_stored = row.is_some();
     state.mesh = Some(row.as_ref().map_or(configured, |row| row.mesh));
     state.relations.take();

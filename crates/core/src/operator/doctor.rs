@@ -6,9 +6,12 @@ use relaymesh_protocol::ids::{GatewayId, Timestamp};
 
 use crate::command::Finding;
 use crate::node::Node;
+use crate::record::UNREADABLE;
 
 /// A gateway client that brought nothing for so long may have died.
 const SILENT_AFTER: Duration = Duration::from_hours(7 * 24);
+/// Messages whose home is there do not wait so long.
+const LATE_AFTER: Duration = Duration::from_hours(1);
 /// Clocks that are kept right differ by far less.
 const AHEAD_MAX: Duration = Duration::from_secs(15 * 60);
 /// What shows whether a clock is right.
@@ -21,7 +24,9 @@ pub(super) fn findings(node: &Node, now: Timestamp) -> Vec<Finding> {
     all.extend(clock(node, now));
     all.extend(ways(node));
     all.extend(gateways(node, now));
+    all.push(waiting(node, now));
     all.push(store(node));
+    all.push(records(node));
     all
 }
 
@@ -89,7 +94,14 @@ fn clock(node: &Node, now: Timestamp) -> Vec<Finding> {
 
 fn ways(node: &Node) -> Vec<Finding> {
     let config = node.config();
+    let keys = node.keys().statics.len();
     vec![
+        judge(
+            "bridge.keys",
+            keys > 0 || !config.roles.bridge,
+            format!("{keys} static keys"),
+            "run `relaymesh bridge keys generate`, and `relaymesh bridge keys export FILE` for those who make apps",
+        ),
         judge(
             "sms.route",
             config.sms,
@@ -134,6 +146,27 @@ fn gateways(node: &Node, now: Timestamp) -> Vec<Finding> {
 /// Whether an enrolled gateway client has brought nothing for long, or ever. Phones stop forwarding without a word.
 fn is_silent(node: &Node, id: &GatewayId, now: Timestamp) -> bool {
     now.since(node.ingress.brought(id).last_seen) >= SILENT_AFTER
+}
+
+fn waiting(node: &Node, now: Timestamp) -> Finding {
+    let late = node.delivery.held_before(Timestamp(now.0.saturating_sub(LATE_AFTER.as_millis() as u64)));
+    judge(
+        "messages.waiting",
+        late == 0,
+        format!("{late} messages have waited for a home for more than an hour"),
+        "see `relaymesh node list`: is their home away, or is there none that is a partner? `relaymesh node federate` makes partners",
+    )
+}
+
+fn records(node: &Node) -> Finding {
+    match counted(node, UNREADABLE) {
+        0 => judge("store.records", true, "each record that was read has opened".to_owned(), ""),
+        shut => {
+            let found = format!("{shut} records did not open since start");
+            let fix = "if this is a restored copy, put keyring and store of one and the same backup back; else the disk may be damaged";
+            finding("store.records", "error", found, fix)
+        }
+    }
 }
 
 fn store(node: &Node) -> Finding {

@@ -50,7 +50,7 @@ pub(super) fn begin(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, bytes: &[u8]) 
     }
     let mut bundle = parse(bytes)?;
     if bundle.mesh != node.membership.mesh() {
-        return Err(Refusal::new(Code::InvalidArgument, "this bundle is of another mesh").into());
+        return Err(Refusal::new(Code::FailedPrecondition, "this bundle is of another mesh").into());
     }
     let mut seen = BTreeSet::new();
     bundle.carried.retain(|carried| seen.insert(carried.envelope.clone()));

@@ -75,7 +75,7 @@ pub(crate) fn on_operator(node: &Node, tx: &mut Tx<'_>, reply: ReplyTo, command:
 }
 
 fn parse(bytes: &[u8]) -> Result<Bundle, Refusal> {
-    let refuse = |text: &str| Refusal::new(Code::InvalidArgument, text);
+    let refuse = |text: &str| Refusal::new(Code::FailedPrecondition, text);
     if bytes.len() > BUNDLE_BYTES_MAX {
         return Err(refuse("the bundle is larger than 64 MiB"));
     }
