@@ -160,7 +160,7 @@ impl World<'_> {
             }
         }
         let kept = self.gateways.iter().flat_map(super::Gateway::kept);
-        let posted = self.frames.iter().filter_map(|(_, frame)| match frame {
+        let posted = self.frames.iter().filter_map(|(_, flying)| match &flying.frame {
             Frame::Post { message, .. } => Some(*message),
             _ => None,
         });
