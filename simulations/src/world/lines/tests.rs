@@ -154,6 +154,22 @@ fn a_large_envelope_takes_what_its_line_takes() {
 }
 
 #[test]
+fn a_new_connection_is_on_the_line_as_well() {
+    let scenario = steady();
+    let mut world = in_midst(&scenario);
+    let mut first = |rate: Option<u64>| {
+        (0..2).for_each(|node| world.nodes[node].links.clear());
+        rate.into_iter().for_each(|rate| throttle(&mut world, 0, rate));
+        let first = carry(&mut world, 300);
+        follow(&mut world, first)
+    };
+    let ways = first(None);
+    assert!(ways > Span::millis(400), "five of them: {ways:?}");
+    let bytes = 4_388 + 274 + 39 + 300;
+    assert_eq!(first(Some(200_000)), Span(ways.0 + bytes * 8 * 5));
+}
+
+#[test]
 fn a_frame_goes_through_the_lines_of_both_ends_one_after_the_other() {
     let scenario = steady();
     let mut world = in_midst(&scenario);
