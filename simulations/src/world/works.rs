@@ -21,7 +21,7 @@ impl World<'_> {
     pub(super) fn work(&mut self, node: u16, id: WorkId, work: Work) {
         let (after, done) = match work {
             Work::Publish { request, .. } => {
-                self.open(node, &request);
+                self.note_opened(node, &request);
                 if self.has_line(Target::Node(node)) {
                     let boot = self.nodes[usize::from(node)].boots;
                     let frame = Frame::Publish { node, boot, id, request };
@@ -52,7 +52,7 @@ impl World<'_> {
     }
 
     /// A home has opened what it is about to publish.
-    fn open(&mut self, node: u16, request: &PublishRequest) {
+    fn note_opened(&mut self, node: u16, request: &PublishRequest) {
         if let PublishContent::Text { text, .. } = &request.content
             && let Some(message) = message_of(text.reveal())
         {
