@@ -206,3 +206,26 @@ fn what_stands_beside_each_other_needs_no_line() {
     let large = carry(&mut world, 20_000);
     assert_eq!(follow(&mut world, large), Span::millis(1));
 }
+
+#[test]
+fn a_post_on_a_line_is_still_at_its_gateway_client_when_copies_are_counted() {
+    let scenario = steady();
+    let bootstrap = Bootstrap::new(&scenario).unwrap();
+    for system in [System::Mesh, System::Upstream] {
+        let mut world = World::new(&scenario, &bootstrap, 1, system, Options::default()).unwrap();
+        for gateway in &mut world.gateways {
+            let line = Some(line(20_000));
+            gateway.spot.throttle = Some(Throttle { loss: 0.0, latency: Span::ZERO, line });
+        }
+        let posted = |world: &World<'_>| {
+            let mut frames = world.frames.iter();
+            frames.any(|(_, flying)| matches!(flying.frame, Frame::Post { .. } | Frame::Central { .. }))
+        };
+        while !posted(&world) {
+            let next = world.next_event().unwrap();
+            world.advance(next);
+        }
+        world.check_midnight();
+        assert!(world.violations.is_empty(), "{system:?}: {:?}", world.violations);
+    }
+}
