@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 
 use crate::kernel::{Chance, Draw, Purpose, Span};
-use crate::scenario::{Behaviour, Byzantine, Disk, Fault, FaultKind, Scenario, Share};
+use crate::scenario::{Behaviour, BitRate, Byzantine, Disk, Fault, FaultKind, Scenario, Share};
 
 /// What every world is made from.
 const BASE: &str = include_str!("base.toml");
@@ -24,6 +24,13 @@ impl Luck {
     fn draw(&mut self) -> Draw {
         self.n += 1;
         self.chance.draw(Purpose::Fuzz, 0, self.n)
+    }
+
+    /// The rate of a throttled line: none, that of the oldest mobile networks, or ten times as much. A draw beside the others, so
+    /// that the world of a seed is otherwise what it was before there were rates.
+    fn rate(&self) -> Option<BitRate> {
+        let rates = [None, BitRate::new(20_000), BitRate::new(200_000)];
+        rates[self.chance.draw(Purpose::Fuzz, 1, self.n).below(rates.len())]
     }
 
     fn between(&mut self, low: usize, high: usize) -> usize {
@@ -104,6 +111,7 @@ fn fault(luck: &mut Luck) -> Fault {
     let start = luck.span(Span::ZERO, FAULTS_WITHIN);
     let length = if kind == K::Crash { (Span::secs(10), Span::secs(1_200)) } else { (Span::secs(300), LENGTH_MAX) };
     let length = luck.span(length.0, length.1);
+    let rate = luck.rate().filter(|_| kind == K::Throttle);
     Fault {
         kind,
         filter: over_region.then(|| format!("region == \"{region}\"")),
@@ -116,6 +124,7 @@ fn fault(luck: &mut Luck) -> Fault {
         disk,
         amount,
         latency: (kind == K::Throttle).then(|| Span::millis(400)),
+        rate,
     }
 }
 
@@ -167,6 +176,10 @@ mod tests {
         let (a, b) = (draw(1).unwrap(), draw(2).unwrap());
         assert_eq!(a, draw(1).unwrap());
         assert_ne!(a, b);
+        let drawn: Vec<Fault> = (0..60).flat_map(|seed| draw(seed).unwrap().fault).collect();
+        let throttles = drawn.iter().filter(|fault| fault.kind == FaultKind::Throttle);
+        let (slow, fast): (Vec<_>, Vec<_>) = throttles.partition(|fault| fault.rate.is_some());
+        assert!(slow.len() > 5 && fast.len() > 2, "{} lines with a rate, {} without", slow.len(), fast.len());
         let liars = (0..60).filter(|seed| !draw(*seed).unwrap().byzantine.is_empty()).count();
         assert!((8..35).contains(&liars), "{liars}");
     }

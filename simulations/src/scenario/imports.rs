@@ -278,6 +278,7 @@ fn cut(outage: &Outage, epoch: u64) -> Fault {
         disk: None,
         amount: None,
         latency: None,
+        rate: None,
     }
 }
 

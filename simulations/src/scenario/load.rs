@@ -316,6 +316,13 @@ mod tests {
         assert_eq!(at("[people]\ncount = 0\n").0, (3, 9));
         assert_eq!(at("[mesh]\ncircle = 0\n").0, (3, 10));
         assert_eq!(at("x = = 3\n").0.0, 2, "also what is no TOML");
+        let throttle = "[[fault]]\nkind = \"throttle\"\nstart = \"1h\"\n";
+        let (place, message) = at(&format!("{throttle}rate = \"20kbps\"\n"));
+        assert_eq!(place, (5, 8), "{message}");
+        assert!(message.contains("\"20kbit/s\""), "{message}");
+        let (place, message) = at(&format!("{}rate = \"20kbit/s\"\n", throttle.replace("throttle", "internet_cut")));
+        assert_eq!(place, (5, 8), "{message}");
+        assert!(message.contains("only with `kind = \"throttle\"`"), "{message}");
         assert_eq!(at("[expect]\n\"delivered.72h\" = \"95%\"\n").0, (2, 1));
     }
 

@@ -18,5 +18,5 @@ pub use load::{ScenarioError, load, load_from};
 pub use schema::schema;
 pub use types::*;
 pub use units::span;
-pub use units::{Rate, Share, parse_rate, parse_share, parse_span};
+pub use units::{BitRate, Rate, Share, parse_bit_rate, parse_rate, parse_share, parse_span};
 pub use validate::{Problem, validate};

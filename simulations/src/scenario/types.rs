@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::imports::Import;
-use super::units::{Rate, Share, SpanText, span};
+use super::units::{BitRate, Rate, Share, SpanText, span};
 use crate::kernel::Span;
 
 /// A scenario.
@@ -433,6 +433,10 @@ pub struct Fault {
     #[serde(default, with = "span::option")]
     #[schemars(with = "Option<SpanText>")]
     pub latency: Option<Span>,
+    /// Throttling: what the line of each throttled node and gateway client carries, both directions together; more than this
+    /// waits in turn, and what would wait longer than `links.timeout` is given up.
+    #[serde(default)]
+    pub rate: Option<BitRate>,
 }
 
 /// Kinds of faults.
@@ -445,7 +449,7 @@ pub enum FaultKind {
     BorderCut,
     /// The chosen nodes and the others cannot speak; each side can among itself.
     Partition,
-    /// More latency and loss (`amount`).
+    /// More latency (`latency`) and loss (`amount`), and a line of a rate (`rate`).
     Throttle,
     /// No SMS to or from there; `amount` = share that is lost instead of all.
     SmsOff,

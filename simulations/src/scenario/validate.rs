@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::expect::Expectation;
-use super::{Filter, Role, Scenario};
+use super::{FaultKind, Filter, Role, Scenario};
 use crate::kernel::Span;
 
 /// What is impossible, and at which key (`fault.0.where`).
@@ -149,6 +149,12 @@ fn faults(scenario: &Scenario) -> Checked {
         must(fault.length != Some(Span::ZERO), key("for"), "more than no time")?;
         must(fault.times == 1 || fault.every.is_some(), key("times"), "with `every`, or it happens once")?;
         must(fault.every != Some(Span::ZERO), key("every"), "more than no time")?;
+        let throttles = fault.kind == FaultKind::Throttle;
+        must(
+            throttles || fault.rate.is_none(),
+            key("rate"),
+            "only with `kind = \"throttle\"`: nothing else has a line",
+        )?;
         if let Some(amount) = fault.amount {
             positive(amount, key("amount"))?;
         }

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::World;
 use super::bootstrap::Bootstrap;
-use super::places::{Labels, Spot};
+use super::lines::Line;
+use super::places::{Labels, Spot, Throttle};
 use crate::kernel::{Chance, Purpose, Span};
-use crate::scenario::{Disk, Fault, FaultKind, Filter, Scenario};
+use crate::scenario::{BitRate, Disk, Fault, FaultKind, Filter, Scenario};
 
 /// Who is struck.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -48,6 +49,9 @@ pub struct Struck {
     /// Added latency.
     #[serde(default, with = "crate::scenario::span::option")]
     pub latency: Option<Span>,
+    /// What the line carries.
+    #[serde(default)]
+    pub rate: Option<BitRate>,
 }
 
 /// All strikes of a scenario under a seed's luck.
@@ -108,6 +112,7 @@ fn strike(fault: &Fault, of: u16, round: u32, targets: &[Target], start: Span, c
                 disk: fault.disk,
                 amount: fault.amount,
                 latency: fault.latency,
+                rate: fault.rate,
             }
         })
         .collect()
@@ -188,7 +193,7 @@ impl World<'_> {
         self.wake_gateways();
     }
 
-    fn spot(&mut self, target: Target) -> Option<&mut Spot> {
+    pub(super) fn spot(&mut self, target: Target) -> Option<&mut Spot> {
         match target {
             Target::Node(node) => Some(&mut self.nodes[usize::from(node)].spot),
             Target::Gateway(gateway) => Some(&mut self.gateways[usize::from(gateway)].spot),
@@ -217,7 +222,11 @@ impl World<'_> {
     }
 
     fn on_throttle(&mut self, struck: &Struck, begins: bool) {
-        let throttle = (struck.amount.unwrap_or(0.0), struck.latency.unwrap_or_default());
+        let throttle = Throttle {
+            loss: struck.amount.unwrap_or(0.0),
+            latency: struck.latency.unwrap_or_default(),
+            line: struck.rate.map(Line::new),
+        };
         if let Some(spot) = self.spot(struck.target) {
             spot.throttle = begins.then_some(throttle);
         }

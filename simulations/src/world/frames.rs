@@ -1,11 +1,12 @@
 //! Frames between nodes: links that come up with the first one, latency, loss, and answers that find their way back.
 
 use relaymesh_core::command::Reply;
-use relaymesh_core::{Input, LinkError, ReplyTo};
+use relaymesh_core::{Input, LinkError, PublishRequest, ReplyTo, WorkId};
 use relaymesh_protocol::frame::{Carried, Request, Response, Taken};
 use relaymesh_protocol::ids::{EnvelopeId, NodeId};
 
-use super::{Wish, World};
+use super::lines::Flying;
+use super::{Target, Wish, World};
 use crate::kernel::{Span, Time};
 use crate::outcome::System;
 use crate::tier_b::Calibration;
@@ -55,13 +56,41 @@ pub enum Frame {
     Ask { from: u16, boot: u32, to: u16, token: u64, request: Request },
     /// An envelope.
     Carry { from: u16, boot: u32, to: u16, envelope: EnvelopeId, carried: Carried },
+    /// An answer for the core that asked, or that handed over.
+    Answer { from: u16, to: u16, boot: u32, input: Input },
     /// A gateway client's post.
     Post { gateway: u16, node: u16, message: u32 },
+    /// A gateway client's post to the central service.
+    Central { gateway: u16, message: u32 },
+    /// A home's post to the platform.
+    Publish { node: u16, boot: u32, id: WorkId, request: Box<PublishRequest> },
+}
+
+impl Frame {
+    /// Where it leaves, and where it goes.
+    pub fn ends(&self) -> (Target, Target) {
+        match self {
+            Self::Ask { from, to, .. } | Self::Carry { from, to, .. } | Self::Answer { from, to, .. } => {
+                (Target::Node(*from), Target::Node(*to))
+            }
+            Self::Post { gateway, node, .. } => (Target::Gateway(*gateway), Target::Node(*node)),
+            Self::Central { gateway, .. } => (Target::Gateway(*gateway), Target::World),
+            Self::Publish { node, .. } => (Target::Node(*node), Target::World),
+        }
+    }
+}
+
+/// The way of a frame between two nodes.
+struct Link {
+    /// How long it takes; none = the frame is lost.
+    latency: Option<Span>,
+    /// A connection is made for it.
+    connects: bool,
 }
 
 impl World<'_> {
-    /// The link between two nodes for a frame now: how long the frame takes. None when there is no way.
-    fn link(&mut self, from: u16, to: u16, joins: bool) -> Result<Option<Span>, LinkError> {
+    /// The link between two nodes for a frame now.
+    fn link(&mut self, from: u16, to: u16, joins: bool) -> Result<Link, LinkError> {
         // Islands: our nodes without a mesh.
         if self.system == System::Islands || !self.scenario.switches.mesh {
             return Err(LinkError::Unreachable);
@@ -73,9 +102,11 @@ impl World<'_> {
         }
         self.frame_count += 1;
         let latency = self.internet.latency(&a.spot, &b.spot, &self.chance, (BETWEEN_NODES, self.frame_count));
-        let ways = if self.is_up(from, to) { 1.0 } else { 1.0 + Calibration::kept().connecting_ways() };
+        let connects = !self.is_up(from, to);
+        let ways = if connects { 1.0 + Calibration::kept().connecting_ways() } else { 1.0 };
         self.keep_up(from, to);
-        Ok(latency.map(|latency| Span::from_secs_f64(latency.as_secs_f64() * ways)))
+        let latency = latency.map(|latency| Span::from_secs_f64(latency.as_secs_f64() * ways));
+        Ok(Link { latency, connects })
     }
 
     fn is_up(&self, a: u16, b: u16) -> bool {
@@ -176,7 +207,7 @@ impl World<'_> {
     }
 
     /// An answer on its way back to a life of a node.
-    fn back(&mut self, after: Span, node: u16, boot: u32, input: Input) {
+    pub(super) fn back(&mut self, after: Span, node: u16, boot: u32, input: Input) {
         if self.nodes[usize::from(node)].boots == boot {
             self.feed_later(after, node, input);
         }
@@ -189,16 +220,15 @@ impl World<'_> {
         };
         match self.link(from, target, false) {
             Err(error) => self.feed_later(Span::millis(200), from, failed(error)),
-            Ok(None) => self.feed_later(self.internet.timeout(), from, failed(LinkError::TimedOut)),
-            Ok(Some(latency)) => {
+            Ok(Link { latency, connects }) => {
                 let boot = self.nodes[usize::from(from)].boots;
-                for n in 1..self.times_carried(from) {
-                    let carried = carried.clone();
-                    let slot = self.frames.insert(Frame::Carry { from, boot, to: target, envelope, carried });
-                    self.push(Span(latency.0 * (n + 1)), super::Event::Frame { slot });
+                let frame = |carried| Frame::Carry { from, boot, to: target, envelope, carried };
+                let times = if latency.is_some() { self.times_carried(from) } else { 1 };
+                for n in 1..times {
+                    let later = latency.map(|latency| Span(latency.0 * (n + 1)));
+                    self.send_frame(frame(carried.clone()), later, false);
                 }
-                let slot = self.frames.insert(Frame::Carry { from, boot, to: target, envelope, carried });
-                self.push(latency, super::Event::Frame { slot });
+                self.send_frame(frame(carried), latency, connects);
             }
         }
     }
@@ -216,17 +246,18 @@ impl World<'_> {
         };
         match self.link(from, target, matches!(request, Request::Join { .. })) {
             Err(error) => self.feed_later(Span::millis(200), from, failed(error)),
-            Ok(None) => self.feed_later(self.internet.timeout(), from, failed(LinkError::TimedOut)),
-            Ok(Some(latency)) => {
+            Ok(Link { latency, connects }) => {
                 let boot = self.nodes[usize::from(from)].boots;
-                let slot = self.frames.insert(Frame::Ask { from, boot, to: target, token, request });
-                self.push(latency, super::Event::Frame { slot });
+                self.send_frame(Frame::Ask { from, boot, to: target, token, request }, latency, connects);
             }
         }
     }
 
     pub(super) fn on_frame(&mut self, slot: u32) {
-        let Some(frame) = self.frames.take(slot) else { return };
+        let Some(Flying { frame, queues }) = self.frames.take(slot) else { return };
+        if let Some(queued) = queues {
+            return self.enter_line(frame, queued);
+        }
         match frame {
             Frame::Ask { from, boot, to, token, request } => {
                 let id = self.nodes[usize::from(from)].id;
@@ -255,7 +286,10 @@ impl World<'_> {
                 let reply = self.wait(to, Waiter::Carrier { node: from, boot, envelope, foreign });
                 self.feed(to, Input::Envelope { reply, from: Some(id), carried });
             }
+            Frame::Answer { to, boot, input, .. } => self.back(Span::ZERO, to, boot, input),
             Frame::Post { gateway, node, message } => self.on_post(gateway, node, message),
+            Frame::Central { message, .. } => self.on_central(message),
+            Frame::Publish { node, boot, id, request } => self.on_publish(node, boot, id, &request),
         }
     }
 
@@ -263,25 +297,22 @@ impl World<'_> {
         let Some(Waiter::Carrier { node: from, boot, envelope, foreign }) = self.waiter(node, to) else { return };
         self.note_taken(node, from, envelope, foreign, taken);
         let id = self.nodes[usize::from(node)].id;
-        self.answer(node, from, boot, |taken_or| Input::Carried { to: id, envelope, taken: taken_or.map(|()| taken) });
+        self.answer(node, from, boot, Input::Carried { to: id, envelope, taken: Ok(taken) });
     }
 
     pub(super) fn on_response(&mut self, node: u16, to: ReplyTo, response: Response) {
         let Some(Waiter::Peer { node: from, boot, token }) = self.waiter(node, to) else { return };
         let id = self.nodes[usize::from(node)].id;
-        self.answer(node, from, boot, |ok| Input::Answered { token, from: id, response: ok.map(|()| response) });
+        self.answer(node, from, boot, Input::Answered { token, from: id, response: Ok(response) });
     }
 
     /// Sends an answer back, if the way is still there.
-    pub(super) fn answer(&mut self, node: u16, to: u16, boot: u32, input: impl FnOnce(Result<(), LinkError>) -> Input) {
+    pub(super) fn answer(&mut self, node: u16, to: u16, boot: u32, input: Input) {
         let (a, b) = (&self.nodes[usize::from(node)].spot, &self.nodes[usize::from(to)].spot);
         self.frame_count += 1;
         let open = self.internet.open(a, b);
         let latency = self.internet.latency(a, b, &self.chance, (BETWEEN_NODES, self.frame_count));
-        match latency.filter(|_| open) {
-            Some(latency) => self.back(latency, to, boot, input(Ok(()))),
-            None => self.back(self.internet.timeout(), to, boot, input(Err(LinkError::TimedOut))),
-        }
+        self.send_frame(Frame::Answer { from: node, to, boot, input }, latency.filter(|_| open), false);
     }
 
     fn take_waiters(&mut self, node: u16) -> Vec<Waiter> {

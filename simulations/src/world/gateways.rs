@@ -165,13 +165,10 @@ impl World<'_> {
         let forwarder = at.posts_to.iter().position(|(other, _)| *other == node).unwrap_or_default();
         let (own, luck) = (&at.spot, self.luck_of_post(gateway, message, forwarder));
         let latency = self.internet.latency(own, &sim.spot, &self.chance, luck);
-        match latency.filter(|_| sim.alive() && self.internet.open(own, &sim.spot)) {
-            Some(latency) => {
-                let slot = self.frames.insert(Frame::Post { gateway, node, message });
-                self.push(latency, Event::Frame { slot });
-            }
-            None => self.not_posted(gateway, node, message),
+        if !sim.alive() || !self.internet.open(own, &sim.spot) {
+            return self.not_posted(gateway, node, message);
         }
+        self.send_frame(Frame::Post { gateway, node, message }, latency, false);
     }
 
     /// The post arrives at the node.

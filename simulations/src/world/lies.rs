@@ -1,7 +1,7 @@
 //! Liars at work: what they do with frames that reach them, and what they do by the clock. Who lies how is decided in
 //! `crate::adversary`; each lie is counted.
 
-use relaymesh_core::{Input, LinkError, ReplyTo, bench};
+use relaymesh_core::{Input, ReplyTo, bench};
 use relaymesh_protocol::frame::{Carried, Request, Response, Taken};
 use relaymesh_protocol::ids::EnvelopeId;
 use relaymesh_seal::envelope::Header;
@@ -176,7 +176,7 @@ impl World<'_> {
             if !foreign {
                 self.watch.handed(from, &(id, envelope));
             }
-            self.answer(node, from, boot, |way| Input::Carried { to: id, envelope, taken: way.map(|()| taken) });
+            self.answer(node, from, boot, Input::Carried { to: id, envelope, taken: Ok(taken) });
         }
         lied
     }
@@ -244,11 +244,7 @@ impl World<'_> {
         self.count("lie_held");
         let id = self.nodes[usize::from(node)].id;
         let response = Response::Holds(vec![true; keys.len()]);
-        self.answer(node, from, boot, |way: Result<(), LinkError>| Input::Answered {
-            token,
-            from: id,
-            response: way.map(|()| response),
-        });
+        self.answer(node, from, boot, Input::Answered { token, from: id, response: Ok(response) });
         true
     }
 }

@@ -12,6 +12,7 @@ mod filters;
 mod frames;
 mod gateways;
 mod lies;
+mod lines;
 mod message;
 mod nodes;
 mod outside;
@@ -37,8 +38,9 @@ use carriers::Carriers;
 pub use disk::Disk;
 pub use faults::{Struck, Target, materialise};
 pub use frames::BETWEEN_NODES;
-use frames::{Frame, Waiter};
+use frames::Waiter;
 use gateways::Gateway;
+use lines::Flying;
 use message::Message;
 use nodes::SimNode;
 use outside::Outside;
@@ -177,7 +179,7 @@ pub struct World<'s> {
     waiters: Slab<(u32, u16, Waiter)>,
     waiter_count: u32,
     inputs: Slab<Due>,
-    frames: Slab<Frame>,
+    frames: Slab<Flying>,
     notices: Slab<Notice>,
     frame_count: u64,
     people: Vec<Person>,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::lines::Line;
 use crate::kernel::{Chance, Purpose, Span, Time};
 use crate::scenario::{Labelled, Links, Scenario};
 
@@ -37,8 +38,19 @@ pub struct Spot {
     pub cut: u16,
     /// Partitions that it is inside of now, by number of the fault.
     pub sides: Vec<u16>,
-    /// Loss and latency that are added now.
-    pub throttle: Option<(f64, Span)>,
+    /// What slows it down now.
+    pub throttle: Option<Throttle>,
+}
+
+/// What slows a spot down.
+#[derive(Clone, Copy, Debug)]
+pub struct Throttle {
+    /// Added loss.
+    pub loss: f64,
+    /// Added one-way latency.
+    pub latency: Span,
+    /// Its line, if that has a rate.
+    pub line: Option<Line>,
 }
 
 impl Spot {
@@ -92,12 +104,12 @@ impl Internet {
             (false, false) => self.links.between,
         };
         let throttles = [a.throttle, b.throttle];
-        let loss = throttles.iter().flatten().fold(self.links.loss.0, |loss, (more, _)| loss + more).min(1.0);
+        let loss = throttles.iter().flatten().fold(self.links.loss.0, |loss, more| loss + more.loss).min(1.0);
         if loss > 0.0 && chance.draw(Purpose::LinkLoss, entity, n).happens(loss) {
             return None;
         }
         let varied = chance.draw(Purpose::LinkLatency, entity, n).log_normal(base.as_secs_f64(), self.links.sigma);
-        let extra: u64 = throttles.iter().flatten().map(|(_, extra)| extra.0).sum();
+        let extra: u64 = throttles.iter().flatten().map(|more| more.latency.0).sum();
         Some(Span(Span::from_secs_f64(varied).0 + extra))
     }
 

@@ -160,8 +160,8 @@ impl World<'_> {
             }
         }
         let kept = self.gateways.iter().flat_map(super::Gateway::kept);
-        let posted = self.frames.iter().filter_map(|(_, frame)| match frame {
-            Frame::Post { message, .. } => Some(*message),
+        let posted = self.frames.iter().filter_map(|(_, flying)| match &flying.frame {
+            Frame::Post { message, .. } | Frame::Central { message, .. } => Some(*message),
             _ => None,
         });
         let waiting = self.waiters.iter().filter_map(|(_, (.., waiter))| match waiter {

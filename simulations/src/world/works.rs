@@ -3,9 +3,10 @@
 use relaymesh_core::{Input, PublishContent, PublishRequest, SendError, Work, WorkDone, WorkId};
 use relaymesh_seal::keyfile::Keyring;
 
-use super::World;
+use super::frames::Frame;
 use super::people::{message_of, person_of};
 use super::places::{Labels, Spot};
+use super::{Target, World};
 use crate::invariants::{NO_INVENTED_MESSAGE, PLAINTEXT_ONLY_AT_HOME, PUBLISHED_ONCE};
 use crate::kernel::{Purpose, Span};
 
@@ -19,7 +20,15 @@ const SAVE: Span = Span::millis(4);
 impl World<'_> {
     pub(super) fn work(&mut self, node: u16, id: WorkId, work: Work) {
         let (after, done) = match work {
-            Work::Publish { request, .. } => self.publish(node, &request),
+            Work::Publish { request, .. } => {
+                self.note_opened(node, &request);
+                if self.has_line(Target::Node(node)) {
+                    let boot = self.nodes[usize::from(node)].boots;
+                    let frame = Frame::Publish { node, boot, id, request };
+                    return self.send_frame(frame, Some(Span::ZERO), false);
+                }
+                self.publish(node, &request)
+            }
             Work::Sms { to, text, .. } => {
                 if let Some(person) = person_of(to.reveal()) {
                     self.tell(person, text.reveal().to_owned());
@@ -42,14 +51,28 @@ impl World<'_> {
         self.feed_later(SAVE, node, Input::Worked { id, done: WorkDone::KeysSaved(Ok(())) });
     }
 
+    /// A home has opened what it is about to publish.
+    fn note_opened(&mut self, node: u16, request: &PublishRequest) {
+        if let PublishContent::Text { text, .. } = &request.content
+            && let Some(message) = message_of(text.reveal())
+        {
+            self.begun(node, message);
+        }
+    }
+
+    /// A post comes to the platform over a home's slow line.
+    pub(super) fn on_publish(&mut self, node: u16, boot: u32, id: WorkId, request: &PublishRequest) {
+        if self.nodes[usize::from(node)].boots == boot && self.nodes[usize::from(node)].alive() {
+            let (after, done) = self.publish(node, request);
+            self.feed_later(after, node, Input::Worked { id, done });
+        }
+    }
+
     fn publish(&mut self, node: u16, request: &PublishRequest) -> (Span, WorkDone) {
         let PublishContent::Text { text, .. } = &request.content else {
             return (SAVE, WorkDone::Published(Err(refused())));
         };
         let message = message_of(text.reveal());
-        if let Some(message) = message {
-            self.begun(node, message);
-        }
         let outside = Spot::new(u16::MAX, true, u32::MAX, Labels::default());
         let (entity, n) = self.luck_of_attempt(message);
         let draw = self.chance.draw(Purpose::PlatformDelay, entity, n);

@@ -32,11 +32,14 @@ pub struct Ended {
 /// numbers its connections through the whole process.
 ///
 /// # Errors
-/// When the scenario cannot be built, has members that lie (they do so in the model's frames, which are not on these wires),
-/// or this executable does not hold the clock.
+/// When the scenario cannot be built, has members that lie (they do so in the model's frames, which are not on these wires) or
+/// lines with a rate (these wires have none), or this executable does not hold the clock.
 pub fn world(scenario: &Scenario, seed: u64, window: (u64, u64)) -> Result<Ended> {
     if !scenario.byzantine.is_empty() {
         bail!("members that lie are in tier A only");
+    }
+    if let Some(n) = scenario.fault.iter().position(|fault| fault.rate.is_some()) {
+        bail!("lines with a rate are in tier A only, and fault.{n} has one");
     }
     let mut scenario = scenario.clone();
     // The swarms authenticate each other by the nodes' keys.
@@ -210,9 +213,19 @@ mod tests {
     use std::path::Path;
 
     use relaymesh_simulations::kernel::Span;
-    use relaymesh_simulations::scenario::{Behaviour, Byzantine, Share, load};
+    use relaymesh_simulations::scenario::{Behaviour, Byzantine, FaultKind, Share, load, parse_bit_rate};
 
     use super::*;
+
+    #[test]
+    fn lines_with_a_rate_are_refused_and_not_taken_for_fast_ones() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/twenty.toml");
+        let mut scenario = load(&path, &[]).unwrap();
+        let fault = scenario.fault.last_mut().unwrap();
+        (fault.kind, fault.rate) = (FaultKind::Throttle, Some(parse_bit_rate("20kbit/s").unwrap()));
+        let said = world(&scenario, 1, (0, 0)).unwrap_err().to_string();
+        assert!(said.contains("rate are in tier A only"), "{said}");
+    }
 
     #[test]
     fn members_that_lie_are_refused_and_not_left_out() {
