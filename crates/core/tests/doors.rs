@@ -12,7 +12,7 @@ use relaymesh_protocol::base64text;
 use relaymesh_protocol::ids::{DeviceId, MessageId, Timestamp};
 use relaymesh_protocol::payload::PAYLOAD_BYTES_MAX;
 use relaymesh_protocol::segment::{SEGMENT_CHARS, split};
-use world::{NUMBER, Person, World, counter, enrol, platform_text};
+use world::{NUMBER, Person, World, counter, enrol, minutes, platform_text, static_key, three};
 
 /// The number of gateway clients.
 const MODEM: &str = "+237699000000";
@@ -403,6 +403,35 @@ fn the_doctor_finds_gateway_clients_that_are_silent_and_those_that_forward_priva
     assert_eq!(level(&mut world, "privacy"), "warning");
     world.run_for(7 * DAY_MS);
     assert_eq!(level(&mut world, "gateways.silent"), "warning");
+}
+
+#[test]
+fn the_doctor_finds_what_waits_what_does_not_open_and_a_bridge_without_keys() {
+    let (mut world, a, _, c) = three();
+    let level = |world: &mut World, check: &str| {
+        let OperatorReply::Doctor(all) = world.operate(a, OperatorCommand::Doctor) else { panic!("no findings") };
+        all.into_iter().find(|finding| finding.check == check).map(|finding| finding.level).unwrap()
+    };
+    let checks = ["messages.waiting", "store.records", "bridge.keys"];
+    let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
+    world.run_for(minutes(3));
+    world.kill(c);
+    let sms = person.compose("waits", true);
+    person.send(&mut world, a, &sms);
+    world.run_for(minutes(50));
+    world.nodes[a].config.roles.bridge = false;
+    world.kill(a);
+    world.restart(a);
+    assert!(checks.map(|check| level(&mut world, check)).iter().all(|level| level == "ok"));
+    world.run_for(minutes(15));
+    world.kill(a);
+    world.nodes[a].config.roles.bridge = true;
+    let (_, row) = world.nodes[a].disk.0.iter_mut().find(|(place, _)| place.first() == Some(&key::FACT)).unwrap();
+    row.1[3] ^= 1;
+    world.restart(a);
+    assert_eq!(checks.map(|check| level(&mut world, check)), ["warning", "error", "warning"]);
+    static_key(&mut world, a, 1);
+    assert_eq!(level(&mut world, "bridge.keys"), "ok");
 }
 
 #[test]
