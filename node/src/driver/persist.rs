@@ -23,7 +23,9 @@ pub enum RestoreError {
     #[error("the records in the data directory cannot be read")]
     Store(#[from] StoreError),
     /// They are sealed under other keys.
-    #[error("the store in the data directory does not belong to the keyring there: not one of its records would open")]
+    #[error(
+        "the store in the data directory does not belong to the keyring there, or is damaged: the record that names its node does not open"
+    )]
     Foreign,
 }
 
