@@ -111,7 +111,7 @@ pub struct State {
     renew_at: Timestamp,
     /// What was restored is sealed under keys of another node.
     is_foreign: bool,
-    /// When somebody was last heard of; zero when nobody was, ever. After a start: when this node was known to run.
+    /// When somebody was last heard of; zero when nobody was, ever. Up to [`own`]'s look older after a start.
     heard: Timestamp,
     /// Nobody was heard of for [`SAY_BACK_AFTER`], and the record does not tell yet that this node is back.
     is_back: bool,

@@ -10,7 +10,7 @@ use super::fact::{
     RECORD_LIFE_MAX, Revocation, SEALING_KEYS_MAX, SMS_COUNTRIES_MAX, STATIC_KEYS_MAX, Sponsorship, Subject,
 };
 use super::news::push;
-use super::restore::{ALIVE, AliveRow, MESH, MeshRow};
+use super::restore::{HEARD, HeardRow, MESH, MeshRow};
 use super::{Change, peers, put_facts};
 use crate::crypto::Publics;
 use crate::node::Node;
@@ -60,8 +60,8 @@ pub(super) fn on_renew(node: &Node, tx: &mut Tx<'_>) -> Run {
     if state.publics.as_ref().is_none_or(|(of, _)| *of != mark) {
         tx.change(Change::Publics(mark, publics(node)));
     }
-    if state.renew_at <= tx.now() {
-        put_node(node, tx, key::meta(ALIVE), &AliveRow { at: tx.now() })?;
+    if state.renew_at <= tx.now() && state.heard > Timestamp::default() {
+        put_node(node, tx, key::meta(HEARD), &HeardRow { at: state.heard })?;
     }
     let facts = due(node, tx, me);
     push(node, tx, &facts, None);

@@ -23,16 +23,16 @@ pub(super) const WISH: u8 = b'w';
 /// Name of the [`MeshRow`].
 pub(super) const MESH: &str = "mesh";
 
-/// Name of the [`AliveRow`].
-pub(super) const ALIVE: &str = "alive";
+/// Name of the [`HeardRow`].
+pub(super) const HEARD: &str = "heard";
 
-/// When this node was known to run.
+/// When this node last heard of another.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct AliveRow {
+pub(super) struct HeardRow {
     pub at: Timestamp,
 }
 
-impl Stored for AliveRow {
+impl Stored for HeardRow {
     const SCOPE: Scope = Scope::Node;
 }
 
@@ -75,12 +75,12 @@ pub(crate) fn restore_meta(node: &mut Node, rows: &[(Key, Vec<u8>)], _: Timestam
     let foreign = |(key, row): &&(Key, Vec<u8>)| open_row::<MeshRow>(node, key, row).is_none();
     let is_foreign = find(MESH).as_ref().is_some_and(foreign);
     let row = find(MESH).and_then(|(key, row)| restore_row::<MeshRow>(node, key, row));
-    let alive = find(ALIVE).and_then(|(key, row)| restore_row::<AliveRow>(node, key, row));
+    let heard = find(HEARD).and_then(|(key, row)| restore_row::<HeardRow>(node, key, row));
     let held = node.crypto().instance_id(node.keys());
     let (me, configured) = (node.id(), node.config().mesh);
     let state = &mut node.membership;
     state.me = Some(me);
-    state.heard = alive.map_or_else(Timestamp::default, |row| row.at);
+    state.heard = heard.map_or_else(Timestamp::default, |row| row.at);
     state.is_foreign = is_foreign;
     state.mesh_stored = row.is_some();
     state.mesh = Some(row.as_ref().map_or(configured, |row| row.mesh));

@@ -45,11 +45,16 @@ fn a_home_that_was_cut_off_for_days_is_tried_as_soon_as_a_third_node_knows_that_
         Frame::Request(_) if (from, to) == (a, c) || (from, to) == (c, a) => Fate::Lose,
         _ => Fate::Pass,
     });
-    let away_for = |world: &mut World, millis| {
+    let away_for = |world: &mut World, millis, restarts: bool| {
         for other in [a, b] {
             world.cut(other, c);
         }
         world.run_for(millis);
+        if restarts {
+            world.kill(c);
+            world.restart(c);
+            world.run_for(minutes(60));
+        }
         for other in [a, b] {
             world.heal(other, c);
         }
@@ -62,10 +67,12 @@ fn a_home_that_was_cut_off_for_days_is_tried_as_soon_as_a_third_node_knows_that_
     world.cut(a, c);
     let sms = person.compose("after days", true);
     person.send(&mut world, a, &sms);
-    away_for(&mut world, minutes(4 * 24 * 60));
+    away_for(&mut world, minutes(4 * 24 * 60), false);
     assert_eq!((told.get(), world.count("after days")), (1, 1));
-    away_for(&mut world, minutes(3 * 60));
+    away_for(&mut world, minutes(3 * 60), false);
     assert_eq!(told.get(), 1, "who was gone for hours tells nobody");
+    away_for(&mut world, minutes(24 * 60), true);
+    assert_eq!(told.get(), 2, "a start while it is alone does not make it forget how long that has been");
 }
 
 #[test]
