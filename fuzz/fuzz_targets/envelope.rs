@@ -5,10 +5,10 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
+use rand_core::SeedableRng;
 use relaymesh_protocol::ids::NodeId;
 use relaymesh_seal::envelope::{Header, open};
 use relaymesh_seal::keys::SealingSecret;
-use rand_core::SeedableRng;
 
 static SECRET: LazyLock<SealingSecret> =
     LazyLock::new(|| SealingSecret::generate(&mut rand_chacha::ChaCha20Rng::from_seed([7; 32])));

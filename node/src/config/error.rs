@@ -52,7 +52,7 @@ pub struct ConfigError {
 impl ConfigError {
     /// An error at a place.
     pub fn new(place: Place, what: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { place, what: one_line(&what.into()), help: help.into() }
+        Self { place, what: one_line(&what.into()), help: one_line(&help.into()) }
     }
 
     /// An error of a key.
@@ -94,18 +94,14 @@ fn position(text: &str, offset: usize) -> (usize, usize) {
 fn explain(message: &str, otherwise: &str) -> (String, String) {
     for (intro, kind) in [("unknown field `", "key"), ("unknown variant `", "value")] {
         if let Some(rest) = message.strip_prefix(intro) {
-            let mut names = rest.split('`').step_by(2);
-            let wrong = names.next().unwrap_or_default();
-            let known: Vec<&str> = quoted(rest);
+            // The wrong name may hold anything; the known ones are ours. Where there are none, serde says so.
+            let parts = rest.rsplit_once("`, expected ").or_else(|| rest.rsplit_once("`, there are no "));
+            let (wrong, known) = parts.unwrap_or((rest, ""));
+            let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
             return (format!("unknown {kind} {wrong:?}"), suggest(wrong, &known));
         }
     }
     (message.to_owned(), otherwise.to_owned())
-}
-
-/// What stands between backticks after the first name.
-fn quoted(rest: &str) -> Vec<&str> {
-    rest.split('`').skip(2).step_by(2).collect()
 }
 
 /// "did you mean", or all that there is.
@@ -119,8 +115,10 @@ pub fn suggest(wrong: &str, known: &[&str]) -> String {
     }
 }
 
+/// As a terminal can be given it, whatever names and values hold.
 fn one_line(text: &str) -> String {
-    text.split(['\n', '\r']).map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+    let line = text.split(['\n', '\r']).map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
+    line.replace(char::is_control, "\u{fffd}")
 }
 
 #[cfg(test)]
@@ -135,6 +133,12 @@ mod tests {
         assert_eq!(help, "there are: path, cache_mib");
         let (what, help) = explain("unknown variant `opne`, expected one of `invite`, `open`, `list`", "");
         assert_eq!((what.as_str(), help.as_str()), ("unknown value \"opne\"", "did you mean \"open\"?"));
+        let (what, help) = explain("unknown field `a`b`, `c`, expected `path` or `cache_mib`", "");
+        assert_eq!((what.as_str(), help.as_str()), ("unknown key \"a`b`, `c\"", "there are: path, cache_mib"));
+        assert_eq!(
+            explain("unknown field `x`, there are no fields", ""),
+            ("unknown key \"x\"".into(), "remove it".into())
+        );
         assert_eq!(explain("unknown field `", "x").1, "remove it");
     }
 

@@ -85,28 +85,31 @@ pub struct Prepared {
     pub warnings: Vec<String>,
 }
 
+/// The part of [`Prepared`] that the values of the configuration give by themselves.
+#[derive(Debug)]
+pub struct Values {
+    http: SocketAddr,
+    grpc: SocketAddr,
+    mesh: relaymesh_mesh::Config,
+    store: relaymesh_store::Config,
+    budget: Limits,
+}
+
 impl Config {
     /// Checks everything that can be checked without a socket, and makes what needs no network.
     ///
     /// # Errors
-    /// What is wrong first, in the order of the sections; the keys come last.
+    /// What is wrong first: values by themselves, then disks, then secrets; the keys come last.
     pub fn prepare(&self) -> Result<Prepared, ConfigError> {
-        self.check_node()?;
-        let http = address("listen.http", &self.listen.http)?;
-        let grpc = address("listen.grpc", &self.listen.grpc)?;
+        let Values { http, grpc, mesh, store, budget } = self.values()?;
         let grpc_plain = self.is_grpc_plain(grpc)?;
-        let mesh = self.mesh_config()?;
-        check_ports(http, grpc, &mesh.listen)?;
         disk::check_dir(&self.data_dir())?;
         // Without a keyring there is no node yet, which is said below.
         disk::check_store(&self.store_path(), self.new_store || !self.keyring_path().exists())?;
         let egress = Client::new(egress::Config { allow_private: self.net.allow_private })
             .map_err(|e| ConfigError::key("net", e, "install the system's root certificates (ca-certificates)"))?;
-        let (store, budget) = (self.store_config()?, self.budget()?);
-        self.check_domain()?;
         let (mastodon, mailer, sms) = (self.mastodon(&egress)?, self.mailer()?, self.sms_ports(&egress)?);
         let captcha = self.captcha(&egress)?;
-        self.check_rest()?;
         // Last: a passphrase is only asked for, and only costs its half a second, where all else is right.
         let (key_file, keyring) = self.open_keyring()?;
         let mut prepared = Prepared {
@@ -128,6 +131,22 @@ impl Config {
         };
         prepared.warnings = self.warnings(&prepared);
         Ok(prepared)
+    }
+
+    /// What can be told without a look at disks, secrets and networks.
+    ///
+    /// # Errors
+    /// What is wrong first.
+    pub fn values(&self) -> Result<Values, ConfigError> {
+        self.check_node()?;
+        let http = address("listen.http", &self.listen.http)?;
+        let grpc = address("listen.grpc", &self.listen.grpc)?;
+        let mesh = self.mesh_config()?;
+        check_ports(http, grpc, &mesh.listen)?;
+        let (store, budget) = (self.store_config()?, self.budget()?);
+        self.check_domain()?;
+        self.check_rest()?;
+        Ok(Values { http, grpc, mesh, store, budget })
     }
 
     fn check_node(&self) -> Result<(), ConfigError> {
@@ -229,7 +248,6 @@ impl Config {
         })
     }
 
-    /// Before the mailer, which says it as its name.
     fn check_domain(&self) -> Result<(), ConfigError> {
         match &self.bridge.domain {
             Some(domain) if domain.is_empty() || !domain.contains('.') || domain.contains(['@', ' ', '/']) => {

@@ -4,33 +4,39 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use super::{Config, Env, show};
+use super::{Config, ConfigError, Env, show};
 
-/// Whether a text is a configuration. What is said of it can be printed either way.
+/// Whether a text is a configuration. What is said of it and of its values can be printed either way.
+/// The fuzz target `config` holds the same.
 fn reads(text: &str) -> bool {
+    let told = |error: ConfigError| {
+        let told = format!("{error}; {}", error.help);
+        assert!(!told.contains(char::is_control), "one line, and nothing that a terminal obeys: {told:?}");
+    };
     match Config::parse(Path::new("relaymesh.toml"), text, &Env::default()) {
         Ok(loaded) => {
             let rows = show::rows(&loaded);
             assert!(rows.iter().any(|row| row.key == "listen.http"), "all settings are shown");
+            loaded.config.values().map_or_else(told, drop);
             true
         }
         Err(error) => {
-            let told = format!("{error}; {}", error.help);
-            assert!(!told.contains(char::is_control), "one line, and nothing that a terminal obeys: {told:?}");
+            told(error);
             false
         }
     }
 }
 
-/// Odd files that were thought of, and the files that this tree offers.
+/// Odd files that were thought of, the files that this tree offers, and what fuzzing reached.
 #[test]
 fn each_file_of_the_corpus_is_read_or_refused() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (mut taken, mut refused) = (0, 0);
-    for dir in ["tests/corpus/config", "../configs"] {
+    for dir in ["tests/corpus/config", "../configs", "../fuzz/corpus/config"] {
         for entry in std::fs::read_dir(root.join(dir)).unwrap() {
             let Ok(text) = std::fs::read_to_string(entry.unwrap().path()) else { continue };
-            if reads(&text) { taken += 1 } else { refused += 1 }
+            let (file, _) = text.split_once('\0').unwrap_or((&text, ""));
+            if reads(file) { taken += 1 } else { refused += 1 }
         }
     }
     assert!(taken >= 10 && refused >= 20, "{taken} are configurations, {refused} are not");
