@@ -254,7 +254,7 @@ pub(super) fn on_connected(node: &Node, tx: &mut Tx<'_>, peer: NodeId) -> Run {
     }
     away::on_connected(node, tx, peer);
     // It may be asked who is a candidate, or may carry a copy; a candidate that declined helps no further.
-    helped.extend(all.nowhere().filter(|(_, held)| held.tag.is_some()).map(|(message, _)| *message));
+    helped.extend(all.nowhere());
     let carries = all.spreading(now).filter(|(_, held)| !held.legs.contains_key(&peer));
     helped.extend(carries.map(|(message, _)| *message));
     route_these(node, tx, usize::MAX, helped);

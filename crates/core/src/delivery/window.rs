@@ -47,7 +47,7 @@ pub(crate) struct Waiting {
     lines: BTreeMap<Line, BTreeSet<(Timestamp, MessageId)>>,
     /// By candidate: all that have a leg to it. What one node may help must be found without a look at all others.
     legs: BTreeMap<NodeId, BTreeSet<MessageId>>,
-    /// Those without any leg.
+    /// Those with a device tag and without any leg.
     nowhere: BTreeSet<MessageId>,
     /// Those whose copies may go to custodians, from then on.
     spreading: BTreeSet<(Timestamp, MessageId)>,
@@ -105,9 +105,9 @@ impl Waiting {
         Some((message, held, *held.legs.get(candidate)?))
     }
 
-    /// Messages that nobody was found for yet.
-    pub fn nowhere(&self) -> impl Iterator<Item = (&MessageId, &Held)> {
-        self.nowhere.iter().filter_map(|message| self.messages.get_key_value(message))
+    /// Messages with a device tag that nobody was found for yet.
+    pub fn nowhere(&self) -> impl Iterator<Item = &MessageId> {
+        self.nowhere.iter()
     }
 
     /// Messages of which custodians may get copies at `now`.
@@ -208,7 +208,7 @@ impl Waiting {
         for candidate in held.legs.keys() {
             self.legs.entry(*candidate).or_default().insert(message);
         }
-        if held.legs.is_empty() {
+        if held.legs.is_empty() && held.tag.is_some() {
             self.nowhere.insert(message);
         }
         self.spreads(&message, held, true);
@@ -268,6 +268,8 @@ pub(crate) fn on_window(node: &Node, tx: &mut Tx<'_>, line: Line) -> Run {
 
 #[cfg(test)]
 mod tests {
+    use relaymesh_protocol::ids::Tag;
+
     use super::*;
 
     const HOME: NodeId = NodeId([9; 32]);
@@ -284,7 +286,9 @@ mod tests {
     fn waiting(count: u8) -> Waiting {
         let mut waiting = Waiting::default();
         for n in 0..count {
-            waiting.hold(message(n), Held::new(Timestamp(u64::from(n)), Some(line())));
+            let mut held = Held::new(Timestamp(u64::from(n)), Some(line()));
+            held.tag = Some(Tag([n; 16]));
+            waiting.hold(message(n), held);
         }
         waiting
     }
@@ -337,7 +341,7 @@ mod tests {
     fn what_a_node_may_help_is_found_without_a_look_at_the_rest() {
         let mut waiting = waiting(4);
         let (now, other) = (Timestamp(86_400_000), NodeId([8; 32]));
-        let names = |waiting: &Waiting| waiting.nowhere().map(|(message, _)| *message).collect::<Vec<_>>();
+        let names = |waiting: &Waiting| waiting.nowhere().copied().collect::<Vec<_>>();
         assert_eq!(names(&waiting), [3, 2, 1, 0].map(message));
         waiting.leg(message(1), HOME, Leg::Unreachable);
         waiting.leg(message(2), HOME, Leg::Silent);

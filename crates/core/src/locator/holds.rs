@@ -11,7 +11,6 @@ use super::search::flush_soon;
 use super::{Asked, Change, ask};
 use crate::input::LinkError;
 use crate::limit::Bucket;
-use crate::membership::Relation;
 use crate::node::Node;
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
@@ -150,19 +149,17 @@ pub(super) fn want(node: &Node, tx: &mut Tx<'_>, message: MessageId, tag: Tag) {
 /// Nodes to ask about a tag: without a filter first, then connected ones.
 fn pick(node: &Node, hunt: &Hunt, now: Timestamp) -> Vec<NodeId> {
     let connected = node.membership.connected();
-    let mut nodes: Vec<(bool, bool, NodeId)> = node
-        .membership
-        .members()
+    let known = connected.iter().chain(node.membership.near()).filter_map(|id| node.membership.node(id));
+    let mut nodes: Vec<(bool, bool, NodeId)> = known
         .filter(|member| member.roles.vault && !hunt.asked.contains(&member.id))
         .filter_map(|member| {
             let newest = node.locator.book.newest(&member.id);
-            let near = connected.contains(&member.id);
-            let ours = || matches!(node.membership.relation_of(member.instance), Relation::Own | Relation::Partner);
-            let worth = newest.is_none_or(|at| now.since(at) >= FRESH) && (near || ours());
-            worth.then_some((newest.is_some(), !near, member.id))
+            let worth = newest.is_none_or(|at| now.since(at) >= FRESH);
+            worth.then_some((newest.is_some(), !connected.contains(&member.id), member.id))
         })
         .collect();
     nodes.sort();
+    nodes.dedup();
     let room = AT_A_TIME.saturating_sub(hunt.open).min(NODES_MAX.saturating_sub(hunt.asked.len()));
     nodes.into_iter().take(room).map(|(.., id)| id).collect()
 }

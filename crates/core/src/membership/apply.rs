@@ -79,31 +79,19 @@ pub(crate) enum Change {
     WaysTaken(Timestamp),
 }
 
-impl Change {
-    /// Whether what instances are to the own one may follow from it.
-    fn touches_relations(&self) -> bool {
-        match self {
-            Self::Self_ { .. } | Self::Adopt { .. } | Self::Forget(_) => true,
-            Self::Facts { matters, .. } => *matters,
-            _ => false,
-        }
-    }
-}
-
 impl State {
     pub(crate) fn apply(&mut self, change: Change) {
-        if change.touches_relations() {
-            self.relations.take();
-        }
         match change {
             Change::Self_ { me, mesh, instance } => {
                 (self.me, self.mesh, self.instance) = (Some(me), Some(mesh), Some(instance));
+                self.relations.take();
                 self.version += 1;
             }
             Change::MeshStored => self.mesh_stored = true,
             Change::Adopt { mesh, instance } => {
                 (self.mesh, self.instance) = (Some(mesh), Some(instance));
                 self.facts = FactSet::default();
+                self.relations.take();
                 *self.digest.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
                 self.version += 1;
             }
@@ -113,6 +101,7 @@ impl State {
             }
             Change::Forget(subjects) => {
                 self.facts.remove(&subjects);
+                self.relations.take();
                 let members = self.facts.members();
                 self.met.retain(|peer, _| members.contains_key(peer));
                 self.version += 1;

@@ -226,7 +226,7 @@ impl State {
         self.relations().by.get(&instance).copied().unwrap_or(Relation::Member)
     }
 
-    /// Nodes of the own instance and of partners, in order of id; blocked ones may be among them.
+    /// Nodes of the own instance and of partners, in order of id; some may be blocked, or no members any more.
     pub(crate) fn near(&self) -> &[NodeId] {
         &self.relations().near
     }

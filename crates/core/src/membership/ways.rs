@@ -52,13 +52,25 @@ impl State {
         let own = self.own_instance();
         let others: BTreeSet<InstanceId> = facts.iter().filter_map(|held| other_side(&held.fact, own)).collect();
         let before = partners(self, &others);
+        let relates = facts.iter().any(|held| self.relates(held));
         let writable = self.facts.put(facts);
-        // Remembered by the question above.
-        self.relations.take();
+        if relates {
+            self.relations.take();
+        }
         for (node, is_new) in writable.into_iter().filter(|(node, _)| self.me != Some(*node)) {
             *self.ways.nodes.entry(node).or_default() |= is_new;
         }
         self.ways.partner |= partners(self, &others) > before;
+    }
+
+    /// Whether it may follow from a fact what instances are to the own one, or which nodes are theirs: not from what a member
+    /// is like now, nor from that it still is one.
+    fn relates(&self, held: &Held) -> bool {
+        match &held.fact {
+            Fact::Node(new) => self.facts.members().get(&new.node).is_none_or(|old| old.instance != new.instance),
+            Fact::Endorsement(new) => self.facts.endorsement(new.instance, new.node).is_none(),
+            _ => true,
+        }
     }
 }
 
