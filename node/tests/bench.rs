@@ -48,3 +48,15 @@ fn the_table_has_the_same_rows_and_a_debug_build_warns() {
 fn an_unknown_group_is_a_mistake() {
     assert_eq!(bench(&["--only", "speed"]).status.code(), Some(2));
 }
+
+#[test]
+fn what_could_not_be_measured_is_told_and_no_success() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_relaymesh"));
+    command.args(["bench", "--quick", "--json", "--only", "home"]).env("TMPDIR", "/nowhere");
+    let output = command.output().expect("the binary starts");
+    assert_eq!(output.status.code(), Some(1));
+    let rows: Vec<Value> = serde_json::from_slice(&output.stdout).expect("one JSON array");
+    assert!(!rows.is_empty() && rows.iter().all(|row| row["value"].is_null() && row["met"].is_null()), "{rows:?}");
+    let told = String::from_utf8(output.stderr).expect("text");
+    assert!(told.contains("home: not measured: ") && told.contains("1 of the rows could not be measured"), "{told}");
+}

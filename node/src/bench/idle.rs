@@ -20,6 +20,8 @@ use crate::demo::kit::process::Node;
 /// After this long a node is idle.
 const SETTLE: Duration = Duration::from_secs(10);
 const SETTLE_QUICK: Duration = Duration::from_secs(3);
+/// After this long a process that reads a line has nothing else to do.
+const WAITS_AFTER: Duration = Duration::from_millis(300);
 /// People of a full node, and of one that is filled quickly.
 const PEOPLE: u32 = 100_000;
 const PEOPLE_QUICK: u32 = 5_000;
@@ -46,14 +48,19 @@ pub fn rows(scale: Scale) -> Vec<Row> {
 pub async fn measure(scale: Scale, rows: &mut [Row]) -> Result<()> {
     let [memory, start, full_memory, full_start, size] = rows else { return Ok(()) };
     let megabytes = std::fs::metadata(binary()?).context("the program is not there")?.len() as f64 / 1e6;
-    let note = if cfg!(debug_assertions) { "a debug build; no baseline" } else { "the running program; no baseline" };
+    let note = if cfg!(debug_assertions) {
+        "a debug build; a size has no baseline"
+    } else {
+        "the running program; a size has no baseline"
+    };
     size.set(megabytes, None, note);
 
     let mut stage = Stage::new(2, |_| String::new()).await?;
     let settle = scale.pick(SETTLE_QUICK, SETTLE);
     let bare = version().await?;
     let (mib, seconds) = run(stage.node(0)?, settle, scale.pick(2, 5)).await?;
-    memory.set(mib, None, format!("VmRSS {} s after start; no baseline", settle.as_secs()));
+    let note = format!("VmRSS {} s after start; baseline: this program while it waits for a line", settle.as_secs());
+    memory.set(mib, Some(waiting().await?), note);
     start.set(seconds, Some(bare), "baseline: `relaymesh --version`, from spawn to exit");
 
     let node = stage.node(1)?;
@@ -93,6 +100,23 @@ async fn version() -> Result<f64> {
         ensure!(status.success(), "--version failed");
     }
     Ok(middle(&mut seconds))
+}
+
+/// Memory of this program as a process that only reads standard input.
+async fn waiting() -> Result<f64> {
+    let mut command = Command::new(binary()?);
+    command.args(["phone", "read", "--state", "none", "-"]).env("RELAYMESH_PHONE_PASSWORD", "none");
+    let mut process = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .context("no process can be started")?;
+    tokio::time::sleep(WAITS_AFTER).await;
+    let mib = proc::memory_mib(process.id().context("it did not wait")?)?;
+    process.kill().await.context("it cannot be ended")?;
+    Ok(mib)
 }
 
 fn populate(node: &Node, people: u32) -> Result<()> {

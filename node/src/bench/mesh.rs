@@ -59,15 +59,28 @@ pub async fn measure(scale: Scale, rows: &mut [Row]) -> Result<()> {
     let rate = run.fast(count).await?;
     let cpu_ms = (run.cpu()? - before).as_secs_f64() * 1e3 / count as f64;
     let p50 = run.slow(scale.pick(30, 150)).await?;
-    let (direct_rate, direct_p50) = run.direct(scale.pick(1_500, 10_000)).await?;
+    let direct = run.direct(scale.pick(1_500, 10_000)).await?;
     if let [throughput, latency, cpu] = rows {
-        throughput.set(rate, Some(direct_rate), "baseline: the same number of posts made at the platform directly");
-        latency.set(p50, Some(direct_p50), "baseline: a post made at the platform directly");
-        cpu.set(cpu_ms, None, "user and kernel time of the three processes during the fast run; no baseline");
+        throughput.set(
+            rate,
+            Some(direct.per_second),
+            "baseline: the same number of posts made at the platform directly",
+        );
+        latency.set(p50, Some(direct.p50_ms), "baseline: a post made at the platform directly");
+        let note = "user and kernel time of the three processes during the fast run; \
+                    baseline: of a post made at the platform directly, both ends";
+        cpu.set(cpu_ms, Some(direct.cpu_ms), note);
     }
     drop(run.stage);
     run.sink.shutdown().await;
     Ok(())
+}
+
+/// Of posts that are made at the platform directly.
+struct Direct {
+    per_second: f64,
+    p50_ms: f64,
+    cpu_ms: f64,
 }
 
 struct Run {
@@ -191,14 +204,17 @@ impl Run {
         Ok(middle(&mut millis))
     }
 
-    /// Rate and middle time of posts without any node.
-    async fn direct(&self, count: usize) -> Result<(f64, f64)> {
+    /// Posts without any node.
+    async fn direct(&self, count: usize) -> Result<Direct> {
         let token = self.sink.token("user0");
         let request = |n: usize| {
             let headers = format!("authorization: Bearer {token}\r\nidempotency-key: direct-{n}\r\n");
             load::request("/api/v1/statuses", &headers, &json!({ "status": format!("direct post {n}") }))
         };
-        let fast = load::run(self.sink.addr(), DIRECT_CONNECTIONS, (0..count).map(request).collect()).await?;
+        let requests = (0..count).map(request).collect();
+        let before = proc::cpu(std::process::id())?;
+        let fast = load::run(self.sink.addr(), DIRECT_CONNECTIONS, requests).await?;
+        let cpu_ms = (proc::cpu(std::process::id())? - before).as_secs_f64() * 1e3 / count as f64;
         let mut line = Line::connect(self.sink.addr()).await?;
         let mut millis = Vec::new();
         for n in 0..50 {
@@ -206,7 +222,7 @@ impl Run {
             accepted(line.send(&request(count + n)).await?)?;
             millis.push(begun.elapsed().as_secs_f64() * 1e3);
         }
-        Ok((fast.per_second, middle(&mut millis)))
+        Ok(Direct { per_second: fast.per_second, p50_ms: middle(&mut millis), cpu_ms })
     }
 
     /// Processor time of all nodes so far.

@@ -18,7 +18,6 @@ mod traffic;
 mod wire;
 mod world;
 
-use std::fmt;
 use std::io::Write as _;
 use std::time::Instant;
 
@@ -115,27 +114,41 @@ impl Scale {
     }
 }
 
-/// Why there are no results at all. A row that could not be measured is no error; it says so itself.
-#[derive(Debug)]
-pub struct BenchError(anyhow::Error);
-
-impl fmt::Display for BenchError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#}", self.0)
-    }
+/// Why there are not all results.
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    /// So many rows have no value; each group that failed says why on standard error, and so do the notes of the table.
+    #[error("{0} of the rows could not be measured")]
+    Unmeasured(usize),
+    /// They cannot be told.
+    #[error("{0:#}")]
+    Output(anyhow::Error),
 }
 
-impl std::error::Error for BenchError {}
+impl BenchError {
+    /// What to do.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::Unmeasured(_) => "see above what failed; --only measures one group",
+            Self::Output(_) => "check the pipe",
+        }
+    }
+}
 
 /// Measures, and prints the rows on standard output. All processes that it started have ended when it returns.
 ///
 /// # Errors
-/// When standard output cannot be written.
+/// When a row could not be measured, or standard output cannot be written.
 pub async fn run(args: BenchArgs) -> Result<(), BenchError> {
-    measure_all(&args).await.map_err(BenchError)
+    let rows = measure_all(&args).await;
+    print(&args, &rows).map_err(BenchError::Output)?;
+    match rows.iter().filter(|row| row.value.is_none()).count() {
+        0 => Ok(()),
+        unmeasured => Err(BenchError::Unmeasured(unmeasured)),
+    }
 }
 
-async fn measure_all(args: &BenchArgs) -> Result<()> {
+async fn measure_all(args: &BenchArgs) -> Vec<Row> {
     if cfg!(debug_assertions) {
         say("warning: this is a debug build; its numbers say nothing. Build with --release.");
     }
@@ -147,7 +160,11 @@ async fn measure_all(args: &BenchArgs) -> Result<()> {
         }
         all.extend(measure_group(*group, scale).await);
     }
-    let text = if args.json { row::json(&all)? } else { row::table(&all) };
+    all
+}
+
+fn print(args: &BenchArgs, rows: &[Row]) -> Result<()> {
+    let text = if args.json { row::json(rows)? } else { row::table(rows) };
     let mut out = std::io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
@@ -162,7 +179,9 @@ async fn measure_group(group: Group, scale: Scale) -> Vec<Row> {
     let begun = Instant::now();
     let mut rows = group.rows(scale);
     if let Err(error) = group.measure(scale, &mut rows).await {
-        rows.iter_mut().filter(|row| row.value.is_none()).for_each(|row| row.note = format!("not measured: {error:#}"));
+        let note = format!("not measured: {error:#}");
+        say(&format!("{name}: {note}"));
+        rows.iter_mut().filter(|row| row.value.is_none()).for_each(|row| row.note.clone_from(&note));
     }
     say(&format!("{name}: {:.1} s", begun.elapsed().as_secs_f64()));
     rows

@@ -21,6 +21,10 @@ const NODES: u8 = 50;
 const METERED_EVERY: u8 = 5;
 /// Everybody has every filter by then: a start of all nodes at once makes all filters anew.
 const SETTLED_AFTER: Duration = Duration::from_secs(4 * 3_600);
+/// What traffic is spent on where no frame is sent.
+const CONNECTIONS: &str = "connections";
+const PINGS: &str = "pings";
+const LINKS_ALONE: [&str; 2] = [CONNECTIONS, PINGS];
 /// A month of thirty days, in hours.
 const MONTH_HOURS: f64 = 720.0;
 
@@ -39,7 +43,7 @@ pub async fn measure(scale: Scale, rows: &mut [Row]) -> Result<()> {
         let work = move || run(span, metered);
         let said = tokio::task::spawn_blocking(work).await.context("the measurement panicked")??;
         let traffic = Traffic::of(&said, &costs, span, metered);
-        row.set(traffic.total(), None, traffic.note(&costs));
+        row.set(traffic.total(), Some(traffic.bare()), traffic.note(&costs));
     }
     Ok(())
 }
@@ -87,7 +91,7 @@ impl Traffic {
             parts.push((kind, said.iter().map(of).sum::<f64>() * to_month));
         }
         let connections = said.iter().map(|said| said.connections).sum::<u64>() as f64;
-        parts.push(("connections", connections * costs.connection * to_month));
+        parts.push((CONNECTIONS, connections * costs.connection * to_month));
         let alive = said.iter().map(|said| said.alive_ms).sum::<u64>() as f64 / 1e3;
         // Both sides ping, each as it is configured; the other side of a metered node's link is hardly ever metered.
         let external = vec!["/ip4/192.0.2.1/tcp/4001".to_owned()];
@@ -96,9 +100,14 @@ impl Traffic {
             config.ping_interval().as_secs_f64()
         };
         let pings = alive / every(metered) + alive / every(false);
-        parts.push(("pings", pings * costs.ping * to_month));
+        parts.push((PINGS, pings * costs.ping * to_month));
         parts.sort_by(|a, b| b.1.total_cmp(&a.1));
         Self { parts, links: alive / seconds / said.len().max(1) as f64 }
+    }
+
+    /// What the same links cost that carry nothing.
+    fn bare(&self) -> f64 {
+        self.parts.iter().filter(|(kind, _)| LINKS_ALONE.contains(kind)).map(|(_, megabytes)| megabytes).sum()
     }
 
     fn total(&self) -> f64 {
@@ -110,7 +119,8 @@ impl Traffic {
         let Costs { connection, exchange, ping } = costs;
         format!(
             "frames of cores in virtual time, in and out: {} (MB); {:.1} links; measured on loopback, headers included: \
-             {exchange:.0} bytes around a request and its answer, {connection:.0} for a connection, {ping:.0} for a ping; no baseline",
+             {exchange:.0} bytes around a request and its answer, {connection:.0} for a connection, {ping:.0} for a ping; \
+             baseline: the same links when they carry nothing",
             parts.join(", "),
             self.links,
         )

@@ -31,8 +31,8 @@ fn runtime() -> Result<tokio::runtime::Runtime, ExitError> {
 /// `bench`: measures this machine against the budgets.
 ///
 /// # Errors
-/// When standard output cannot be written.
+/// When a row could not be measured, or standard output cannot be written.
 pub fn bench(global: &Global, mut args: crate::bench::BenchArgs) -> Result<(), ExitError> {
     args.json |= global.json;
-    runtime()?.block_on(crate::bench::run(args)).map_err(|e| ExitError::failed(e.to_string(), "check the pipe"))
+    runtime()?.block_on(crate::bench::run(args)).map_err(|e| ExitError::failed(e.to_string(), e.help()))
 }
