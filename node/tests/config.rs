@@ -307,6 +307,19 @@ fn apps_come_in_without_tls_on_this_machine_only_unless_told() {
 }
 
 #[test]
+fn an_address_that_no_interface_has_is_warned_of() {
+    let node = Node::new();
+    for (name, at) in
+        [("HTTP", "203.0.113.9:8080"), ("GRPC", "203.0.113.9:8443"), ("MESH", "/ip4/203.0.113.9/tcp/7443")]
+    {
+        let name = format!("RELAYMESH_LISTEN__{name}");
+        let checked = node.run(&["config", "check"], &[(name.as_str(), at), ("RELAYMESH_LISTEN__GRPC_PLAIN", "true")]);
+        let told = stderr(&checked);
+        assert!(checked.status.success() && told.contains("203.0.113.9, which no network interface"), "{told}");
+    }
+}
+
+#[test]
 fn risky_settings_are_accepted_with_a_warning() {
     let node = Node::new();
     let open = [

@@ -8,6 +8,7 @@ mod core;
 pub mod disk;
 mod env;
 mod error;
+mod interfaces;
 mod keys;
 mod layer;
 mod multiaddr;

@@ -18,7 +18,7 @@ use super::core::first_mesh;
 use super::error::ConfigError;
 use super::multiaddr::{Use, check, tcp_of};
 use super::parts::FILE_PORT;
-use super::{Config, disk};
+use super::{Config, disk, interfaces};
 
 /// Bytes in a MiB.
 const MIB: u64 = 1 << 20;
@@ -299,6 +299,9 @@ impl Config {
             let (key, setting) = (key.display(), if self.keys.file.is_some() { "file" } else { "passphrase" });
             all.push(format!("{key} is on the same disk as the data: who takes that disk can read it; move it to another and set keys.{setting}"));
         }
+        let mesh = self.listen.mesh.iter().filter_map(|text| Some(("listen.mesh", tcp_of(text)?)));
+        let doors = [("listen.http", prepared.http), ("listen.grpc", prepared.grpc)];
+        all.extend(doors.into_iter().chain(mesh).filter_map(|(key, at)| interfaces::warning(key, at)));
         if prepared.ingress_open && !prepared.http.ip().is_loopback() {
             all.push("ingress.open lets anybody on the network hand in SMS; set ingress.open = false and enrol with: relaymesh gateway add".to_owned());
         }
