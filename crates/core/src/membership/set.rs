@@ -67,11 +67,22 @@ struct Kept {
     head: FactHead,
 }
 
+/// What a head calls a subject: kind byte and hash.
+type Name = [u8; NAME_LEN + 1];
+
+/// What a comparison asks of a fact, found without the fact.
+#[derive(Debug)]
+struct Named {
+    subject: Subject,
+    seq: u64,
+    mark: [u8; MARK_LEN],
+}
+
 /// The facts by subject, and what follows from them.
 #[derive(Debug, Default)]
 pub struct FactSet {
     facts: BTreeMap<Subject, Kept>,
-    names: BTreeMap<Vec<u8>, Subject>,
+    names: BTreeMap<Name, Named>,
     members: BTreeMap<NodeId, Member>,
     /// Changes so far: whoever remembers something of this set sees by it whether that still holds.
     generation: u64,
@@ -146,18 +157,27 @@ impl Sums {
     }
 }
 
-/// Kind byte and hash of a subject: short enough that the heads of the largest mesh fit one answer.
-fn name(subject: &Subject) -> Vec<u8> {
+/// Short enough that the heads of the largest mesh fit one answer.
+fn name(subject: &Subject) -> Name {
     let key = subject.key();
-    let mut name = key.get(..1).unwrap_or_default().to_vec();
-    name.extend_from_slice(&Sha256::digest(&key)[..NAME_LEN]);
+    let mut name = [0; NAME_LEN + 1];
+    let bytes = key.iter().take(1).copied().chain(Sha256::digest(&key));
+    name.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
     name
 }
 
+fn mark(held: &Held) -> [u8; MARK_LEN] {
+    let mut mark = [0; MARK_LEN];
+    mark.copy_from_slice(&held.hash[..MARK_LEN]);
+    mark
+}
+
 pub(super) fn head(held: &Held) -> FactHead {
-    let mut subject = name(&held.fact.subject());
-    subject.extend_from_slice(&held.hash[..MARK_LEN]);
-    FactHead { subject, seq: held.fact.seq() }
+    head_of(&name(&held.fact.subject()), held)
+}
+
+fn head_of(name: &Name, held: &Held) -> FactHead {
+    FactHead { subject: [&name[..], &mark(held)].concat(), seq: held.fact.seq() }
 }
 
 impl FactSet {
@@ -311,18 +331,20 @@ impl FactSet {
     /// The fact that a head names, whatever version of it.
     #[must_use]
     pub fn by_head(&self, head: &FactHead) -> Option<&Held> {
-        let name = head.subject.get(..=NAME_LEN)?;
-        self.get(self.names.get(name)?)
+        self.get(&self.named(head)?.subject)
+    }
+
+    fn named(&self, head: &FactHead) -> Option<&Named> {
+        self.names.get(head.subject.first_chunk::<{ NAME_LEN + 1 }>()?)
     }
 
     /// Of another node's heads, those that this set lacks or has in an older version, as far as they can be compared.
     #[must_use]
     pub fn lacks(&self, theirs: &[FactHead]) -> Vec<FactHead> {
         let newer = |theirs: &&FactHead| {
-            let Some(ours) = self.by_head(theirs) else { return true };
+            let Some(ours) = self.named(theirs) else { return true };
             let mark = theirs.subject.get(NAME_LEN + 1..).unwrap_or_default();
-            let ours = (std::cmp::Reverse(ours.fact.seq()), &ours.hash[..MARK_LEN]);
-            (std::cmp::Reverse(theirs.seq), mark) < ours
+            (std::cmp::Reverse(theirs.seq), mark) < (std::cmp::Reverse(ours.seq), &ours.mark[..])
         };
         let mut lacking: Vec<_> = theirs.iter().filter(newer).cloned().collect();
         lacking.sort();
@@ -351,8 +373,9 @@ impl FactSet {
             let subject = held.fact.subject();
             if self.get(&subject).is_none_or(|known| held.beats(known)) {
                 touched.push(subject);
-                let head = head(&held);
-                self.names.insert(head.subject.get(..=NAME_LEN).unwrap_or_default().to_vec(), subject);
+                let name = name(&subject);
+                let head = head_of(&name, &held);
+                self.names.insert(name, Named { subject, seq: head.seq, mark: mark(&held) });
                 self.sums().spoil(&subject, &head, true);
                 self.facts.insert(subject, Kept { held, head });
             }
