@@ -1,4 +1,4 @@
-//! A stored record of every type, of this version and the one before.
+//! A stored record, read as each type that is stored, of this version and the older ones; what is read is written again as it was.
 
 #![no_main]
 

@@ -154,7 +154,7 @@ pub struct Lookups {
 
 /// A filter as the locator keeps it.
 #[derive(Serialize, Deserialize)]
-struct FilterRow {
+pub(crate) struct FilterRow {
     at: Timestamp,
     bytes: Vec<u8>,
 }

@@ -4,10 +4,8 @@
 use relaymesh_protocol::ids::{MeshId, Timestamp};
 
 use crate::crypto::RealCrypto;
-use crate::ingress::Gateway;
-use crate::record::vault::{Account, Position, Seen, Session, Token};
-use crate::record::{Head, decode};
-use crate::{delivery, home, locator, membership};
+use crate::record::{self, Reader};
+use crate::{accounts, bench, clients, delivery, egress, home, ingress, keys, locator, membership};
 
 /// The mesh that facts are read for.
 const MESH: MeshId = MeshId([7; 16]);
@@ -38,26 +36,70 @@ pub fn invite(text: &str) -> bool {
     membership::read_invite(text)
 }
 
-/// An opened stored record, as the types in which accounts, sessions and messages lie. All other rows are read by the same
-/// decoder.
+/// All types that are stored.
+fn readers() -> Vec<Reader> {
+    let apart = [Reader::of::<clients::Test>(), Reader::of::<bench::FilterRow>()];
+    let all: [&[Reader]; 10] = [
+        &record::STORED,
+        &accounts::STORED,
+        &delivery::STORED,
+        &egress::STORED,
+        &home::STORED,
+        &ingress::STORED,
+        &keys::STORED,
+        &locator::STORED,
+        &membership::STORED,
+        &apart,
+    ];
+    all.concat()
+}
+
+/// An opened stored record, read as each type that is stored, of this version and the older ones: what is taken is written
+/// again as it was read.
+///
+/// # Panics
+/// When it is not.
 #[must_use]
 pub fn stored(bytes: &[u8]) -> bool {
-    let read = [
-        decode::<Account>(bytes).is_some(),
-        decode::<Session>(bytes).is_some(),
-        decode::<Token>(bytes).is_some(),
-        decode::<Seen>(bytes).is_some(),
-        decode::<Position>(bytes).is_some(),
-        decode::<Head>(bytes).is_some(),
-        decode::<delivery::Outbox>(bytes).is_some(),
-        decode::<Gateway>(bytes).is_some(),
-        home::reads_job(bytes),
-    ];
-    read.contains(&true)
+    readers().into_iter().filter(|reader| reader.read(bytes)).count() > 0
 }
 
 /// An opened envelope's body.
 #[must_use]
 pub fn body(bytes: &[u8]) -> bool {
     delivery::Body::decode(bytes).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    /// Paths of the types that the sources below `dir`, which are the module `path`, say are stored.
+    fn stored_below(dir: &Path, path: &str, found: &mut BTreeSet<String>) {
+        for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
+            let file = entry.path();
+            let name = file.file_stem().unwrap().to_str().unwrap();
+            let module = if matches!(name, "lib" | "mod") { path.to_owned() } else { format!("{path}::{name}") };
+            if file.is_dir() {
+                stored_below(&file, &module, found);
+                continue;
+            }
+            let source = fs::read_to_string(&file).unwrap();
+            let types = source.lines().filter_map(|line| line.trim_start().strip_prefix("impl Stored for "));
+            found.extend(types.map(|rest| format!("{module}::{}", rest.split([' ', '<']).next().unwrap())));
+        }
+    }
+
+    #[test]
+    fn every_stored_type_is_read() {
+        let mut found = BTreeSet::new();
+        stored_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), "relaymesh_core", &mut found);
+        let read: BTreeSet<String> = readers().iter().map(|reader| (reader.name)().to_owned()).collect();
+        assert!(found.len() > 30, "the sources were not searched");
+        assert_eq!(read, found);
+    }
 }

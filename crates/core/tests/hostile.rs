@@ -19,6 +19,8 @@ mod hang;
 mod members;
 #[path = "hostile/receipts.rs"]
 mod receipts;
+#[path = "hostile/stored.rs"]
+mod stored;
 mod world;
 
 use world::{NUMBER, counter, minutes, status, three};

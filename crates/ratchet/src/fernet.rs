@@ -26,9 +26,13 @@ pub(crate) enum FernetError {
 }
 
 pub(crate) fn seal(key: &SharedSecret, now_s: u64, iv: &[u8; 16], plaintext: &[u8]) -> String {
-    let (signing, encryption) = halves(key);
-    let ciphertext = cipher::encrypt_128(&encryption, iv, plaintext);
-    let mut token = [&[VERSION], now_s.to_be_bytes().as_slice(), iv, &ciphertext].concat();
+    let ciphertext = cipher::encrypt_128(&halves(key).1, iv, plaintext);
+    authenticate(key, [&[VERSION], now_s.to_be_bytes().as_slice(), iv, &ciphertext].concat())
+}
+
+/// The text of what stands before a MAC, and that MAC.
+pub(crate) fn authenticate(key: &SharedSecret, mut token: Vec<u8>) -> String {
+    let (signing, _) = halves(key);
     let mac = hmac_sha256(signing.as_slice(), &[&token]);
     token.extend_from_slice(mac.as_slice());
     URL_SAFE.encode(token)

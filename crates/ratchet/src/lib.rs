@@ -16,6 +16,8 @@ mod block;
 mod cipher;
 mod device;
 mod fernet;
+#[doc(hidden)]
+pub mod fuzz;
 mod jwt;
 pub mod kdf;
 mod keys;

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
-use relaymesh_ratchet::{Block, Session, llt};
+use relaymesh_ratchet::llt::Eid;
+use relaymesh_ratchet::{Block, Session, SharedSecret, fuzz, llt};
 
 fn block(bytes: &[u8]) {
     if let Ok(block) = Block::parse(bytes) {
@@ -33,6 +34,28 @@ fn token(bytes: &[u8]) {
     let _ = llt::split_eid(&text);
     assert!(llt::verify(&[7; 32].into(), &text, 1_800_000_000).is_err(), "a token that nobody made");
     assert!(llt::open(&[7; 32].into(), &text).is_err());
+}
+
+/// The same as content that the right key authenticated. A line break stands between header and claims.
+fn authentic(bytes: &[u8]) -> bool {
+    let (key, me) = (SharedSecret::from([7; 32]), Eid::from([9; 16]));
+    let text = String::from_utf8_lossy(bytes);
+    let (header, claims) = text.split_once('\n').unwrap_or((r#"{"alg":"HS256"}"#, &text));
+    let presented = fuzz::presented(&key, &me, header.as_bytes(), claims.as_bytes());
+    let opened = llt::open(&key, &fuzz::login_token(&key, text.as_bytes()));
+    assert_eq!(opened.ok().map(|opened| opened.eid), llt::split_eid(&text).ok().map(|(eid, _)| eid));
+    let _ = llt::open(&key, &fuzz::authentic_token(&key, bytes));
+    llt::verify(&key, &presented, 1_800_000_000).is_ok()
+}
+
+#[test]
+fn of_authentic_tokens_those_count_that_hold_all_claims() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/token");
+    let files = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let count: Vec<_> = files.filter(|file| authentic(&fs::read(file).unwrap())).collect();
+    let mut names: Vec<_> = count.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["claims-escaped", "claims-sound"]);
 }
 
 #[test]

@@ -13,6 +13,7 @@
 //! signature   Ed25519("RM1/env-sig\0" ‖ SHA-256(enc ‖ header ‖ LP16(recipient) ‖ LP16(sealing key) ‖ sender ‖ created ‖ kind ‖ body))
 //! ```
 
+mod around;
 mod header;
 mod inner;
 
@@ -30,6 +31,7 @@ use crate::framing::lp16;
 use crate::keys::{KeyId, NodeKey, SealingPublic, SealingSecret};
 use crate::labels;
 
+pub(crate) use around::open_around;
 pub use header::{Bucket, HEADER_LEN, Header, SUITE, VERSION};
 use inner::Inner;
 
@@ -144,6 +146,23 @@ pub fn seal(
     let bucket = Bucket::for_body(body.len()).ok_or(SealError::TooLong { len: body.len() })?;
     let expiry_minutes = minutes(expiry.0.div_ceil(MINUTE_MS))?;
     let head = header::encode(recipient, to.key_id(), bucket, expiry_minutes, id);
+    let created_minutes = minutes(created.0 / MINUTE_MS)?;
+    encrypt(recipient, to, &head, bucket, rng, |enc, out, end| {
+        let mut inner = Inner { sender: sender.id(), created_minutes, kind, body, sig: [0; 64] };
+        inner.sig = sender.sign_digest(labels::ENV_SIG, &inner.digest(enc, &head, recipient, to));
+        inner.write(out, end);
+    })
+}
+
+/// Encrypts what `write` appends up to the length that it is given, behind the header and the encapsulated key.
+fn encrypt(
+    recipient: &NodeId,
+    to: &SealingPublic,
+    head: &[u8; HEADER_LEN],
+    bucket: Bucket,
+    rng: &mut impl CryptoRng,
+    write: impl FnOnce(&[u8; ENC_LEN], &mut Vec<u8>, usize),
+) -> Result<Vec<u8>, SealError> {
     let public = <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(&to.0).map_err(|_| SealError::RecipientKey)?;
     let (enc, mut context) = setup_sender_with_rng::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
         &OpModeS::Base,
@@ -154,18 +173,14 @@ pub fn seal(
     .map_err(|_| SealError::RecipientKey)?;
     let enc: [u8; ENC_LEN] = enc.to_bytes().into();
 
-    let mut inner =
-        Inner { sender: sender.id(), created_minutes: minutes(created.0 / MINUTE_MS)?, kind, body, sig: [0; 64] };
-    inner.sig = sender.sign_digest(labels::ENV_SIG, &inner.digest(&enc, &head, recipient, to));
-
     let start = HEADER_LEN + ENC_LEN;
     let mut out = Vec::with_capacity(start + bucket.plaintext_len() + TAG_LEN);
-    out.extend_from_slice(&head);
+    out.extend_from_slice(head);
     out.extend_from_slice(&enc);
-    inner.write(&mut out, start + bucket.plaintext_len());
+    write(&enc, &mut out, start + bucket.plaintext_len());
     let plain = out.get_mut(start..).expect("the plaintext was just written");
     let tag = context
-        .seal_inout_detached(InOutBuf::from(plain), &aad(&head))
+        .seal_inout_detached(InOutBuf::from(plain), &aad(head))
         .expect("the first message of a context is within every limit");
     out.extend_from_slice(&tag.to_bytes());
     Ok(out)

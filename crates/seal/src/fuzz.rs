@@ -1,9 +1,15 @@
 //! Doors for fuzzing and corpus replay, and for nothing else: each takes bytes to a decoder that no caller reaches by
 //! itself, and says whether they were taken. None may panic.
 
+use std::sync::LazyLock;
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
 use relaymesh_protocol::ids::{EntityId, NodeId};
 
+use crate::envelope::{EnvelopeError, Opened, open_around};
 use crate::keyfile;
+use crate::keys::{NodeKey, SealingSecret};
 use crate::rest::{RecordAad, RecordKey, open_record_any_counter};
 
 /// The first bytes of a key file.
@@ -22,6 +28,24 @@ pub fn keyring(bytes: &[u8]) -> bool {
     let again = keyring.encode();
     assert!(keyfile::Keyring::decode(&again).is_some_and(|read| read.encode() == again));
     true
+}
+
+/// Who signs insides.
+static SENDER: LazyLock<NodeKey> = LazyLock::new(|| NodeKey::generate(&mut ChaCha20Rng::from_seed([3; 32])));
+/// Whom they are sealed to.
+static SECRET: LazyLock<SealingSecret> =
+    LazyLock::new(|| SealingSecret::generate(&mut ChaCha20Rng::from_seed([7; 32])));
+
+/// The inside of an envelope, with zeros up to the smallest bucket that holds it: sealed, and opened. If it is to be `signed`
+/// and has the form of an inside, sender and signature in it are replaced by sound ones.
+///
+/// # Errors
+/// As the opening of any envelope.
+///
+/// # Panics
+/// When what has the form of an inside is not written again as it was.
+pub fn inside(bytes: &[u8], signed: bool) -> Result<Opened, EnvelopeError> {
+    open_around(bytes, signed.then_some(&*SENDER), &SECRET)
 }
 
 /// A sealed record.

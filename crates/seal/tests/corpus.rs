@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use proptest::prelude::*;
-use relaymesh_seal::envelope::Header;
+use relaymesh_seal::envelope::{EnvelopeError, Header};
 use relaymesh_seal::fuzz;
 use relaymesh_seal::oblivious::{Evaluator, Purpose, finish};
 
@@ -15,6 +15,9 @@ fn read_all(bytes: &[u8]) {
     let _ = fuzz::keyring(bytes);
     assert!(!fuzz::record(bytes), "a record that nobody sealed");
     let _ = Header::parse(bytes);
+    let opened = fuzz::inside(bytes, true);
+    let unsigned = fuzz::inside(bytes, false).expect_err("nobody signed it");
+    assert_eq!(unsigned, opened.err().unwrap_or(EnvelopeError::Signature));
 }
 
 fn evaluate(bytes: &[u8]) {
@@ -28,7 +31,7 @@ fn evaluate(bytes: &[u8]) {
 #[test]
 fn every_corpus_file_is_read_or_refused() {
     for (name, read, files_min) in
-        [("keyring", read_all as fn(&[u8]), 50), ("envelope", read_all, 5), ("oblivious", evaluate, 10)]
+        [("keyring", read_all as fn(&[u8]), 50), ("envelope", read_all, 14), ("oblivious", evaluate, 10)]
     {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(name);
         let files: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect();

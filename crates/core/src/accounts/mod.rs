@@ -34,10 +34,15 @@ use crate::input::ReplyTo;
 use crate::limit::Bucket;
 use crate::node::Node;
 use crate::output::{Output, Work, WorkDone, WorkId};
+use crate::record;
 use crate::tx::{Effects, Halt, Run, Tx};
 use check::PhoneKeys;
 use identity::Identifier;
 use otp::{Proof, Purpose};
+
+/// The types that are stored here, for fuzzing.
+pub(crate) const STORED: [record::Reader; 2] =
+    [record::Reader::of::<tokens::Handed>(), record::Reader::of::<otp::Row>()];
 
 /// Codes that leave at once, whoever asks: a thousand people signing up together.
 const CODES_BURST: u32 = 1_000;

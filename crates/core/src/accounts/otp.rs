@@ -63,7 +63,7 @@ impl Purpose {
 
 /// A row of the table.
 #[derive(Serialize, Deserialize)]
-enum Row {
+pub(super) enum Row {
     Code { mac: [u8; 32], ends: Timestamp, tries: u8 },
     Requests { count: u8, until: Timestamp },
 }

@@ -32,7 +32,7 @@ const HANDED_LIFE: Duration = Duration::from_mins(10);
 
 /// What was handed over a moment ago.
 #[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
-struct Handed {
+pub(super) struct Handed {
     values: [String; 3],
     #[zeroize(skip)]
     until: Timestamp,

@@ -29,7 +29,7 @@ const BUSY_MS: u32 = 60_000;
 
 /// A copy on disk. An envelope is ciphertext to everyone but its recipient.
 #[derive(Debug, Serialize, Deserialize)]
-struct Row {
+pub(super) struct Row {
     from: NodeId,
     expires: Timestamp,
     hops: u8,
@@ -313,6 +313,7 @@ mod tests {
     use super::super::copies::{CUSTODY_BYTES_MAX, PER_PEER_MAX};
     use super::*;
     use crate::accounts::tests::world::World;
+    use crate::record::{decode, encode};
 
     const PEER: NodeId = NodeId([5; 32]);
     const RECIPIENT: NodeId = NodeId([6; 32]);
@@ -336,6 +337,32 @@ mod tests {
             }
             node.make_busy(&key::outbox(&relaymesh_protocol::ids::MessageId([1; 32])));
         })
+    }
+
+    #[test]
+    fn a_copy_of_version_1_is_the_oldest_and_nobodys_letter() {
+        let row = Row {
+            from: PEER,
+            expires: Timestamp(9),
+            hops: 3,
+            budget: 1,
+            envelope: vec![7; 200],
+            at: Timestamp(5),
+            own: true,
+        };
+        let mut bytes = encode(&row).to_vec();
+        assert_eq!((bytes[0], bytes.pop(), bytes.pop()), (2, Some(1), Some(5)));
+        bytes[0] = 1;
+        let read: Row = decode(&bytes).unwrap();
+        assert_eq!((read.from, read.expires, read.hops, read.budget), (PEER, Timestamp(9), 3, 1));
+        assert_eq!((read.envelope, read.at, read.own), (row.envelope, Timestamp(0), false));
+        // Neither of another version, nor with more or less than that version had.
+        assert!(decode::<Row>(&[bytes.as_slice(), &[0]].concat()).is_none());
+        assert!(decode::<Row>(&bytes[..bytes.len() - 1]).is_none());
+        for version in [0, 3] {
+            bytes[0] = version;
+            assert!(decode::<Row>(&bytes).is_none());
+        }
     }
 
     #[test]

@@ -44,6 +44,7 @@ pub(crate) use window::on_window;
 use crate::batch::Key;
 use crate::home::Word;
 use crate::node::Node;
+use crate::record;
 use crate::tx::Tx;
 use crate::watch::Gauge;
 use bundle::{Importing, Turns};
@@ -52,6 +53,9 @@ use legs::Held;
 use quota::Quotas;
 use standing::Standing;
 use window::Waiting;
+
+/// The types that are stored here, for fuzzing.
+pub(crate) const STORED: [record::Reader; 2] = [record::Reader::of::<custody::Row>(), record::Reader::of::<Outbox>()];
 
 /// Envelopes remembered against repeats, by [`letters::print_of`].
 const SEEN_MAX: usize = 100_000;

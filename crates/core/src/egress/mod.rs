@@ -24,10 +24,13 @@ use crate::delivery::SmsEnd;
 use crate::input::{Follow, LinkError};
 use crate::node::Node;
 use crate::output::{SendError, SmsPurpose, WorkDone, WorkId};
-use crate::record::{delete_row, get_node, key, put_node, restore_row};
+use crate::record::{self, delete_row, get_node, key, put_node, restore_row};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 use crate::watch::Gauge;
+
+/// The types that are stored here, for fuzzing.
+pub(crate) const STORED: [record::Reader; 1] = [record::Reader::of::<row::Row>()];
 
 /// Most SMS that wait at once; further ones are dropped and counted.
 const QUEUE_MAX: usize = 100_000;

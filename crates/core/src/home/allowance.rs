@@ -35,7 +35,7 @@ const HOUR_MS: u64 = 3_600_000;
 
 /// What a number has used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Allowance {
+pub(super) struct Allowance {
     /// Its first mail.
     since: Timestamp,
     /// Day, and mails on it.

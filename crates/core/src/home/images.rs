@@ -32,7 +32,7 @@ const TRIES_MAX: u8 = 5;
 
 /// The segments of one session of one person.
 #[derive(Serialize, Deserialize)]
-struct Row {
+pub(super) struct Row {
     set: Set,
     entity: EntityId,
     session: u8,

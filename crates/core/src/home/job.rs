@@ -9,7 +9,7 @@ use crate::command::{FailureClass, MessageOutcome, Refusal};
 use crate::node::Node;
 use crate::output::{Private64, PublishContent};
 use crate::record::vault::JOB;
-use crate::record::{Entity, Stored, decode, delete_row, key};
+use crate::record::{Entity, Stored, delete_row, key};
 use crate::tx::{Run, Tx};
 
 /// Name of the bridge as a platform.
@@ -233,11 +233,6 @@ impl Job {
     }
 }
 
-/// Whether these bytes are a job.
-pub(crate) fn reads(bytes: &[u8]) -> bool {
-    decode::<Job>(bytes).is_some()
-}
-
 /// Record key under which a job is sealed apart.
 fn record(message: &MessageId) -> &[u8] {
     message.as_bytes()
@@ -291,7 +286,7 @@ pub(super) fn get(node: &Node, tx: &mut Tx<'_>, message: &MessageId) -> Run<Opti
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::encode;
+    use crate::record::{decode, encode};
 
     #[test]
     fn jobs_of_earlier_versions_are_read() {

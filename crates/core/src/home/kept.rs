@@ -29,7 +29,7 @@ const TOLD: u8 = 12;
 
 /// Which message a person knows by a number.
 #[derive(Debug, Serialize, Deserialize)]
-struct Told {
+pub(super) struct Told {
     message: MessageId,
 }
 

@@ -32,7 +32,7 @@ const DONE_MAX: usize = 16;
 
 /// What the number said last about its bridge mail.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Freeze {
+pub(super) struct Freeze {
     /// Nothing is published.
     frozen: bool,
     /// Since when it is as it is.

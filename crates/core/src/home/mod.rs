@@ -28,7 +28,7 @@ use relaymesh_protocol::ids::{EntityId, MessageId, NodeId, Timestamp};
 use crate::WorkId;
 use crate::batch::Key;
 use crate::node::Node;
-use crate::record::key;
+use crate::record::{self, key};
 use crate::sets::{Open, Sets};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
@@ -40,13 +40,27 @@ use unheard::Unheard;
 pub(crate) use consume::{on_assembled, on_local, on_submission};
 pub(crate) use ending::give_up;
 pub(crate) use images::{has_image, on_home_set};
-pub(crate) use job::reads as reads_job;
 pub(crate) use kept::on_kept;
 pub(crate) use receipts::{heard, lost, on_connected, on_remind, on_remind_of};
 pub(crate) use refusals::on_refusal;
 pub(crate) use run::{on_job, on_worked};
 pub(crate) use sweep::{on_sweep, soon as sweep_soon, sweep_spent};
 pub(crate) use unheard::Word;
+
+/// The types that are stored here, for fuzzing.
+pub(crate) const STORED: [record::Reader; 11] = [
+    record::Reader::of::<allowance::Allowance>(),
+    record::Reader::of::<sessions::Order>(),
+    record::Reader::of::<kept::Told>(),
+    record::Reader::of::<job::Job>(),
+    record::Reader::of::<images::Row>(),
+    record::Reader::of::<refusals::Notices>(),
+    record::Reader::of::<receipts::Row>(),
+    record::Reader::of::<bridge::BridgeIdentity>(),
+    record::Reader::of::<keywords::Freeze>(),
+    record::Reader::of::<seen::Span>(),
+    record::Reader::of::<seen::Entry>(),
+];
 
 /// A job that is owed.
 #[derive(Clone, Copy, Debug)]

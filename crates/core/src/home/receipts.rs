@@ -34,7 +34,7 @@ const LINK_SETTLES: Duration = Duration::from_millis(500);
 
 /// How a message ended, for its ingress.
 #[derive(Serialize, Deserialize)]
-struct Row {
+pub(super) struct Row {
     /// Who handed the message in first.
     to: NodeId,
     auth_key: [u8; 32],

@@ -24,14 +24,14 @@ const ENTRY: u8 = 15;
 
 /// Entries from the oldest to the one after the newest.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Span {
+pub(super) struct Span {
     first: u64,
     next: u64,
 }
 
 /// A result, and since when it is there.
 #[derive(Debug, Serialize, Deserialize)]
-struct Entry {
+pub(super) struct Entry {
     seen: [u8; 16],
     at: Timestamp,
 }

@@ -15,7 +15,7 @@ const ORDER: u8 = 10;
 
 /// Record keys of the sessions: the first contact's, then the others, the one used last at the end.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Order(Vec<Vec<u8>>);
+pub(super) struct Order(Vec<Vec<u8>>);
 
 impl Stored for Order {}
 

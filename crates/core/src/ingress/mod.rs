@@ -17,7 +17,7 @@ use crate::delivery::{self, Cargo, Outbox, Stage};
 use crate::input::ReplyTo;
 use crate::locator::Lookup;
 use crate::node::Node;
-use crate::record::{get_node, key, put_node};
+use crate::record::{self, get_node, key, put_node};
 use crate::sets::{Open, Sets};
 use crate::tx::{Run, Tx};
 
@@ -28,6 +28,13 @@ pub(crate) use waits::{on_reply_wait, settle};
 
 use gateways::{Brought, Usage};
 use waits::Wait;
+
+/// The types that are stored here, for fuzzing.
+pub(crate) const STORED: [record::Reader; 3] = [
+    record::Reader::of::<segments::Row>(),
+    record::Reader::of::<gateways::Gateway>(),
+    record::Reader::of::<gateways::Brought>(),
+];
 
 /// What ingress remembers.
 #[derive(Debug, Default)]

@@ -37,7 +37,7 @@ const ASSEMBLIES_TRIED: usize = 4;
 
 /// A set on disk.
 #[derive(Debug, Serialize, Deserialize)]
-struct Row {
+pub(super) struct Row {
     set: Set,
     session: u8,
     sender: E164,
@@ -285,5 +285,44 @@ pub(crate) fn restore(node: &mut Node, rows: &[(Key, Vec<u8>)]) {
         node.ingress.apply(Change::Set(hash, noted));
         let after = if row.handed_on { SEGMENT_TTL } else { HAND_ON_AFTER };
         node.set_timer(row.since.after(after), Timer::Segments(hash));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{decode, encode};
+
+    #[test]
+    fn a_set_of_version_1_has_nothing_of_its_own_in_the_outbox() {
+        let mut set = Set::default();
+        let later = relaymesh_protocol::segment::Part::Later(1);
+        let segment = Segment { session: 7, part: later, chunk: "AAAA".to_owned() };
+        assert!(matches!(set.insert(segment, Timestamp(5)), Progress::Held { .. }));
+        let row = Row {
+            set,
+            session: 7,
+            sender: "+237650123456".parse().unwrap(),
+            gateway: None,
+            trusted: true,
+            date: Some(3),
+            date_sent: None,
+            since: Timestamp(5),
+            handed_on: true,
+            enrolled: true,
+            handed: Vec::new(),
+        };
+        let mut bytes = encode(&row).to_vec();
+        assert_eq!((bytes[0], bytes.pop()), (2, Some(0)));
+        bytes[0] = 1;
+        let read: Row = decode(&bytes).unwrap();
+        assert_eq!((read.set, read.session, read.sender, read.since), (row.set, 7, row.sender, Timestamp(5)));
+        assert!(read.trusted && read.handed_on && read.enrolled && read.handed.is_empty());
+        assert!(decode::<Row>(&[bytes.as_slice(), &[0]].concat()).is_none());
+        assert!(decode::<Row>(&bytes[..bytes.len() - 1]).is_none());
+        for version in [0, 3] {
+            bytes[0] = version;
+            assert!(decode::<Row>(&bytes).is_none());
+        }
     }
 }

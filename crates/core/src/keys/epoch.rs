@@ -36,7 +36,7 @@ pub(crate) struct Pass {
 
 /// To which epoch the last pass moved.
 #[derive(Debug, Serialize, Deserialize)]
-struct Marker {
+pub(super) struct Marker {
     epoch: u32,
 }
 

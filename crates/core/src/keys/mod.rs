@@ -19,12 +19,16 @@ use crate::locator;
 use crate::membership;
 use crate::node::Node;
 use crate::output::{Output, WorkDone};
+use crate::record;
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 
 pub(crate) use bridge::on_operator;
 
 use epoch::Pass;
+
+/// The types that are stored here, for fuzzing.
+pub(crate) const STORED: [record::Reader; 1] = [record::Reader::of::<epoch::Marker>()];
 
 /// One day, in milliseconds.
 const DAY_MS: u64 = 86_400_000;

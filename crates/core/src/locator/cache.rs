@@ -29,7 +29,7 @@ pub(super) type Place = [u8; 16];
 
 /// A tag as stored.
 #[derive(Debug, Serialize, Deserialize)]
-struct Row {
+pub(super) struct Row {
     tag: Tag,
     at: Timestamp,
 }

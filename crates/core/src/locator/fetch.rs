@@ -36,7 +36,7 @@ const BYTES_MAX: usize = 512 * 1024 * 1024;
 /// A filter as stored. It is signed and tells nobody anything without the tags; it is sealed for when it came, which decides
 /// who of this node's people a later filter must still name.
 #[derive(Debug, Serialize, Deserialize)]
-struct Row {
+pub(super) struct Row {
     at: Timestamp,
     #[serde(with = "serde_bytes")]
     bytes: Vec<u8>,

@@ -45,7 +45,7 @@ use crate::batch::Key;
 use crate::limit::Bucket;
 use crate::node::Node;
 use crate::record::index::Kind;
-use crate::record::key;
+use crate::record::{self, key};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 
@@ -61,6 +61,17 @@ use own::{Mine, Own};
 use ration::{DayTotals, Grant, Rations};
 use search::{FLUSH, Searches, Touch, Wanted};
 use shares::{Class, Shares};
+
+/// The types that are stored here, for fuzzing.
+pub(crate) const STORED: [record::Reader; 7] = [
+    record::Reader::of::<ration::DayTotals>(),
+    record::Reader::of::<cache::Row>(),
+    record::Reader::of::<letters::Letter>(),
+    record::Reader::of::<audit::Audit>(),
+    record::Reader::of::<own::Row>(),
+    record::Reader::of::<own::BridgeNumber>(),
+    record::Reader::of::<fetch::Row>(),
+];
 
 /// How often the recent filter is built, if somebody is new.
 const RECENT_EVERY: Duration = Duration::from_secs(60);

@@ -69,7 +69,7 @@ struct OwnTag {
 
 /// An entity's tags as stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Row {
+pub(super) struct Row {
     entity: EntityId,
     tags: Vec<OwnTag>,
 }
@@ -80,7 +80,7 @@ impl Stored for Row {
 
 /// The number of a bridge identity, as stored with the entity.
 #[derive(Serialize, Deserialize)]
-struct BridgeNumber {
+pub(super) struct BridgeNumber {
     number: E164,
 }
 

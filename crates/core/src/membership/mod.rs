@@ -30,7 +30,7 @@ use crate::input::{Input, LinkError, ReplyTo};
 use crate::limit::Bucket;
 use crate::node::Node;
 use crate::output::Output;
-use crate::record::{key, put_node};
+use crate::record::{self, key, put_node};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 use crate::watch::Gauge;
@@ -54,6 +54,15 @@ use partners::Partners;
 use restore::FactRow;
 use set::FactSet;
 use ways::Ways;
+
+/// The types that are stored here, for fuzzing.
+pub(crate) const STORED: [record::Reader; 5] = [
+    record::Reader::of::<invite::Invite>(),
+    record::Reader::of::<restore::HeardRow>(),
+    record::Reader::of::<restore::FactRow>(),
+    record::Reader::of::<restore::MeshRow>(),
+    record::Reader::of::<restore::PolicyRow>(),
+];
 
 /// Tokens of this conversation's questions have this bit; other conversations' have not.
 const TOKEN_BIT: u64 = 1 << 63;

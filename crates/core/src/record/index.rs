@@ -29,7 +29,7 @@ pub enum Kind {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Row(EntityId);
+pub(super) struct Row(EntityId);
 
 impl Stored for Row {
     const SCOPE: Scope = Scope::Node;

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use relaymesh_core::batch::Key;
-use relaymesh_core::command::{Command, Door, OperatorCommand, OperatorReply, Reply, Submit};
+use relaymesh_core::command::{Code, Command, Door, OperatorCommand, OperatorReply, Reply, Submit};
 use relaymesh_protocol::frame::{Carried, FactHead, FilterHead, FilterLayer, Holdings, Request, Response};
-use relaymesh_protocol::ids::{MeshId, NodeId};
+use relaymesh_protocol::ids::{E164, MeshId, NodeId};
 use serde_bytes::ByteBuf;
 
-use crate::world::{Fate, Frame, Person, World, letter_bytes};
+use crate::world::{Fate, Frame, Person, World, booth, letter_bytes};
 use crate::{NUMBER, minutes, three};
 
 fn bytes(rng: &mut ChaCha20Rng, max: usize) -> Vec<u8> {
@@ -220,9 +220,74 @@ fn random_and_truncated_bundles_change_no_record() {
     assert_eq!((world.count("in the bundle"), world.posts.len()), (1, 1));
 }
 
+/// A sender as a modem, an app or a liar may write it.
+fn sender(rng: &mut ChaCha20Rng, n: usize) -> String {
+    const LETTERS: [char; 20] =
+        ['+', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', ' ', '-', '(', ')', '/', '*', ';', '٣', '\u{ff16}'];
+    let of = |rng: &mut ChaCha20Rng, letters: &[char], max| -> String {
+        many(rng, max, |rng| letters[rng.next_u32() as usize % letters.len()]).into_iter().collect()
+    };
+    match n % 5 {
+        0 => String::from_utf8_lossy(&bytes(rng, 30)).into_owned(),
+        1 => of(rng, &LETTERS, 25),
+        2 => format!("6{}", of(rng, &LETTERS[1..11], 14)),
+        3 => format!(
+            "tel:6{};{}=+{}",
+            of(rng, &LETTERS[1..11], 14),
+            ["phone-context", "ext"][n % 2],
+            of(rng, &LETTERS, 9)
+        ),
+        _ => format!("00{}", of(rng, &LETTERS[1..11], 20)),
+    }
+}
+
+/// A gateway client's country says how a number without a code is read, and nothing else of a sender is believed.
+#[test]
+fn random_senders_at_a_door_with_a_country_are_read_as_numbers_or_refused() {
+    let (mut world, a, _, mut person) = scene();
+    let add = OperatorCommand::GatewayAdd {
+        name: "booth".to_owned(),
+        msisdn: "+237699000000".into(),
+        country: Some("CM".to_owned()),
+        operator: None,
+    };
+    let OperatorReply::GatewayAdded { path, .. } = world.operate(a, add) else { panic!("no gateway client") };
+    let door = Door::Gateway(relaymesh_core::gateway_id(path.reveal().split('/').nth(2).unwrap()));
+    let text = person.compose("by country", false);
+    let submit = |text: &str, sender: String| {
+        Command::Submit(Submit { door, text: text.into(), sender: sender.into(), date: None, date_sent: None })
+    };
+    // What a gateway client brought is counted, whatever it was.
+    let rows = |world: &World| {
+        let all = rows(world, a).into_iter();
+        all.filter(|(row, _)| row[0] != relaymesh_core::record::key::GATEWAY).collect::<BTreeMap<_, _>>()
+    };
+    let mut rng = ChaCha20Rng::seed_from_u64(7);
+    let mut read = 0;
+    for n in 0..600 {
+        let sender = sender(&mut rng, n);
+        let (known, before) = (E164::normalise(sender.trim(), Some("CM")), rows(&world));
+        let reply = world.ask(a, submit(&text, sender));
+        match known {
+            Ok(_) => read += usize::from(matches!(reply, Reply::Submitted(_))),
+            Err(_) => {
+                assert!(matches!(&reply, Reply::Refused(why) if why.code == Code::InvalidArgument), "{reply:?}");
+                assert_eq!(rows(&world), before);
+            }
+        }
+    }
+    assert!((30..570).contains(&read), "{read} of 600 are numbers");
+    world.run_for(minutes(1));
+    assert!(world.posts.is_empty(), "the number that it is from is not theirs");
+    world.ask(a, submit(&text, NUMBER.replace("+237", " ")));
+    world.run_for(minutes(1));
+    assert_eq!((world.count("by country"), world.posts.len()), (1, 1));
+}
+
 #[test]
 fn random_texts_at_the_door_are_refused_or_held() {
     let (mut world, a, _, person) = scene();
+    let booth = booth(&mut world, a);
     let mut rng = ChaCha20Rng::seed_from_u64(6);
     let mut texts = vec![String::new(), "\0".to_owned(), "A".repeat(200_000), "é".repeat(5_000), "====".to_owned()];
     texts.extend((0..800).map(|n| match n % 3 {
@@ -235,9 +300,10 @@ fn random_texts_at_the_door_are_refused_or_held() {
         }
     }));
     for text in texts {
-        for sender in [person.number.as_str(), "", "not a number", "+0"] {
+        let senders = [person.number.as_str(), "", "not a number", "+0", "650 12 34 56"];
+        for (sender, door) in senders.into_iter().flat_map(|sender| [(sender, Door::Open), (sender, booth)]) {
             let submit = Submit {
-                door: Door::Open,
+                door,
                 text: text.clone().into(),
                 sender: sender.into(),
                 date: Some(i64::MIN),

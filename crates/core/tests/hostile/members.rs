@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::receipts::Swallows;
 use crate::world::{Fate, Frame, Mind, Person, Sim, World, open, seal_to};
-use crate::{NUMBER, minutes, three};
+use crate::{NUMBER, counter, minutes, three};
 
 /// The mesh of the world: the first node's.
 const MESH: MeshId = MeshId([1; 16]);
@@ -40,22 +40,25 @@ fn hand_filters(world: &mut World, to: usize, filters: Vec<ByteBuf>) -> u64 {
     }
 }
 
-/// A filter's body from its author on: `format ‖ node ‖ layer ‖ version ‖ …`, signed by whoever holds `of`'s keys.
-fn signed(world: &World, of: usize, layer: FilterLayer, version: u64, rest: &[u8]) -> ByteBuf {
-    let sim = &world.nodes[of];
-    let mut body = vec![1];
-    body.extend_from_slice(&sim.id.0);
-    body.push(layer as u8);
-    body.extend_from_slice(&version.to_be_bytes());
-    body.extend_from_slice(rest);
-    let signature = RealCrypto.sign(&sim.keyring, labels::FILTER, &[MESH.as_bytes(), &body]);
-    ByteBuf::from([&signature[..], &body].concat())
+/// A filter's body: `format ‖ node ‖ layer ‖ version ‖ …`.
+fn body(of: NodeId, layer: FilterLayer, version: u64, rest: &[u8]) -> Vec<u8> {
+    [&[1], &of.0[..], &[layer as u8], &version.to_be_bytes(), rest].concat()
 }
 
-/// `of` claims to hold these people, and `to` hears of it.
-pub fn suspects(world: &mut World, to: usize, of: usize, devices: &[DeviceId]) {
-    let id = world.nodes[of].id;
-    let mut keys: Vec<u64> = devices.iter().map(|device| tags::filter_key(&tags::device_tag(device), &id)).collect();
+/// A body as a filter of a mesh, signed by whoever holds `by`'s keys.
+fn signed_in(world: &World, by: usize, mesh: &MeshId, body: &[u8]) -> ByteBuf {
+    let signature = RealCrypto.sign(&world.nodes[by].keyring, labels::FILTER, &[mesh.as_bytes(), body]);
+    ByteBuf::from([&signature[..], body].concat())
+}
+
+/// A filter's body from its key count on, made a filter of `of`.
+fn signed(world: &World, of: usize, layer: FilterLayer, version: u64, rest: &[u8]) -> ByteBuf {
+    signed_in(world, of, &MESH, &body(world.nodes[of].id, layer, version, rest))
+}
+
+/// A set of these people and some more keys, as it stands in a filter of `of`.
+fn set_of(of: &NodeId, devices: &[DeviceId]) -> Vec<u8> {
+    let mut keys: Vec<u64> = devices.iter().map(|device| tags::filter_key(&tags::device_tag(device), of)).collect();
     keys.extend(1..256);
     let set = BinaryFuse16::try_from(&keys).unwrap();
     let mut rest = (keys.len() as u32).to_be_bytes().to_vec();
@@ -65,6 +68,12 @@ pub fn suspects(world: &mut World, to: usize, of: usize, devices: &[DeviceId]) {
         rest.extend(word.to_le_bytes());
     }
     rest.extend(set.fingerprints.iter().flat_map(|fingerprint| fingerprint.to_le_bytes()));
+    rest
+}
+
+/// `of` claims to hold these people, and `to` hears of it.
+pub fn suspects(world: &mut World, to: usize, of: usize, devices: &[DeviceId]) {
+    let rest = set_of(&world.nodes[of].id, devices);
     let filter = signed(world, of, FilterLayer::Recent, world.now.0, &rest);
     assert_eq!(hand_filters(world, to, vec![filter]), 1, "the claim is accepted as a filter");
     world.run_for(1_000);
@@ -145,13 +154,35 @@ fn a_copied_filter_claims_nobody() {
 #[test]
 fn a_filter_signed_by_another_or_of_another_mesh_is_none() {
     let (mut world, a, b, c) = three();
-    let person = Person::sign_up(&mut world, c, NUMBER, 11);
     world.run_for(minutes(3));
-    let mut other = signed(&world, b, FilterLayer::Base, world.now.0, &[0; 40]);
-    assert_eq!(hand_filters(&mut world, a, vec![other.clone()]), 0, "no sound descriptor");
-    other[70] ^= 1;
-    assert_eq!(hand_filters(&mut world, a, vec![other, ByteBuf::new(), ByteBuf::from(vec![0; 300])]), 0);
-    drop(person);
+    let (of, version) = (world.nodes[b].id, world.now.0);
+    let body = body(of, FilterLayer::Base, version, &set_of(&of, &[]));
+    let sound = signed_in(&world, b, &MESH, &body);
+    let flipped = |at: usize| {
+        let mut filter = sound.clone();
+        filter[at] ^= 1 << (at % 8);
+        filter
+    };
+    // The mesh that it was in before it joined this one.
+    let former = world.nodes[b].config.mesh;
+    assert_ne!(former, MESH);
+    let unsigned = [signed_in(&world, c, &MESH, &body), signed_in(&world, b, &former, &body)];
+    for filter in unsigned.into_iter().chain((0..64).map(flipped)) {
+        let before = counter(&world, a, "filter_unsigned");
+        assert_eq!(hand_filters(&mut world, a, vec![filter]), 0);
+        assert_eq!(counter(&world, a, "filter_unsigned"), before + 1, "all else about it is sound");
+    }
+    // What is signed, each byte that is no fingerprint and some that are; and what is not even that long.
+    let mut bad: Vec<ByteBuf> = (64..130).chain((130..sound.len()).step_by(31)).map(flipped).collect();
+    bad.extend([0, 63, 64, 129, sound.len() - 1].map(|len| ByteBuf::from(&sound[..len])));
+    assert_eq!(hand_filters(&mut world, a, bad), 0);
+    let claims = |world: &World| {
+        let (_, filters) = world.nodes[a].node().knowledge();
+        filters.iter().any(|head| (head.node, head.layer, head.version) == (of, FilterLayer::Base, version))
+    };
+    assert!(!claims(&world));
+    assert_eq!(hand_filters(&mut world, a, vec![sound.clone()]), 1, "the sound one is taken");
+    assert!(claims(&world));
 }
 
 #[test]
