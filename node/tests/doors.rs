@@ -5,6 +5,8 @@
 
 #[path = "doors/conformance.rs"]
 mod conformance;
+#[path = "doors/grpc.rs"]
+mod grpc;
 mod support;
 #[path = "doors/wire.rs"]
 mod wire;
@@ -12,8 +14,7 @@ mod wire;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::World;
-use support::kit::process::Node;
+use support::{World, state};
 use wire::{Answer, Body, Call};
 
 /// How often each body is sent; its time is the median.
@@ -96,15 +97,6 @@ impl Nonsense {
         times.sort_unstable();
         times[TRIES / 2]
     }
-}
-
-/// What a node knows and holds, without what moves by itself.
-async fn state(node: &Node) -> Value {
-    let mut status = node.ask(&["status"]).await.unwrap();
-    status.as_object_mut().unwrap().remove("uptime_ms").expect("status tells the time");
-    // Filters are made again as time goes by.
-    status["counters"].as_object_mut().unwrap().retain(|name, _| !name.starts_with("filter_"));
-    json!({ "status": status, "gateways": node.ask(&["gateway", "list"]).await.unwrap() })
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -218,6 +218,10 @@ async fn rubbish_at_every_port_leaves_a_node_alive_and_answering() {
     let world = World::start(1).await.unwrap();
     let node = &world.nodes[0];
     let pid = node.pid().unwrap();
+    // Somebody has an account, and a gateway client is enrolled: there is something that could change.
+    let mut person = world.person(0, "+237650400003", "lea").await.unwrap();
+    let gateway = world.gateway(0, "booth", "+237650200008").await.unwrap();
+    let before = support::state(node).await;
     let mut chance = ChaCha20Rng::seed_from_u64(5);
     let mut rubbish = vec![0; RUBBISH_BYTES];
     chance.fill_bytes(&mut rubbish);
@@ -238,8 +242,12 @@ async fn rubbish_at_every_port_leaves_a_node_alive_and_answering() {
     for page in ["health/live", "health/ready", "v1/platforms"] {
         assert_eq!(world.http.get(&format!("{}/{page}", node.http())).await.unwrap().status, 200, "{page}");
     }
-    node.ask(&["status"]).await.unwrap();
+    assert_eq!(support::state(node).await, before, "nothing of it came further than the door");
+    let sms = person.compose("still here", true).unwrap();
+    assert!(gateway.forward(person.number.reveal(), &sms).await.unwrap().accepted());
+    assert_eq!(world.counts(&["still here"]).await, [1], "who was there still is");
     world.person(0, "+237650400002", "noa").await.unwrap();
+    assert_ne!(support::state(node).await, before, "what is taken shows");
     assert!(!std::fs::read_to_string(node.log()).unwrap().contains("panicked"), "{}", node.tail());
 }
 

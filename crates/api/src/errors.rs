@@ -8,9 +8,14 @@ use axum::response::{IntoResponse, Response};
 use relaymesh_core::command::{Code, Refusal};
 use serde_json::json;
 use tonic::Status;
+use tonic::body::Body;
 
 /// What callers hear of a failure that is ours.
 pub const OOPS: &str = "Oops! Something went wrong. Please try again later.";
+/// What a gRPC caller hears whose request is not the message that the call takes.
+pub const UNREADABLE: &str = "The request cannot be read: it is not the message that this call takes.";
+/// What it hears if its body does not say that it is gRPC.
+pub const NOT_GRPC: &str = "Content-Type must be application/grpc";
 /// Seconds after which a caller over its rate may come again: the core's buckets refill within a minute.
 pub const RETRY_OVER_RATE_S: u32 = 60;
 /// Seconds after which to try a node that is down or busy again: long enough for a restart.
@@ -154,6 +159,30 @@ pub fn grpc(refusal: &Refusal) -> Status {
 pub fn grpc_mismatch() -> Status {
     tracing::error!("{}", HttpError::Mismatch);
     Status::internal(OOPS)
+}
+
+/// The answer to a call, with the blame where it belongs. The framework tells an undecodable request as a failure of the
+/// server, in the words of its decoder. Whatever fails inside us is told as [`OOPS`], so any other `INTERNAL` or `UNKNOWN` is
+/// such a request. (For a compressed message without an encoding gRPC's own rules ask for `INTERNAL` too; callers that watch
+/// for failing servers are better served by one answer to all of these.)
+#[must_use]
+pub(crate) fn grpc_unread(response: axum::http::Response<Body>) -> axum::http::Response<Body> {
+    match Status::from_header_map(response.headers()) {
+        Some(status)
+            if matches!(status.code(), tonic::Code::Internal | tonic::Code::Unknown) && status.message() != OOPS =>
+        {
+            Status::invalid_argument(UNREADABLE).into_http()
+        }
+        _ => response,
+    }
+}
+
+/// The answer to a request that is no gRPC: 415, as gRPC asks for, and a status for those that look for one.
+#[must_use]
+pub(crate) fn grpc_content_type() -> axum::http::Response<Body> {
+    let mut response = Status::invalid_argument(NOT_GRPC).into_http();
+    *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    response
 }
 
 /// The text for the caller. Internal causes stay in the log.

@@ -8,7 +8,7 @@ use super::exit::{ExitError, Kind};
 use super::{note, print, print_bare, print_json};
 use crate::config::{Config, Env};
 use crate::render;
-use crate::socket::{self, AskError, Told};
+use crate::socket::{self, AskError, Listening, Told};
 
 /// Asks the node that the configuration names.
 pub fn ask(global: &Global, command: OperatorCommand) -> Result<OperatorReply, ExitError> {
@@ -18,12 +18,20 @@ pub fn ask(global: &Global, command: OperatorCommand) -> Result<OperatorReply, E
 
 /// Asks the node of a configuration that is read already.
 pub fn ask_node(global: &Global, config: &Config, command: OperatorCommand) -> Result<OperatorReply, ExitError> {
+    wait(global, socket::ask(&config.socket_path(), command))
+}
+
+/// Asks the node of a configuration where it listens.
+pub fn listening(global: &Global, config: &Config) -> Result<Listening, ExitError> {
+    wait(global, socket::listening(&config.socket_path()))
+}
+
+fn wait<T>(global: &Global, asked: impl Future<Output = Result<T, AskError>>) -> Result<T, ExitError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|e| ExitError::failed(format!("the system gives no resources ({e})"), "close other programs"))?;
-    let asked = runtime.block_on(socket::ask(&config.socket_path(), command));
-    asked.map_err(|error| explain(global, &error))
+    runtime.block_on(asked).map_err(|error| explain(global, &error))
 }
 
 fn explain(global: &Global, error: &AskError) -> ExitError {

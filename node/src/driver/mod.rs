@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::exit::ExitError;
 use crate::config::{Config, Prepared, SmsPort, tcp_of};
-use crate::socket;
+use crate::socket::{self, Listening};
 
 use hub::{Ears, Handle, Hub, WORKS_MAX};
 use works::{Tools, Works};
@@ -59,6 +59,7 @@ struct Sockets {
     http: TcpListener,
     grpc: TcpListener,
     operator: socket::Listener,
+    at: Listening,
 }
 
 impl Sockets {
@@ -66,16 +67,19 @@ impl Sockets {
         let operator = socket::Listener::bind(&config.socket_path())
             .await
             .map_err(|error| ExitError::config(error.to_string(), ""))?;
-        Ok(Self {
-            http: bind("listen.http", prepared.http).await?,
-            grpc: bind("listen.grpc", prepared.grpc).await?,
-            operator,
-        })
+        let (http, http_at) = bind("listen.http", prepared.http).await?;
+        let (grpc, grpc_at) = bind("listen.grpc", prepared.grpc).await?;
+        Ok(Self { http, grpc, operator, at: Listening { http: http_at, grpc: grpc_at } })
     }
 }
 
-async fn bind(key: &str, at: SocketAddr) -> Result<TcpListener, ExitError> {
-    TcpListener::bind(at).await.map_err(|error| {
+/// The socket, and where it really is: port 0 is any that is free.
+async fn bind(key: &str, at: SocketAddr) -> Result<(TcpListener, SocketAddr), ExitError> {
+    let bound = TcpListener::bind(at).await.and_then(|listener| {
+        let at = listener.local_addr()?;
+        Ok((listener, at))
+    });
+    bound.map_err(|error| {
         let help = format!("stop what uses it, or set another {key}");
         ExitError::config(format!("{key} = {at} cannot be bound ({error})"), help)
     })
@@ -138,7 +142,7 @@ async fn serve(config: &Config, mut prepared: Prepared, warnings: &[String]) -> 
     let (forward, on_mesh) = mpsc::channel(1_024);
     let mut edges = JoinSet::new();
     edges.spawn(forward_events(early, mesh_events, forward));
-    announce(&sockets, &peer_id, listening.as_deref())?;
+    announce(&sockets.at, &peer_id, listening.as_deref())?;
     spawn_edges(&mut edges, sockets, &handle, http, tls, &stop);
     edges.spawn(signals(stop.clone()));
 
@@ -152,10 +156,9 @@ async fn serve(config: &Config, mut prepared: Prepared, warnings: &[String]) -> 
 }
 
 /// The one line that scripts wait for.
-fn announce(sockets: &Sockets, peer_id: &str, mesh: Option<&str>) -> Result<(), ExitError> {
+fn announce(at: &Listening, peer_id: &str, mesh: Option<&str>) -> Result<(), ExitError> {
     use std::io::Write as _;
-    let address = |listener: &TcpListener| listener.local_addr().map(|at| at.to_string()).unwrap_or_default();
-    let (http, grpc) = (address(&sockets.http), address(&sockets.grpc));
+    let Listening { http, grpc } = at;
     let mesh = mesh.map_or_else(|| "none".to_owned(), |mesh| format!("{mesh}/p2p/{peer_id}"));
     let mut out = std::io::stdout().lock();
     writeln!(out, "ready http={http} grpc={grpc} mesh={mesh}")
@@ -217,7 +220,7 @@ fn spawn_edges(
         let asks = asks.clone();
         async move { asks.ask(Command::Operator(command)).await }
     };
-    edges.spawn(socket::serve(sockets.operator, ask, stop.clone()));
+    edges.spawn(socket::serve(sockets.operator, ask, sockets.at, stop.clone()));
 }
 
 fn http_config(prepared: &Prepared) -> relaymesh_api::HttpConfig {

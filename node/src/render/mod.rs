@@ -95,15 +95,31 @@ pub fn invite(code: &str, expires: Timestamp) -> String {
     out
 }
 
-/// `gateway add`.
-pub fn gateway_added(name: &str, url: &str, only_here: bool) -> String {
-    let mut out = format!("{url}\n\n{}", qr(url));
+/// How a gateway client's URL came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UrlOf {
+    /// From `node.public_url`.
+    Setting,
+    /// Where the node listens, which another machine may reach.
+    Listener,
+    /// No other machine can use it.
+    ThisMachine,
+}
+
+/// `gateway add`: the URL alone on the first line, so that a script can take it. A phone that scans a code is another machine,
+/// so a URL of this one gets none.
+pub fn gateway_added(name: &str, url: &str, of: UrlOf) -> String {
+    let (code, line) = match of {
+        UrlOf::ThisMachine => (String::new(), "the line above, with the address by which phones reach this node"),
+        _ => (qr(url), "the line above (or the code)"),
+    };
+    let mut out = format!("{url}\n\n{code}");
     write!(
         out,
-        "In DekuSMS on the phone {name:?}:\n  1. Settings → Gateway Clients → Add → HTTP\n  2. URL: the line above (or the code); protocol POST\n  3. Forward: all messages. Private SMS are dropped unread.\nThe URL is shown only now; `relaymesh gateway remove` ends it.\n"
+        "In DekuSMS on the phone {name:?}:\n  1. Settings → Gateway Clients → Add → HTTP\n  2. URL: {line}; protocol POST\n  3. Forward: all messages. Private SMS are dropped unread.\nThe URL is shown only now; `relaymesh gateway remove` ends it.\n"
     )
     .expect("a String takes any text");
-    if only_here {
+    if of == UrlOf::Listener {
         out.push_str(
             "The address is the one this node listens at; set node.public_url if phones reach it by another.\n",
         );

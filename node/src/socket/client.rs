@@ -10,7 +10,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::path::ShortPath;
-use super::{Answer, BUNDLE_LINE_BYTES_MAX, Question, Told};
+use super::{Answer, BUNDLE_LINE_BYTES_MAX, Listening, Question, Told};
 
 /// A node that is alive takes a connection at once.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -59,21 +59,40 @@ pub async fn ask(path: &Path, command: OperatorCommand) -> Result<OperatorReply,
         OperatorCommand::BundleImport { .. } | OperatorCommand::BundleExport => BUNDLE_TIMEOUT,
         _ => ANSWER_TIMEOUT,
     };
+    match put(path, Question::Command(command), patience).await? {
+        Answer::Reply(reply) => Ok(reply),
+        _ => Err(AskError::Broken),
+    }
+}
+
+/// Asks the node at `path` where it listens.
+///
+/// # Errors
+/// When nobody listens at `path`, no answer comes, or the node is of a version that knows no such question.
+pub async fn listening(path: &Path) -> Result<Listening, AskError> {
+    match put(path, Question::Listening {}, ANSWER_TIMEOUT).await? {
+        Answer::Listening(listening) => Ok(listening),
+        _ => Err(AskError::Broken),
+    }
+}
+
+/// One question; what the node refuses is an error.
+async fn put(path: &Path, question: Question, patience: Duration) -> Result<Answer, AskError> {
     let unreachable = |source| AskError::Unreachable { path: path.to_owned(), source };
     let short = ShortPath::of(path).map_err(unreachable)?;
     let connected = timeout(CONNECT_TIMEOUT, UnixStream::connect(&short)).await;
     let stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(unreachable)?;
-    let answer = timeout(patience, exchange(stream, command)).await;
+    let answer = timeout(patience, exchange(stream, question)).await;
     match answer.map_err(|_| AskError::TimedOut(patience))? {
-        Ok(Answer::Reply(reply)) => Ok(reply),
         Ok(Answer::Error(told)) => Err(AskError::Refused(told)),
+        Ok(answer) => Ok(answer),
         Err(_) => Err(AskError::Broken),
     }
 }
 
-async fn exchange(stream: UnixStream, command: OperatorCommand) -> io::Result<Answer> {
+async fn exchange(stream: UnixStream, question: Question) -> io::Result<Answer> {
     let (read, mut write) = stream.into_split();
-    let mut line = serde_json::to_vec(&Question { command })?;
+    let mut line = serde_json::to_vec(&question)?;
     line.push(b'\n');
     // A node that refuses a long line answers before it has read it all.
     let sent = write.write_all(&line).await;

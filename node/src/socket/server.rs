@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::path::ShortPath;
-use super::{Answer, BUNDLE_LINE_BYTES_MAX, LINE_BYTES_MAX, Question, Told};
+use super::{Answer, BUNDLE_LINE_BYTES_MAX, LINE_BYTES_MAX, Listening, Question, Told};
 
 /// Connections at once; more wait in the kernel's queue. An operator has a few terminals.
 const CONNECTIONS_MAX: usize = 16;
@@ -83,8 +83,9 @@ fn close_to_others(path: &Path) -> io::Result<()> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
 }
 
-/// Answers commands until `shutdown`; then waits for those under way. `ask` hands a command to the node.
-pub async fn serve<A, F>(socket: Listener, ask: A, shutdown: CancellationToken)
+/// Answers commands until `shutdown`; then waits for those under way. `ask` hands a command to the node; `listening` is told
+/// to whoever asks for it.
+pub async fn serve<A, F>(socket: Listener, ask: A, listening: Listening, shutdown: CancellationToken)
 where
     A: Fn(OperatorCommand) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Reply> + Send + 'static,
@@ -107,7 +108,7 @@ where
         let (ask, shutdown) = (ask.clone(), shutdown.clone());
         tasks.spawn(async move {
             // A caller that goes away in between is its own affair.
-            let _ = talk(stream, ask, shutdown).await;
+            let _ = talk(stream, ask, listening, shutdown).await;
             drop(slot);
         });
     }
@@ -115,7 +116,7 @@ where
     tasks.wait().await;
 }
 
-async fn talk<A, F>(stream: UnixStream, ask: A, shutdown: CancellationToken) -> io::Result<()>
+async fn talk<A, F>(stream: UnixStream, ask: A, listening: Listening, shutdown: CancellationToken) -> io::Result<()>
 where
     A: Fn(OperatorCommand) -> F,
     F: Future<Output = Reply>,
@@ -135,7 +136,8 @@ where
                 None => {
                     (refuse("invalid_argument", "the line is no command; is this program of the same version?"), true)
                 }
-                Some(command) => (answer_of(ask(command).await), true),
+                Some(Question::Command(command)) => (answer_of(ask(command).await), true),
+                Some(Question::Listening {}) => (Answer::Listening(listening), true),
             },
         };
         let mut line = serde_json::to_vec(&answer)?;

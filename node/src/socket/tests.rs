@@ -1,3 +1,4 @@
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -20,6 +21,11 @@ async fn node(command: OperatorCommand) -> Reply {
     }
 }
 
+const LISTENING: Listening = Listening {
+    http: SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080)),
+    grpc: SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 8443)),
+};
+
 struct Server {
     dir: tempfile::TempDir,
     shutdown: CancellationToken,
@@ -32,7 +38,7 @@ impl Server {
         std::fs::create_dir_all(dir.path().join(below)).unwrap();
         let listener = Listener::bind(&dir.path().join(below).join("s.sock")).await.unwrap();
         let shutdown = CancellationToken::new();
-        let task = tokio::spawn(serve(listener, node, shutdown.clone()));
+        let task = tokio::spawn(serve(listener, node, LISTENING, shutdown.clone()));
         Self { dir, shutdown, task }
     }
 }
@@ -43,6 +49,7 @@ async fn questions_are_answered_until_the_end() {
     let path = server.dir.path().join("s.sock");
     let reply = ask(&path, OperatorCommand::Ping { node: "a".into() }).await.unwrap();
     assert!(matches!(reply, OperatorReply::Ping { millis: 3, hops: 2, .. }));
+    assert_eq!(listening(&path).await.unwrap(), LISTENING);
     let refused = ask(&path, OperatorCommand::Status).await.unwrap_err();
     assert!(
         matches!(&refused, AskError::Refused(told) if told.code == "unavailable" && !told.hint.is_empty()),
@@ -81,7 +88,9 @@ async fn a_long_path_works_too() {
 async fn rubbish_gets_an_error_line_and_the_connection_lives_on() {
     let server = Server::start("").await;
     let mut stream = UnixStream::connect(server.dir.path().join("s.sock")).await.unwrap();
-    for rubbish in ["", "{", "\u{0}\u{1}", "{\"command\":\"nonsense\"}", "{\"command\":{\"ping\":{}}}", "[]"] {
+    let rubbish = ["", "{", "\u{0}\u{1}", "{\"command\":\"nonsense\"}", "{\"command\":{\"ping\":{}}}", "[]"];
+    let two = ["{\"listening\":{\"nonsense\":1}}", "{\"listening\":{},\"command\":\"status\"}", "\"listening\""];
+    for rubbish in rubbish.into_iter().chain(two) {
         stream.write_all(format!("{rubbish}\n").as_bytes()).await.unwrap();
         let mut answer = vec![0; 4096];
         let length = stream.read(&mut answer).await.unwrap();
@@ -176,21 +185,21 @@ proptest! {
 
     #[test]
     fn every_command_is_one_line_and_read_as_it_was(command in command()) {
-        let line = serde_json::to_string(&Question { command }).unwrap();
+        let line = serde_json::to_string(&Question::Command(command)).unwrap();
         prop_assert!(!line.contains('\n'));
-        let command = Question::parse(line.as_bytes()).expect("what was written is read");
-        prop_assert_eq!(serde_json::to_string(&Question { command }).unwrap(), line);
+        let question = Question::parse(line.as_bytes()).expect("what was written is read");
+        prop_assert_eq!(serde_json::to_string(&question).unwrap(), line);
     }
 
     #[test]
     fn a_command_with_a_damaged_byte_is_read_or_refused(
         command in command(), at in any::<prop::sample::Index>(), byte in any::<u8>(),
     ) {
-        let mut line = serde_json::to_vec(&Question { command }).unwrap();
+        let mut line = serde_json::to_vec(&Question::Command(command)).unwrap();
         let at = at.index(line.len());
         line[at] = byte;
-        if let Some(command) = Question::parse(&line) {
-            let written = serde_json::to_vec(&Question { command }).unwrap();
+        if let Some(question) = Question::parse(&line) {
+            let written = serde_json::to_vec(&question).unwrap();
             prop_assert!(Question::parse(&written).is_some());
         }
     }

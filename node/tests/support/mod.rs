@@ -2,6 +2,7 @@
 //! The parts are the demo's own.
 
 #![allow(dead_code, reason = "each test binary uses what it needs")]
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use relaymesh_publish::sink::{Sink, SinkHandle};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 #[path = "../../src/demo/kit/mod.rs"]
@@ -143,6 +145,15 @@ fn plan(dir: &Path, index: usize, ports: Ports, settings: &str) -> Plan {
 
 fn outbox_path(dir: &Path) -> PathBuf {
     dir.join("sms-outbox.jsonl")
+}
+
+/// What a node knows and holds, without what moves by itself.
+pub async fn state(node: &Node) -> Value {
+    let mut status = node.ask(&["status"]).await.unwrap();
+    status.as_object_mut().unwrap().remove("uptime_ms").expect("status tells the time");
+    // Filters are made again as time goes by.
+    status["counters"].as_object_mut().unwrap().retain(|name, _| !name.starts_with("filter_"));
+    json!({ "status": status, "gateways": node.ask(&["gateway", "list"]).await.unwrap() })
 }
 
 /// Waits until a text is in a platform's log, then a while longer, and gives how often it is.

@@ -11,16 +11,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::http::{Request, Response};
+use axum::http::{HeaderMap, Request, Response, header};
 use futures::future::BoxFuture;
 use tokio::sync::Semaphore;
 use tonic::Status;
 use tonic::body::Body;
 use tower::Service;
 
-use crate::Ask;
 use crate::proto::publisher::publisher_server::{PublisherServer, SERVICE_NAME as PUBLISHER};
 use crate::proto::vault::entity_server::{EntityServer, SERVICE_NAME as ENTITY};
+use crate::{Ask, errors};
 
 pub use serve::{Tls, serve_grpc};
 
@@ -30,6 +30,8 @@ const REQUEST_BYTES_MAX: usize = 64 * 1024;
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Calls under way on all connections together; more are shed at once, so that those under way end.
 const CALLS_MAX: usize = 1_024;
+/// Content types of requests.
+const GRPC_TYPES: [&str; 2] = ["application/grpc", "application/grpc+proto"];
 const BUSY: &str = "The service is temporarily unavailable. Please try again later.";
 
 /// Both gRPC services behind one door that sheds load.
@@ -84,13 +86,16 @@ impl<A: Ask> Service<Request<Body>> for GrpcService<A> {
         Box::pin(async move {
             let answer = called.await;
             drop(permit);
-            answer.unwrap_or_else(|_| Ok(Status::unavailable(BUSY).into_http()))
+            answer.unwrap_or_else(|_| Ok(Status::unavailable(BUSY).into_http())).map(errors::grpc_unread)
         })
     }
 }
 
 impl<A: Ask> GrpcService<A> {
     fn dispatch(&mut self, request: Request<Body>) -> BoxFuture<'static, Result<Response<Body>, Infallible>> {
+        if !is_grpc(request.headers()) {
+            return Box::pin(async { Ok(errors::grpc_content_type()) });
+        }
         let service = request.uri().path().trim_start_matches('/').split('/').next();
         match service {
             Some(ENTITY) => self.entity.call(request),
@@ -98,6 +103,13 @@ impl<A: Ask> GrpcService<A> {
             _ => Box::pin(async { Ok(Status::unimplemented("no such service").into_http()) }),
         }
     }
+}
+
+/// Whether the body says that it is gRPC, with messages in protobuf or in what is not said.
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    GRPC_TYPES.iter().any(|grpc| kind.eq_ignore_ascii_case(grpc))
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@
 mod any_bytes;
 mod conformance;
 mod fake;
+mod garbage;
 mod grpc_account;
+mod grpc_garbage;
 mod grpc_publish;
 mod http_bodies;
 mod http_lists;

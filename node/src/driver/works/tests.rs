@@ -1,3 +1,5 @@
+mod hangs;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
