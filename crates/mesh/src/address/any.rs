@@ -66,7 +66,9 @@ proptest! {
     }
 
     #[test]
-    fn any_texts_are_read_or_left_out(texts in proptest::collection::vec("\\PC{0,40}|(/(ip4|tcp|p2p|p2p-circuit|dns|unix)?/?[a-z0-9.]{0,12}){0,5}", 0..12)) {
+    fn any_texts_are_read_or_left_out(
+        texts in proptest::collection::vec("\\PC{0,40}|(/(ip4|tcp|p2p|p2p-circuit|dns|unix)?/?[a-z0-9.]{0,12}){0,5}", 0..12),
+    ) {
         let kept = read(node(0), &texts);
         prop_assert!(kept.len() <= ADDRESSES_PER_NODE_MAX);
         prop_assert_eq!(clean(node(0), kept.clone()), kept);
