@@ -119,6 +119,8 @@ fn read(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -126,6 +128,46 @@ mod tests {
         assert_eq!(read("12 12\n"), Some(12));
         for text in ["", "12", "12 13", "x x", "12 12 12"] {
             assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    /// As [`Mark::write`] writes it.
+    fn sound(commit: u64) -> Vec<u8> {
+        format!("{commit} {commit}\n").into_bytes()
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_name_a_commit_twice_or_say_nothing(
+            bytes in prop_oneof![
+                proptest::collection::vec(any::<u8>(), 0..40),
+                "[0-9 +\n\t-]{0,30}".prop_map(String::into_bytes),
+                "[1-3]{1,2} [1-3]{1,2}[ \n]{0,2}".prop_map(String::into_bytes),
+                any::<u64>().prop_map(sound),
+            ],
+            last in prop_oneof![0..30_u64, any::<u64>()],
+        ) {
+            let dir = tempfile::tempdir().unwrap();
+            fs::write(dir.path().join(MARK_FILE), &bytes).unwrap();
+            let refused = check(dir.path(), Version(last)).is_err();
+            let words: Vec<&[u8]> = bytes.trim_ascii().split(|byte| *byte == b' ').collect();
+            let named = match words[..] {
+                [one, other] if one == other => std::str::from_utf8(one).ok().and_then(|word| word.parse::<u64>().ok()),
+                _ => None,
+            };
+            prop_assert_eq!(refused, named.is_some_and(|named| named > last));
+        }
+
+        #[test]
+        fn a_flipped_bit_names_no_other_commit(commit: u64, short in 0..1_000_u64) {
+            for commit in [commit, short] {
+                for bit in 0..sound(commit).len() * 8 {
+                    let mut bytes = sound(commit);
+                    bytes[bit / 8] ^= 1 << (bit % 8);
+                    let named = std::str::from_utf8(&bytes).ok().and_then(read);
+                    prop_assert!(named.is_none_or(|named| named == commit), "bit {} of {}", bit, commit);
+                }
+            }
         }
     }
 

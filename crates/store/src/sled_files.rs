@@ -158,7 +158,8 @@ fn check_format(path: &Path) -> Result<(), OpenError> {
         Err(source) => return Err(io_error("read", &file)(source)),
     };
     let number = text.trim().strip_prefix(FORMAT_WORD).map(str::trim);
-    let Some(found) = number.and_then(|number| number.parse::<u32>().ok()) else {
+    // The first format was 1: a 0 is damage.
+    let Some(found) = number.and_then(|number| number.parse::<u32>().ok()).filter(|found| *found > 0) else {
         return Err(OpenError::NotAStore { path: path.to_owned() });
     };
     let path = path.to_owned();
@@ -277,4 +278,34 @@ fn create_private_dir(path: &Path) -> io::Result<()> {
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
     let path = path.to_owned();
     move |source| OpenError::Io { action, path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_say_a_known_format_or_are_refused(bytes in prop_oneof![
+            proptest::collection::vec(any::<u8>(), 0..40),
+            "relaymesh-store[ \n\t]{0,2}[0-9+-]{0,11}\n?".prop_map(String::into_bytes),
+            "(relaymesh-store ?){0,2}[01]{0,2}[ -~]{0,3}".prop_map(String::into_bytes),
+        ]) {
+            let dir = tempfile::tempdir().unwrap();
+            fs::write(dir.path().join(FORMAT_FILE), &bytes).unwrap();
+            fs::write(dir.path().join(DATA_FILE), "").unwrap();
+            let number = bytes.trim_ascii().strip_prefix(FORMAT_WORD.as_bytes()).map(<[u8]>::trim_ascii);
+            let number = number.and_then(|word| std::str::from_utf8(word).ok()).and_then(|word| word.parse::<u32>().ok());
+            match (number, check_format(dir.path())) {
+                (Some(1..=DATA_FORMAT), told) => prop_assert!(told.is_ok(), "{told:?}"),
+                (None | Some(0), Err(OpenError::NotAStore { .. })) => {}
+                (Some(number), Err(OpenError::NewerFormat { found, supported, .. })) => {
+                    prop_assert_eq!((found, supported), (number, DATA_FORMAT));
+                }
+                (number, told) => prop_assert!(false, "{number:?}: {told:?}"),
+            }
+        }
+    }
 }

@@ -43,6 +43,31 @@ fn a_newer_format_is_refused_with_both_numbers() {
     assert!(text.contains(&newer.to_string()) && text.contains(&DATA_FORMAT.to_string()), "{text}");
 }
 
+/// Damage to the two small files beside the log is refused or means nothing: it never makes a store look empty.
+#[test]
+fn a_flipped_bit_in_format_or_mark_hides_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    make(&path);
+    let mut opened = 0;
+    for name in ["FORMAT", "MARK"] {
+        let sound = fs::read(path.join(name)).unwrap();
+        for at in 0..sound.len() {
+            let mut bad = sound.clone();
+            bad[at] ^= 1 << (at % 8);
+            fs::write(path.join(name), &bad).unwrap();
+            if let Ok(store) = open(&path) {
+                assert!(store.get(b"a").unwrap().is_some(), "byte {at} of {name}");
+                store.close();
+                opened += 1;
+            }
+            fs::write(path.join(name), &sound).unwrap();
+        }
+    }
+    assert!(opened > 0, "a damaged mark says nothing");
+    assert!(open(&path).unwrap().get(b"a").unwrap().is_some());
+}
+
 #[test]
 fn foreign_directories_are_left_alone() {
     let dir = tempfile::tempdir().unwrap();
