@@ -102,4 +102,22 @@ mod tests {
         assert!(found.len() > 30, "the sources were not searched");
         assert_eq!(read, found);
     }
+
+    /// Files that are named after a type, some with an older version behind it, are read as that type.
+    #[test]
+    fn the_corpus_has_a_record_of_every_stored_type() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/stored");
+        let mut older = 0;
+        for reader in readers() {
+            let name = (reader.name)().split_once("::").unwrap().1.replace("::", "-");
+            let current = fs::read(dir.join(&name)).unwrap_or_else(|_| panic!("fuzz/corpus/stored/{name} is missing"));
+            assert!(reader.read(&current), "{name}");
+            for version in 1..current[0] {
+                let bytes = fs::read(dir.join(format!("{name}-v{version}"))).unwrap();
+                assert!(bytes[0] == version && reader.read(&bytes), "{name} of version {version}");
+                older += 1;
+            }
+        }
+        assert!(older >= 6, "only {older} of older versions");
+    }
 }
