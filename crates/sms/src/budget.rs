@@ -82,6 +82,15 @@ pub struct Spent {
 }
 
 impl Spent {
+    /// For a day of which nobody knows what was spent: all that notices may have is taken as spent, and what is kept for
+    /// one-time codes and refreshed tokens is there. So a lost record costs at most that share once more, and nobody is
+    /// locked out by it unless nothing is kept.
+    #[must_use]
+    pub fn unknown(limits: &Limits, now_ms: u64) -> Self {
+        let notices = limits.per_day - kept(limits.per_day, limits.codes_percent);
+        Self { day: now_ms / DAY_MS, total: Count { all: notices, notices }, ..Self::default() }
+    }
+
     /// What counts against a number, if anything does.
     fn of_numbers(&mut self, purpose: Purpose) -> Option<&mut BTreeMap<u64, u32>> {
         match purpose {
@@ -119,9 +128,8 @@ pub struct Budget {
 impl Count {
     /// Whether one more fits `limit`, of which notices may not use the share that is kept.
     fn allows(self, purpose: Purpose, limit: u32, codes_percent: u32) -> bool {
-        let kept = u64::from(limit) * u64::from(codes_percent.min(100)) / 100;
-        let notices = u64::from(limit) - kept;
-        self.all < limit && (purpose.is_vital() || u64::from(self.notices) < notices)
+        let notices = limit - kept(limit, codes_percent);
+        self.all < limit && (purpose.is_vital() || self.notices < notices)
     }
 
     fn add(&mut self, purpose: Purpose) {
@@ -133,6 +141,12 @@ impl Count {
         self.all = self.all.saturating_sub(1);
         self.notices = self.notices.saturating_sub(u32::from(!purpose.is_vital()));
     }
+}
+
+/// How much of a limit is kept for one-time codes and refreshed tokens; not more than the limit.
+fn kept(limit: u32, codes_percent: u32) -> u32 {
+    let share = u64::from(limit) * u64::from(codes_percent.min(100)) / 100;
+    u32::try_from(share).unwrap_or(limit)
 }
 
 /// How much of a number's day is there for a purpose: news of success leave the last quarter, and at least one, to what
@@ -344,6 +358,19 @@ mod tests {
         budget.spend(2 * DAY_MS, &notice("CM")).unwrap();
         budget.refund(DAY_MS, &notice("CM"));
         assert_eq!(budget.spend(2 * DAY_MS, &notice("CM")), Err(Exceeded::NumberDay), "of another day");
+    }
+
+    #[test]
+    fn a_day_of_which_nothing_is_known_has_the_share_of_codes_left_and_no_more() {
+        for (percent, codes) in [(0, 0), (20, 2), (100, 10)] {
+            let limits = Limits { codes_percent: percent, ..limits(10, 10) };
+            let mut budget = Budget::new(limits.clone(), Spent::unknown(&limits, 5 * DAY_MS + 7));
+            assert_eq!(budget.spend(5 * DAY_MS + 8, &notice("CM")), Err(Exceeded::Day), "{percent}");
+            for n in 0..=codes {
+                assert_eq!(budget.spend(5 * DAY_MS + 9, &code("CM")).is_ok(), n < codes, "{percent}");
+            }
+            assert_eq!(budget.spend(6 * DAY_MS, &code("CM")), Ok(()), "the next day is whole");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A running node: the core's loop, and the edges around it.
 
-mod budget;
+pub mod budget;
 mod hub;
 mod mails;
 mod persist;
@@ -256,7 +256,7 @@ async fn tools(config: &Config, prepared: Prepared) -> Result<Tools, ExitError> 
         mailer: prepared.mailer,
         otp_from: config.bridge.domain.as_ref().map(|domain| format!("no-reply@{domain}")),
         ports,
-        budget: Some(budget::Kept::open(prepared.budget, &config.data_dir(), &prepared.keyring)),
+        budget: Some(budget::Kept::open(prepared.budget, &config.data_dir(), &prepared.keyring, hub::now().0)),
         keyfile: prepared.key_file,
         cost: Cost::PASSWORD,
     })

@@ -126,7 +126,7 @@ impl std::fmt::Debug for Client {
 impl Client {
     /// A client with the system's resolver.
     pub fn new(config: Config) -> Result<Self, SetupError> {
-        Self::with_lookup(config, Arc::new(SystemLookup))
+        Self::with_lookup(config, Arc::new(SystemLookup::default()))
     }
 
     /// A client that asks `lookup` for addresses. The guard filters its answers all the same.

@@ -6,6 +6,7 @@ use relaymesh_core::command::Finding;
 
 use super::{finding, of_error, ok};
 use crate::config::disk::check_dir;
+use crate::driver::budget::trouble;
 
 /// Bytes in a MiB.
 const MIB: u64 = 1 << 20;
@@ -31,7 +32,21 @@ pub fn findings(data: &Path, store: &Path) -> Vec<Finding> {
         Ok(()) => ok("disk.write", format!("{} can be written", data.display())),
         Err(error) => of_error("disk.write", &error),
     };
-    vec![space(data), written, owners(data, store)]
+    vec![space(data), written, owners(data, store), budget(data)]
+}
+
+/// Whether the node knows what it spent on SMS.
+fn budget(data: &Path) -> Finding {
+    let found = match trouble(data) {
+        None => ok("sms.budget", "what was spent on SMS today is known"),
+        Some((path, why)) => {
+            let path = path.display();
+            let what =
+                format!("{path}: {why}; for the rest of that day (UTC) only one-time codes and tokens leave by SMS");
+            finding("sms.budget", "warning", what, format!("check the disk, then: rm {path}"))
+        }
+    };
+    Finding { expected: "a record of what was spent on SMS today, where any was".to_owned(), ..found }
 }
 
 fn space(data: &Path) -> Finding {
@@ -150,6 +165,13 @@ mod tests {
         let all = findings(dir.path(), &dir.path().join("store"));
         assert_eq!((level(&all, "disk.write"), level(&all, "disk.owner")), ("ok".to_owned(), "ok".to_owned()));
         assert_ne!(level(&all, "disk.space"), "unknown");
+        assert_eq!(level(&all, "sms.budget"), "ok");
+        std::fs::write(dir.path().join("sms-spent.json"), "{").unwrap();
+        let told = budget(dir.path());
+        assert!(
+            told.level == "warning" && told.fix.contains("sms-spent.json") && !told.expected.is_empty(),
+            "{told:?}"
+        );
         let gone = dir.path().join("gone");
         let all = findings(&gone, &gone.join("store"));
         assert_eq!((level(&all, "disk.write"), level(&all, "disk.space")), ("error".to_owned(), "unknown".to_owned()));

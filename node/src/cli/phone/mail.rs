@@ -74,12 +74,17 @@ fn read_keys(path: &Path) -> Result<Vec<StaticKey>, ExitError> {
         return Err(wrong("is no list of static keys".to_owned()));
     }
     let text = std::fs::read(path).map_err(|e| wrong(format!("cannot be read ({e})")))?;
-    let rows: Vec<BridgeKeyRow> =
-        serde_json::from_slice(&text).map_err(|e| wrong(format!("is no list of static keys ({e})")))?;
+    parse_keys(&text).map_err(wrong)
+}
+
+/// The active keys of a list; or what is wrong with it, which repeats nothing of a file that may be another.
+fn parse_keys(text: &[u8]) -> Result<Vec<StaticKey>, String> {
+    let rows: Vec<BridgeKeyRow> = serde_json::from_slice(text)
+        .map_err(|e| format!("is no list of static keys (line {}, column {})", e.line(), e.column()))?;
     let active = rows.iter().filter(|row| row.status == "active");
     let keys = active.map(|row| {
         let public = PublicKey::from_base64_lenient(&row.keypair)
-            .map_err(|e| wrong(format!("has no key under kid {} ({e})", row.kid)))?;
+            .map_err(|e| format!("has no key under kid {} ({e})", row.kid))?;
         Ok(StaticKey { kid: row.kid, public })
     });
     keys.collect()
@@ -96,6 +101,8 @@ fn pick(keys: &[StaticKey], kid: Option<u8>, rng: &mut ChaCha20Rng) -> Result<St
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn listed(text: &str) -> Result<Vec<StaticKey>, ExitError> {
@@ -120,5 +127,60 @@ mod tests {
         let mut rng = keep::chance().unwrap();
         assert_eq!(pick(&keys, None, &mut rng).unwrap().kid, 3);
         assert!(pick(&keys, Some(4), &mut rng).is_err() && pick(&[], None, &mut rng).is_err());
+    }
+
+    /// Rows as a list has them, with anything in their fields.
+    fn row() -> impl Strategy<Value = BridgeKeyRow> {
+        let keypair = prop_oneof![
+            any::<[u8; 32]>().prop_map(|key| PublicKey::try_from(key.as_slice()).unwrap().to_base64()),
+            any::<String>(),
+            "[A-Za-z0-9+/=_ -]{0,60}",
+        ];
+        let status = prop_oneof![2 => Just("active".to_owned()), 1 => any::<String>()];
+        let row = |(kid, keypair, status, version)| BridgeKeyRow { kid, keypair, status, version };
+        (any::<u8>(), keypair, status, any::<String>()).prop_map(row)
+    }
+
+    /// A refusal is one line that a terminal has room for.
+    fn is_short(told: &Result<Vec<StaticKey>, String>) -> bool {
+        told.as_ref().err().is_none_or(|text| text.len() < 200 && !text.chars().any(char::is_control))
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_list_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            prop_assert!(is_short(&parse_keys(&bytes)));
+        }
+
+        #[test]
+        fn any_text_is_a_list_or_refused(text in r#"[\[{]?[\PC"]{0,80}("(kid|keypair|status)":\PC{0,20})?[\]}]?"#) {
+            prop_assert!(is_short(&parse_keys(text.as_bytes())));
+        }
+
+        #[test]
+        fn a_long_text_in_the_wrong_place_is_not_repeated(text in "\\PC{200,400}") {
+            let list = serde_json::json!([{ "kid": text, "keypair": text, "status": text, "version": text }]);
+            let told = parse_keys(list.to_string().as_bytes());
+            prop_assert!(told.is_err() && is_short(&told));
+        }
+
+        #[test]
+        fn a_list_gives_its_active_keys_in_their_order_or_none(
+            rows in proptest::collection::vec(row(), 0..6), at in any::<prop::sample::Index>(), byte in any::<u8>(),
+        ) {
+            let mut text = serde_json::to_vec(&rows).unwrap();
+            let read = parse_keys(&text);
+            prop_assert!(is_short(&read));
+            let active: Vec<_> = rows.iter().filter(|row| row.status == "active").collect();
+            let good = active.iter().all(|row| PublicKey::from_base64_lenient(&row.keypair).is_ok());
+            prop_assert_eq!(read.is_ok(), good);
+            if let Ok(keys) = read {
+                let expected: Vec<u8> = active.iter().map(|row| row.kid).collect();
+                prop_assert_eq!(keys.iter().map(|key| key.kid).collect::<Vec<_>>(), expected);
+            }
+            let at = at.index(text.len());
+            text[at] = byte;
+            prop_assert!(is_short(&parse_keys(&text)));
+        }
     }
 }

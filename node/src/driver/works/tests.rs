@@ -80,7 +80,7 @@ impl Scene {
             mailer,
             otp_from: Some("no-reply@relay.test".to_owned()),
             ports,
-            budget: Some(Kept::open(limits, dir.path(), &keyring)),
+            budget: Some(Kept::open(limits, dir.path(), &keyring, now().0)),
             keyfile,
             cost: Cost::PASSWORD,
         };
