@@ -342,6 +342,15 @@ pub(crate) fn on_connected(node: &Node, tx: &mut Tx<'_>, peer: NodeId) {
     }
 }
 
+/// Somebody became a partner, maybe over a link that is up already.
+pub(crate) fn on_partner(node: &Node, tx: &mut Tx<'_>) {
+    let judged = |peer: &NodeId| node.locator.audits.has_judged(peer);
+    let least = search::connected_evaluators(node).map(|(member, _)| member.id).min_by_key(judged);
+    if let Some(peer) = least {
+        on_connected(node, tx, peer);
+    }
+}
+
 /// Spends spare ration on the partner that was audited least.
 fn audit(node: &Node, tx: &mut Tx<'_>) -> Run {
     let now = tx.now();

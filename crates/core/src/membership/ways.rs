@@ -111,6 +111,9 @@ pub(crate) fn on_ways(node: &Node, tx: &mut Tx<'_>) -> Run {
     for (id, _) in ways.nodes.iter().filter(|(_, is_new)| !**is_new) {
         delivery::on_news(node, tx, most, id);
     }
+    if ways.partner {
+        locator::on_partner(node, tx);
+    }
     node.count(tx, "ways_opened");
     tx.change(Change::WaysTaken(now));
     Ok(())

@@ -59,9 +59,6 @@ fn scene() -> (World, [usize; 3]) {
     for node in [a, b] {
         world.federate(node, c);
     }
-    // Audits begin with a new link.
-    world.cut(a, c);
-    world.heal(a, c);
     world.sms_moods.insert(c, SmsMood::Down);
     let (here, home) = (booth(&mut world, a), booth(&mut world, c));
     mail(&mut world, c, home);
