@@ -7,9 +7,10 @@ use relaymesh_core::command::OperatorCommand;
 
 /// As the node's socket has it.
 #[derive(serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Question {
-    command: OperatorCommand,
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum Question {
+    Command(OperatorCommand),
+    Listening {},
 }
 
 fuzz_target!(|line: &[u8]| {
