@@ -73,13 +73,18 @@ impl Node {
 
     /// Asserts that nothing that `pick` takes has come, or comes within `span`.
     pub async fn never<T>(&mut self, what: &str, span: Duration, pick: impl Fn(&Event) -> Option<T>) {
+        assert!(!self.comes(span, pick).await, "{what} came: {:?}", self.aside);
+    }
+
+    /// Whether something that `pick` takes has come, or comes within `span`.
+    pub async fn comes<T>(&mut self, span: Duration, pick: impl Fn(&Event) -> Option<T>) -> bool {
         let _ = tokio::time::timeout(span, async {
             while let Some(event) = self.events.recv().await {
                 self.aside.push_back(event);
             }
         })
         .await;
-        assert!(!self.aside.iter().any(|event| pick(event).is_some()), "{what} came: {:?}", self.aside);
+        self.aside.iter().any(|event| pick(event).is_some())
     }
 
     pub async fn listening(&mut self) -> String {
