@@ -76,7 +76,7 @@ pub struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { compare: Duration::from_secs(60), quiet: Duration::from_secs(30 * 60) }
+        Self { compare: Duration::from_secs(60), quiet: Duration::from_hours(2) }
     }
 }
 

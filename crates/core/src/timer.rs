@@ -54,6 +54,8 @@ pub enum Timer {
     Daily,
     /// Messages that wait may have found a way: members, keys or partners are new.
     Ways,
+    /// That others are heard of is noted, so that it is known after a start.
+    Heard,
     /// The node record is renewed before it expires.
     RenewRecord,
     /// A question without an answer is given up.

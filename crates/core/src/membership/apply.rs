@@ -60,6 +60,8 @@ pub(crate) enum Change {
         at: Timestamp,
         is_back: bool,
     },
+    /// When somebody was last heard of is on the disk.
+    Noted(Timestamp),
     RenewAt(Timestamp),
     Round(Round),
     Compared {
@@ -136,6 +138,7 @@ impl State {
                 self.heard = at;
                 self.is_back |= is_back;
             }
+            Change::Noted(at) => self.noted = at,
             Change::RenewAt(at) => {
                 self.renew_at = at;
                 self.is_back = false;

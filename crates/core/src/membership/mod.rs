@@ -120,8 +120,10 @@ pub struct State {
     renew_at: Timestamp,
     /// What was restored is sealed under keys of another node.
     is_foreign: bool,
-    /// When somebody was last heard of; zero when nobody was, ever. Up to [`own`]'s look older after a start.
+    /// When somebody was last heard of; zero when nobody was, ever. Up to [`own::NOTE_EVERY`] older after a start.
     heard: Timestamp,
+    /// The same, as it is on the disk.
+    noted: Timestamp,
     /// Nobody was heard of for [`SAY_BACK_AFTER`], and the record does not tell yet that this node is back.
     is_back: bool,
     publics: Option<(own::Mark, crate::crypto::Publics)>,
@@ -347,7 +349,7 @@ impl State {
     }
 }
 
-/// Who was gone for longer than this says that it is back. More than the time between two notes that this node runs.
+/// Who was gone for longer than this says that it is back. Several times [`own::NOTE_EVERY`].
 const SAY_BACK_AFTER: Duration = Duration::from_hours(10);
 /// The first heartbeat comes within this time, so that nodes started together do not ask together.
 const FIRST_GOSSIP_MS: u64 = 5_000;
@@ -395,6 +397,9 @@ fn say_back(node: &Node, tx: &mut Tx<'_>) {
     if is_back {
         see_to_records(tx);
     }
+    if now.since(node.membership.noted) >= own::NOTE_EVERY {
+        tx.output(Output::Follow(Input::Timer(Timer::Heard)));
+    }
 }
 
 /// A link is gone.
@@ -419,10 +424,11 @@ pub(crate) fn on_answer(
     }
 }
 
-/// The heartbeat, and the care for the own records.
+/// The heartbeat, the note that others are heard of, and the care for the own records.
 pub(crate) fn on_timer(node: &Node, tx: &mut Tx<'_>, timer: &Timer) -> Run {
     match timer {
         Timer::Gossip => gossip::on_heartbeat(node, tx),
+        Timer::Heard => own::note_heard(node, tx),
         _ => own::on_renew(node, tx),
     }
 }

@@ -18,12 +18,18 @@ use crate::record::{key, put_node};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
 
-/// How often the node looks after its records.
-const LOOK_EVERY: Duration = Duration::from_secs(6 * 3_600);
-/// A record is made anew when it is valid for less than this.
-const RENEW_BEFORE: Duration = Duration::from_secs(7 * 86_400);
-/// An endorsement is given anew when it is older than this, in milliseconds.
-const ENDORSE_EVERY_MS: u64 = 30 * 86_400_000;
+/// How often the node looks after its records, counted from midnight: all nodes of a mesh look about the same time.
+const LOOK_EVERY: Duration = Duration::from_hours(6);
+/// And so much later at most, left to chance.
+const LOOK_SPREAD_MS: u64 = 300_000;
+/// A record is made anew on the day after which it is valid for less than this. What many nodes renew at midnight one comparison
+/// finds; renewed at any time of the day, it made most comparisons differ.
+const RENEW_BEFORE: Duration = Duration::from_hours(7 * 24);
+/// An endorsement is given anew on the day on which it gets older than this, in milliseconds.
+const ENDORSE_EVERY_MS: u64 = 30 * DAY_MS;
+const DAY_MS: u64 = 86_400_000;
+/// That somebody is heard of is noted again after this.
+pub(super) const NOTE_EVERY: Duration = Duration::from_hours(3);
 /// Characters of a name or a contact that are published.
 const TEXT_MAX: usize = 128;
 
@@ -49,6 +55,14 @@ pub(super) fn speaks_for_instance(node: &Node) -> bool {
     node.crypto().instance_id(node.keys()) == node.membership.own_instance()
 }
 
+/// Notes when somebody was last heard of.
+pub(super) fn note_heard(node: &Node, tx: &mut Tx<'_>) -> Run {
+    let heard = node.membership.heard;
+    put_node(node, tx, key::meta(HEARD), &HeardRow { at: heard })?;
+    tx.then(Change::Noted(heard));
+    Ok(())
+}
+
 /// Looks after the own records, forgets what is stale, and says who may connect if that has changed.
 pub(super) fn on_renew(node: &Node, tx: &mut Tx<'_>) -> Run {
     let state = &node.membership;
@@ -59,9 +73,6 @@ pub(super) fn on_renew(node: &Node, tx: &mut Tx<'_>) -> Run {
     let mark = mark(node);
     if state.publics.as_ref().is_none_or(|(of, _)| *of != mark) {
         tx.change(Change::Publics(mark, publics(node)));
-    }
-    if state.renew_at <= tx.now() && state.heard > Timestamp::default() {
-        put_node(node, tx, key::meta(HEARD), &HeardRow { at: state.heard })?;
     }
     let facts = due(node, tx, me);
     push(node, tx, &facts, None);
@@ -78,10 +89,20 @@ pub(super) fn on_renew(node: &Node, tx: &mut Tx<'_>) -> Run {
         tx.output(peers::announcement(node));
         tx.then(Change::Announced(state.version));
     }
-    let next = tx.now().after(LOOK_EVERY);
+    let next = next_look(tx.now()).after(Duration::from_millis(u64::from_be_bytes(tx.random()) % LOOK_SPREAD_MS));
     tx.then(Change::RenewAt(next));
     tx.wake(next, Timer::RenewRecord);
     Ok(())
+}
+
+fn next_look(now: Timestamp) -> Timestamp {
+    let every = LOOK_EVERY.as_millis() as u64;
+    Timestamp((now.0 / every + 1) * every)
+}
+
+/// The last moment of the day in which `now` is.
+fn end_of_day(now: Timestamp) -> Timestamp {
+    Timestamp(now.0 / DAY_MS * DAY_MS + DAY_MS - 1)
 }
 
 /// Tells one state of the keyring from the next as far as the record is concerned: how many keys, and how new.
@@ -139,7 +160,8 @@ fn due(node: &Node, tx: &Tx<'_>, me: NodeId) -> Vec<Held> {
     }
     let record = record(node, ground, now, 0);
     let said = state.facts.record(&me);
-    let renews = |said: &NodeRecord| !said.says_the_same(&record) || said.expires <= now.after(RENEW_BEFORE);
+    let renews =
+        |said: &NodeRecord| !said.says_the_same(&record) || said.expires <= end_of_day(now).after(RENEW_BEFORE);
     if state.is_back || said.is_none_or(renews) {
         let seq = next_seq(said.map(|said| said.seq), now);
         due.push(sign_node(node, ground.mesh, Fact::Node(NodeRecord { seq, ..record })));
@@ -151,7 +173,7 @@ fn due(node: &Node, tx: &Tx<'_>, me: NodeId) -> Vec<Held> {
 fn endorsements_due(node: &Node, now: Timestamp, ground: Ground, me: NodeId) -> Vec<Held> {
     let facts = &node.membership.facts;
     let missing = facts.endorsement(ground.instance, me).is_none();
-    let old = |endorsement: &&Endorsement| endorsement.seq.saturating_add(ENDORSE_EVERY_MS) <= now.0;
+    let old = |endorsement: &&Endorsement| endorsement.seq.saturating_add(ENDORSE_EVERY_MS) <= end_of_day(now).0;
     let alive = |endorsement: &&Endorsement| {
         let seen = endorsement.node == me || facts.record(&endorsement.node).is_some_and(|record| record.expires > now);
         seen && !facts.revoked(ground.instance, Some(endorsement.node))

@@ -81,6 +81,7 @@ pub(crate) fn restore_meta(node: &mut Node, rows: &[(Key, Vec<u8>)], _: Timestam
     let state = &mut node.membership;
     state.me = Some(me);
     state.heard = heard.map_or_else(Timestamp::default, |row| row.at);
+    state.noted = state.heard;
     state.is_foreign = is_foreign;
     state.mesh_stored = row.is_some();
     state.mesh = Some(row.as_ref().map_or(configured, |row| row.mesh));

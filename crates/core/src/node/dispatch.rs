@@ -142,7 +142,7 @@ impl Node {
             Timer::Sweep => home::on_sweep(self, tx),
             Timer::Sms(id) => egress::on_sms(self, tx, id),
             Timer::Ways => membership::on_ways(self, tx),
-            Timer::Gossip | Timer::RenewRecord => membership::on_timer(self, tx, timer),
+            Timer::Gossip | Timer::Heard | Timer::RenewRecord => membership::on_timer(self, tx, timer),
             Timer::FilterRecent | Timer::FilterSoon | Timer::Audit | Timer::Question(_) => {
                 locator::on_timer(self, tx, timer)
             }

@@ -300,11 +300,29 @@ fn only_what_differs_is_named() {
 #[test]
 fn a_quiet_mesh_says_little() {
     let mut net = mesh(&["alpha", "beta", "gamma"]);
+    net.pass(Duration::from_hours(12));
     let before: u64 = net.peers.iter().map(|peer| peer.heard).sum();
-    net.pass(Duration::from_secs(3_600));
+    net.pass(Duration::from_hours(12));
     let frames: u64 = net.peers.iter().map(|peer| peer.heard).sum::<u64>() - before;
-    // Three nodes, one other each, every half hour once they found nothing a few times.
-    assert!((6..=15).contains(&frames), "{frames}");
+    // Three nodes, one other each, every two hours once they found nothing a few times.
+    assert!((15..=24).contains(&frames), "{frames}");
+}
+
+#[test]
+fn records_are_renewed_in_the_hour_after_midnight() {
+    let mut net = mesh(&["alpha", "beta", "gamma"]);
+    let issued = |net: &Net| -> BTreeSet<u64> {
+        net.peers[0].node().membership.facts.records().map(|record| record.issued.0).collect()
+    };
+    let day = Duration::from_hours(24);
+    net.pass(day);
+    let (first, mut renewed) = (issued(&net), BTreeSet::new());
+    for _ in 0..20 {
+        net.pass(day);
+        renewed.extend(issued(&net).difference(&first).copied());
+    }
+    assert!(renewed.len() >= 6, "three nodes, two renewals each: {renewed:?}");
+    assert!(renewed.iter().all(|at| at % 86_400_000 <= 3_600_000), "{renewed:?}");
 }
 
 #[test]
