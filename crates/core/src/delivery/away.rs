@@ -9,7 +9,7 @@ use rand_core::Rng;
 use relaymesh_protocol::ids::{MessageId, NodeId, Timestamp};
 
 use super::custody::{self, spread_targets};
-use super::legs::{DELAY_MAX, Held, Leg, SPRAY_AGAIN, next_delay};
+use super::legs::{DELAY_MAX, Held, Leg, SPRAY_EVERY, next_delay};
 use super::{Change, route};
 use crate::input::Follow;
 use crate::node::Node;
@@ -27,7 +27,7 @@ const ONE_IN: Duration = Duration::from_secs(5 * 60);
 const PART: u32 = 16;
 /// So long is long: then that part is more than the longest pause of retries.
 pub(super) const LONG: Duration = Duration::from_hours(4);
-const LONGEST: Duration = Duration::from_hours(12);
+pub(super) const LONGEST: Duration = Duration::from_hours(12);
 /// Without any link for so long, this node itself may have been cut off.
 const ALONE: Duration = Duration::from_hours(2);
 
@@ -73,6 +73,11 @@ impl Absent {
     /// It is there.
     pub fn found(&mut self, node: &NodeId) {
         self.by.remove(node);
+    }
+
+    /// When it was first found away.
+    pub fn since(&self, node: &NodeId) -> Option<Timestamp> {
+        self.by.get(node).map(|away| away.since)
     }
 
     /// Whether nothing is offered to it until a pause is over: somebody tries then whether it is back.
@@ -131,11 +136,14 @@ pub(super) fn rest(node: &Node, tx: &mut Tx<'_>, message: MessageId, missed: Nod
     }
 }
 
-/// A custodian took a copy of a message that rests: it may be time for more sooner than for a first one.
-pub(super) fn rest_sprayed(node: &Node, tx: &mut Tx<'_>, message: MessageId) {
+/// A custodian took a copy of a message that rests: until it is time for more it has nothing to do.
+pub(super) fn rest_sprayed(node: &Node, tx: &mut Tx<'_>, message: MessageId, candidate: NodeId) {
     let Some(held) = node.delivery.held.get(&message) else { return };
     if held.legs.values().all(|leg| *leg == Leg::Unreachable) {
-        tx.wake_by(tx.now().after(SPRAY_AGAIN), Timer::Route(message));
+        let now = tx.now();
+        let others = held.legs.keys().filter(|other| **other != candidate).map(|other| held.spray_at(other, now));
+        let next = others.chain([now.after(SPRAY_EVERY)]).min().unwrap_or(now);
+        tx.wake(next, Timer::Route(message));
     }
 }
 
@@ -144,6 +152,7 @@ pub(super) fn found(node: &Node, tx: &mut Tx<'_>, candidate: NodeId) {
     let absent = &node.delivery.absent.by;
     if absent.contains_key(&candidate) {
         tx.change(Change::Found(candidate));
+        custody::on_found(node, tx, candidate);
         route::route_missed(node, tx, &candidate);
         // This node was cut off, and is no longer: there may be ways to all.
         if absent.len() > TRIED_AT_ONCE {

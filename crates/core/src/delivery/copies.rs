@@ -84,10 +84,12 @@ impl Copies {
         self.by.keys()
     }
 
-    /// A recipient could not be reached at `now`.
+    /// A recipient could not be reached at `now`. The first time after a start it has been away for as long as its oldest copy
+    /// is here: nodes on phones start often, and would begin anew each time to try at the pace of a short outage.
     pub fn missed(&mut self, recipient: NodeId, now: Timestamp) {
-        if self.by.contains_key(&recipient) {
-            self.away.entry(recipient).or_insert(now);
+        if let Some(copies) = self.by.get(&recipient) {
+            let kept = || copies.values().map(|copy| copy.at).filter(|at| *at > Timestamp::default());
+            self.away.entry(recipient).or_insert_with(|| kept().min().map_or(now, |oldest| oldest.min(now)));
         }
     }
 
@@ -263,6 +265,22 @@ mod tests {
             way
         });
         assert_eq!(last, Some((node(1), id(OWN_PER_RECIPIENT_MAX))));
+    }
+
+    #[test]
+    fn a_recipient_is_away_since_its_oldest_copy_came() {
+        let mut copies = Copies::default();
+        copies.missed(node(1), Timestamp(9));
+        assert_eq!(copies.away_since(&node(1)), None, "nothing is here for it");
+        for at in [0, 7, 5] {
+            copies.store(node(1), id(at), copy(node(2), false, at, 10));
+        }
+        copies.missed(node(1), Timestamp(9));
+        copies.missed(node(1), Timestamp(11));
+        assert_eq!(copies.away_since(&node(1)), Some(Timestamp(5)), "a copy of unknown age tells nothing");
+        copies.met(&node(1));
+        copies.missed(node(1), Timestamp(3));
+        assert_eq!(copies.away_since(&node(1)), Some(Timestamp(3)), "not later than it was missed");
     }
 
     #[test]

@@ -108,10 +108,7 @@ pub(super) fn take(
     if !node.membership.connected().contains(&header.recipient) {
         spread(node, tx, header.recipient, print, &row);
     }
-    // Whether somebody who is away is back is tried at the pace of that, and not once for each copy.
-    if node.delivery.copies.away_since(&header.recipient).is_none() {
-        tx.wake_by(tx.now(), Timer::Custody(header.recipient));
-    }
+    try_after(node, tx, header.recipient, Duration::ZERO);
     taken(node, tx, reply, Taken::Yes, "custody_taken")
 }
 
@@ -139,11 +136,28 @@ pub(super) fn keep_own(
     put_node(node, tx, key::custody(&recipient, &id), &row)?;
     tx.then(Change::Stored(recipient, id, row.copy()));
     node.count(tx, "letter_kept");
-    if node.delivery.copies.away_since(&recipient).is_none() {
-        tx.wake_by(tx.now().after(RETRY), Timer::Custody(recipient));
-    }
+    try_after(node, tx, recipient, RETRY);
     spread(node, tx, recipient, id, &row);
     Ok(())
+}
+
+/// Since when a recipient is away, by what became of copies for it, or of this node's own messages.
+fn away_since(node: &Node, recipient: &NodeId) -> Option<Timestamp> {
+    node.delivery.copies.away_since(recipient).or_else(|| node.delivery.absent.since(recipient))
+}
+
+/// A copy was stored: it is offered after a pause. Whether somebody who is away is back is tried at the pace of that, and not
+/// once for each copy.
+fn try_after(node: &Node, tx: &mut Tx<'_>, recipient: NodeId, pause: Duration) {
+    let pause = if away_since(node, &recipient).is_some() { away::LONGEST } else { pause };
+    tx.wake_by(tx.now().after(pause), Timer::Custody(recipient));
+}
+
+/// A recipient that was away is there.
+pub(super) fn on_found(node: &Node, tx: &mut Tx<'_>, recipient: NodeId) {
+    if node.delivery.copies.of(&recipient).is_some() {
+        tx.wake_by(tx.now(), Timer::Custody(recipient));
+    }
 }
 
 /// Gives a copy to one more connected peer, if its budget and hops allow.
@@ -215,7 +229,7 @@ pub(crate) fn on_custody(node: &Node, tx: &mut Tx<'_>, recipient: NodeId) -> Run
         let hops = row.hops.saturating_add(1).min(HOPS_MAX);
         carry(tx, recipient, id, row.envelope, hops, 0, Offer::Copy { recipient });
     }
-    let long = node.delivery.copies.away_since(&recipient).map(|since| away::long_pause(now.since(since), tx.rng()));
+    let long = away_since(node, &recipient).map(|since| away::long_pause(now.since(since), tx.rng()));
     let seldom = away::among_many(long.unwrap_or_default().max(RETRY * 15), node.delivery.copies.away().count());
     let again = if due.len() == OFFERS_PER_RUN { Duration::from_secs(1) } else { seldom };
     tx.wake(now.after(again), Timer::Custody(recipient));

@@ -16,19 +16,17 @@ const DELAY_MIN: Duration = Duration::from_secs(2);
 /// Longest pause between attempts.
 pub(super) const DELAY_MAX: Duration = Duration::from_secs(15 * 60);
 /// The same while nobody is known who could be offered the message: whatever names somebody wakes it.
-pub(super) const SEARCH_MAX: Duration = Duration::from_hours(24);
+pub(super) const SEARCH_MAX: Duration = Duration::from_hours(4 * 24);
 /// An offer without receipt counts as silent after this.
 pub(super) const SILENT_AFTER: Duration = Duration::from_secs(30);
 /// Whoever declined is asked again after four times the pause before, at most this: what it lacked, an older message say,
 /// may have come, but the same damaged payload is as damaged as before.
 const DECLINED_MAX: Duration = Duration::from_hours(6);
-/// Custodians get copies of a message once more after this, and then as seldom as replaces those that end. One round is four
-/// copies, which live two weeks: more would fill custodians with the same.
-pub(super) const SPRAY_AGAIN: Duration = Duration::from_hours(24);
 /// Where no custodian took any, others are asked after this at least.
 const SPRAY_RETRY: Duration = DELAY_MAX;
-/// The pause between all further rounds.
-const SPRAY_SELDOM: Duration = Duration::from_hours(8 * 24);
+/// Custodians get copies of a message again when the first ones are about to end, which live two weeks. One round is four copies:
+/// more would fill custodians with the same, and brought nothing in any scenario of the simulator.
+pub(super) const SPRAY_EVERY: Duration = Duration::from_hours(13 * 24);
 /// A message of which no custodian has a copy looks for one so often; a link that comes up wakes it.
 const SPRAY_LOOK: Duration = Duration::from_hours(24);
 /// So many offers to each candidate that met silence let others pass: whatever it is, this message does not get through.
@@ -55,8 +53,8 @@ pub(crate) struct Held {
     tries: BTreeMap<NodeId, u32>,
     /// How often each declined it, and when it had been offered the last time.
     declines: BTreeMap<NodeId, (u32, Timestamp)>,
-    /// How often custodians took copies for each, and when last.
-    sprays: BTreeMap<NodeId, (u32, Timestamp)>,
+    /// When custodians last took copies for each.
+    sprays: BTreeMap<NodeId, Timestamp>,
     /// When custodians were last asked to.
     spray_tried: Timestamp,
 }
@@ -80,12 +78,7 @@ impl Held {
 
     /// A custodian took a copy for a candidate.
     pub fn sprayed(&mut self, candidate: NodeId, at: Timestamp) {
-        let (times, last) = self.sprays.entry(candidate).or_insert((0, Timestamp(0)));
-        // Copies of one attempt count once.
-        if at.since(*last) >= DELAY_MIN {
-            *times += 1;
-        }
-        *last = at;
+        self.sprays.insert(candidate, at);
     }
 
     /// Custodians are asked to take copies.
@@ -96,7 +89,7 @@ impl Held {
     /// Whether further copies may go to custodians: each attempt's for months would fill them.
     pub fn may_spray(&self, candidate: &NodeId, now: Timestamp) -> bool {
         match self.sprays.get(candidate) {
-            Some((times, last)) => now.since(*last) >= spray_pause(*times),
+            Some(last) => now.since(*last) >= SPRAY_EVERY,
             None => now.since(self.spray_tried) >= SPRAY_RETRY,
         }
     }
@@ -104,18 +97,15 @@ impl Held {
     /// When it is worth looking whether they may get some again. If they may now, all that lacks is somebody to give them to:
     /// a link that comes up wakes the message.
     pub fn spray_at(&self, candidate: &NodeId, now: Timestamp) -> Timestamp {
-        let again = self.sprays.get(candidate).map(|(times, last)| last.after(spray_pause(*times)));
-        match again.filter(|again| *again > now) {
-            Some(again) => again.max(now.after(SPRAY_AGAIN)),
-            None => now.after(SPRAY_LOOK),
-        }
+        let again = self.sprays.get(candidate).map(|last| last.after(SPRAY_EVERY));
+        again.filter(|again| *again > now).unwrap_or(now.after(SPRAY_LOOK))
     }
 
     /// From when on a link to somebody who may carry copies is of use to it; none while no candidate is away.
     pub fn spreads_from(&self) -> Option<Timestamp> {
         let away = self.legs.iter().filter(|(_, leg)| **leg == Leg::Unreachable);
         let from = away.map(|(candidate, _)| match self.sprays.get(candidate) {
-            Some((times, last)) => last.after(spray_pause(*times)),
+            Some(last) => last.after(SPRAY_EVERY),
             None => self.spray_tried.after(SPRAY_RETRY),
         });
         from.min()
@@ -168,10 +158,6 @@ impl Held {
     }
 }
 
-fn spray_pause(times: u32) -> Duration {
-    if times > 1 { SPRAY_SELDOM } else { SPRAY_AGAIN }
-}
-
 /// One candidate's share of a message's delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Leg {
@@ -207,11 +193,11 @@ impl Leg {
     }
 }
 
-/// The pause after `previous` while nobody is known who could be asked: twice to three times as long. Pauses that only grow by
-/// chance would make a hundred attempts of what these do in a dozen.
+/// The pause after `previous` while nobody is known who could be asked: four to five times as long. Pauses that only grow by
+/// chance would make a hundred attempts of what these do in nine.
 pub(crate) fn next_search(previous: Duration, rng: &mut ChaCha20Rng) -> Duration {
     let previous = previous.max(DELAY_MIN).as_millis() as u64;
-    Duration::from_millis(2 * previous + rng.next_u64() % previous).min(SEARCH_MAX)
+    Duration::from_millis(4 * previous + rng.next_u64() % previous).min(SEARCH_MAX)
 }
 
 /// The pause after `previous`: uniform between the shortest and three times the last, capped ("decorrelated jitter").
@@ -270,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn custodians_get_further_copies_ever_more_seldom() {
+    fn custodians_get_further_copies_when_the_first_are_about_to_end() {
         let home = NodeId([1; 32]);
         let hours = |n: u64| Timestamp(n * 3_600_000 + 86_400_000);
         let mut held = Held::new(Timestamp(0), None);
@@ -284,7 +270,7 @@ mod tests {
                 may
             })
             .collect();
-        assert_eq!(sprayed.iter().map(|hours| hours / 24).collect::<Vec<_>>(), [0, 1, 9]);
+        assert_eq!(sprayed.iter().map(|hours| hours / 24).collect::<Vec<_>>(), [0, 13]);
     }
 
     #[test]
@@ -319,12 +305,12 @@ mod tests {
     }
 
     #[test]
-    fn a_search_takes_a_dozen_attempts_to_its_longest_pause() {
+    fn a_search_takes_nine_attempts_to_its_longest_pause() {
         let mut rng = ChaCha20Rng::from_seed([1; 32]);
         let mut delay = DELAY_MIN;
-        for attempt in 1..=16 {
+        for attempt in 1..=9 {
             let next = next_search(delay, &mut rng);
-            assert!(next >= (delay * 2).min(SEARCH_MAX) && next <= SEARCH_MAX, "attempt {attempt}");
+            assert!(next >= (delay * 4).min(SEARCH_MAX) && next <= SEARCH_MAX, "attempt {attempt}");
             delay = next;
         }
         assert_eq!(delay, SEARCH_MAX);
@@ -342,9 +328,9 @@ mod tests {
         held.sprayed(home, now);
         assert_eq!(
             (held.spreads_from(), held.spray_at(&home, now)),
-            (Some(now.after(SPRAY_AGAIN)), now.after(SPRAY_AGAIN))
+            (Some(now.after(SPRAY_EVERY)), now.after(SPRAY_EVERY))
         );
-        let later = now.after(SPRAY_AGAIN);
+        let later = now.after(SPRAY_EVERY);
         assert!(held.may_spray(&home, later) && held.spray_at(&home, later) == later.after(SPRAY_LOOK));
     }
 

@@ -212,7 +212,7 @@ pub(crate) fn on_carried(
             if arrived {
                 let at = tx.now();
                 tx.then(Change::Sprayed(*message, *candidate, at));
-                away::rest_sprayed(node, tx, *message);
+                away::rest_sprayed(node, tx, *message, *candidate);
             }
             Ok(())
         }

@@ -24,7 +24,7 @@ const SEARCHES_MAX: usize = 10_000;
 /// Messages that wait for one number and are woken by an answer; the others come with their own attempts.
 const MESSAGES_MAX: usize = 64;
 /// A search that no message has asked for so long is over: the longest pause between attempts is shorter.
-const IDLE: Duration = Duration::from_hours(36);
+const IDLE: Duration = Duration::from_hours(6 * 24);
 /// Where a candidate is known, others are asked only when it has not proven itself after this.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Searches that one flush looks at.
