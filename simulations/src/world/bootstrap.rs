@@ -3,7 +3,7 @@
 //! Every node first makes its own facts, alone. Then all get each other's, as weeks of gossip would have brought them;
 //! neighbours federate, gateway clients are enrolled. The join conversation itself is the node tests' matter.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +37,8 @@ pub struct Seedling {
     pub config: Config,
     pub keyring: Keyring,
     pub disk: Disk,
+    /// Facts that it made itself, alone: all that it knows where there is no mesh.
+    pub own_facts: BTreeSet<Key>,
     pub spot: Spot,
     pub operator: u32,
     pub group: usize,
@@ -130,6 +132,7 @@ impl Bootstrap {
         for (index, node) in (0_u16..).zip(&mut alone) {
             node.boot(index, &chance)?;
         }
+        let own_facts: Vec<BTreeSet<Key>> = alone.iter().map(facts_of).collect();
         share_facts(&mut alone);
         let names: Vec<String> = alone.iter().map(|alone| alone.node.config.instance.clone()).collect();
         for (index, node) in (0_u16..).zip(&mut alone) {
@@ -141,7 +144,8 @@ impl Bootstrap {
         share_facts(&mut alone);
         let stations = enrol(scenario, &mut alone)?;
         let groups = group_of_each(&scenario.nodes);
-        let nodes = alone.into_iter().zip(groups).map(|(alone, group)| Seedling {
+        let nodes = alone.into_iter().zip(own_facts).zip(groups).map(|((alone, own_facts), group)| Seedling {
+            own_facts,
             config: alone.node.config.clone(),
             keyring: alone.node.keyring.clone(),
             spot: alone.node.spot.clone(),
@@ -255,6 +259,10 @@ fn config(scenario: &Scenario, group: &NodeGroup, index: u32, operator: u32) -> 
         without: Without { custody: !scenario.switches.custody, filters: !scenario.switches.filters },
         ..Config::bare(&format!("n{index}"), MeshId([7; 16]))
     }
+}
+
+fn facts_of(alone: &Alone) -> BTreeSet<Key> {
+    alone.node.disk.table(key::FACT).map(|(place, _)| place.clone()).collect()
 }
 
 /// Everybody gets everybody's facts.

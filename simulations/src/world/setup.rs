@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use relaymesh_core::bench;
 use relaymesh_core::config::{Pace, TIMELINES};
+use relaymesh_core::record::key;
 use relaymesh_protocol::ids::Timestamp;
 
 use super::bootstrap::Bootstrap;
@@ -29,7 +30,7 @@ use crate::scenario::{NodeGroup, Region, Scenario};
 
 /// Violations that are kept; one is enough to fail.
 const VIOLATIONS_MAX: usize = 20;
-/// Nodes without a mesh have nobody to compare with: looking for somebody every minute would only cost time.
+/// Nodes without a mesh know of nobody, so they need not look for somebody every minute.
 const ALONE: Pace = Pace { compare: Duration::from_hours(24 * 3_650), quiet: Duration::ZERO };
 
 /// How a world is to be run.
@@ -138,10 +139,12 @@ impl<'s> World<'s> {
             if self.story.is_some() {
                 config.timelines = TIMELINES;
             }
+            let mut disk = seedling.disk.clone();
             if self.system == System::Islands || !self.scenario.switches.mesh {
                 config.pace = ALONE;
+                disk.lose(|row| row.first() == Some(&key::FACT) && !seedling.own_facts.contains(row));
             }
-            let mut node = SimNode::new(config, keys, seedling.disk.clone(), seedling.spot.clone(), port.clone());
+            let mut node = SimNode::new(config, keys, disk, seedling.spot.clone(), port.clone());
             let group: &NodeGroup = self.scenario.nodes.get(seedling.group).context("a node has a group")?;
             node.operator = seedling.operator;
             node.on_mains = group.mains;
