@@ -5,7 +5,7 @@
 //! there is always some for the next. Letters of this node's own were promised to nobody; they have a room of their own,
 //! and the oldest go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use relaymesh_protocol::ids::{EnvelopeId, NodeId, Timestamp};
 
@@ -66,6 +66,8 @@ pub(crate) struct Copies {
     others: Share,
     /// Own letters by recipient.
     own: BTreeMap<NodeId, Share>,
+    /// The same by recipient and age.
+    own_ages: BTreeSet<(NodeId, Timestamp, EnvelopeId)>,
     own_bytes: usize,
     /// Recipients that could not be reached, and since when.
     away: BTreeMap<NodeId, Timestamp>,
@@ -126,6 +128,7 @@ impl Copies {
         self.remove(&recipient, &id);
         if copy.own {
             self.own.entry(recipient).or_default().add(&copy);
+            self.own_ages.insert((recipient, copy.at, id));
             self.own_bytes += copy.bytes;
         } else {
             self.shares.entry(copy.from).or_default().add(&copy);
@@ -149,6 +152,7 @@ impl Copies {
             }
         }
         if copy.own {
+            self.own_ages.remove(&(*recipient, copy.at, *id));
             self.own_bytes = self.own_bytes.saturating_sub(copy.bytes);
         } else {
             self.others.remove(&copy);
@@ -184,8 +188,8 @@ impl Copies {
         } else {
             return None;
         };
-        let own = self.by.get(&whose)?.iter().filter(|(_, copy)| copy.own);
-        own.min_by_key(|(id, copy)| (copy.at, **id)).map(|(id, _)| (whose, *id))
+        let oldest = self.own_ages.range((whose, Timestamp::default(), EnvelopeId([0; 16]))..).next();
+        oldest.filter(|(of, ..)| *of == whose).map(|(of, _, id)| (*of, *id))
     }
 }
 

@@ -22,8 +22,10 @@ pub(super) const SILENT_AFTER: Duration = Duration::from_secs(30);
 /// Whoever declined is asked again after four times the pause before, at most this: what it lacked, an older message say,
 /// may have come, but the same damaged payload is as damaged as before.
 const DECLINED_MAX: Duration = Duration::from_hours(6);
-/// Where no custodian took any, others are asked after this at least.
+/// Where no custodian took any, others are asked after this at least, or after so large a part of the time that the message had
+/// waited: where a cut is long, custodians are full.
 const SPRAY_RETRY: Duration = DELAY_MAX;
+const SPRAY_RETRY_PART: u32 = 16;
 /// Custodians get copies of a message again when the first ones are about to end, which live two weeks. One round is four copies:
 /// more would fill custodians with the same, and brought nothing in any scenario of the simulator.
 pub(super) const SPRAY_EVERY: Duration = Duration::from_hours(13 * 24);
@@ -90,7 +92,7 @@ impl Held {
     pub fn may_spray(&self, candidate: &NodeId, now: Timestamp) -> bool {
         match self.sprays.get(candidate) {
             Some(last) => now.since(*last) >= SPRAY_EVERY,
-            None => now.since(self.spray_tried) >= SPRAY_RETRY,
+            None => self.retries_from() <= now,
         }
     }
 
@@ -106,9 +108,15 @@ impl Held {
         let away = self.legs.iter().filter(|(_, leg)| **leg == Leg::Unreachable);
         let from = away.map(|(candidate, _)| match self.sprays.get(candidate) {
             Some(last) => last.after(SPRAY_EVERY),
-            None => self.spray_tried.after(SPRAY_RETRY),
+            None => self.retries_from(),
         });
         from.min()
+    }
+
+    /// When custodians may be asked again, none of whom took a copy.
+    fn retries_from(&self) -> Timestamp {
+        let waited = self.spray_tried.since(self.received);
+        self.spray_tried.after(SPRAY_RETRY.max(waited / SPRAY_RETRY_PART))
     }
 
     /// Whether it no longer holds up the messages behind it: a candidate has declined it, or none says anything to it, and

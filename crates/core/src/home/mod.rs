@@ -41,7 +41,7 @@ pub(crate) use consume::{on_assembled, on_local, on_submission};
 pub(crate) use ending::give_up;
 pub(crate) use images::{has_image, on_home_set};
 pub(crate) use kept::on_kept;
-pub(crate) use receipts::{heard, lost, on_connected, on_remind, on_remind_of};
+pub(crate) use receipts::{heard, lost, on_connected, on_news, on_remind, on_remind_of};
 pub(crate) use refusals::on_refusal;
 pub(crate) use run::{on_job, on_worked};
 pub(crate) use sweep::{on_sweep, soon as sweep_soon, sweep_spent};
@@ -114,7 +114,7 @@ pub(crate) enum Change {
     Mailed(allowance::Via, bool, Timestamp),
     Said(NodeId, MessageId, Word, Option<Timestamp>),
     Heard(NodeId, MessageId, Word),
-    Lost(NodeId, Vec<MessageId>),
+    Lost(NodeId, Vec<MessageId>, Timestamp),
     Kept(NodeId, MessageId, Word),
     Linked(NodeId),
     Other([u8; 16], NodeId, MessageId),
@@ -191,7 +191,7 @@ impl State {
             }
             Change::Said(to, message, word, at) => self.unheard.said(to, message, word, at),
             Change::Heard(by, message, word) => self.unheard.heard(&by, &message, word),
-            Change::Lost(to, messages) => self.unheard.lost(&to, &messages),
+            Change::Lost(to, messages, rest) => self.unheard.lost(&to, &messages, rest),
             Change::Kept(to, message, word) => self.unheard.kept(&to, &message, word),
             Change::Linked(ingress) => self.unheard.linked(&ingress),
             Change::Other(block, ingress, message) => self.unheard.other(block, ingress, message),

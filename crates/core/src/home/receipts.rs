@@ -26,9 +26,14 @@ const AT_ONCE: usize = 128;
 const PACE: Duration = Duration::from_millis(250);
 /// What was said and neither heard nor lost after this is said again.
 const WATCH: Duration = Duration::from_secs(30);
-/// Pause after a letter that did not arrive; doubled each time, up to the longest.
+/// Pause after a letter that did not arrive; doubled each time, up to the longest. A link to the ingress or its newer record ends
+/// it, and what waits longest is in custody.
 const PAUSE_MIN: Duration = Duration::from_secs(2);
-const PAUSE_MAX: Duration = Duration::from_hours(1);
+const PAUSE_MAX: Duration = Duration::from_hours(12);
+/// So many doublings reach it.
+const PAUSE_STEPS: u32 = 15;
+/// Whoever is no member now is looked for again after this.
+const NO_MEMBER: Duration = Duration::from_hours(1);
 /// A link has come up: what is under way over it may still arrive.
 const LINK_SETTLES: Duration = Duration::from_millis(500);
 
@@ -156,8 +161,9 @@ pub(crate) fn lost(node: &Node, tx: &mut Tx<'_>, to: NodeId, words: &[(MessageId
         }
     }
     let lost = node.home.unheard.by.get(&to).map_or(0, |one| one.lost);
-    tx.then(Change::Lost(to, words.iter().map(|(message, _)| *message).collect()));
-    tx.wake(now.after(PAUSE_MIN.saturating_mul(1 << lost.min(11)).min(PAUSE_MAX)), Timer::Remind(to));
+    let rest = now.after(PAUSE_MIN.saturating_mul(1 << lost.min(PAUSE_STEPS)).min(PAUSE_MAX));
+    tx.then(Change::Lost(to, words.iter().map(|(message, _)| *message).collect(), rest));
+    tx.wake(rest, Timer::Remind(to));
     Ok(keep)
 }
 
@@ -166,7 +172,12 @@ pub(crate) fn on_remind(node: &Node, tx: &mut Tx<'_>, to: NodeId) -> Run {
     let Some(ingress) = node.home.unheard.by.get(&to) else { return Ok(()) };
     let now = tx.now();
     if to != node.id() && !node.membership.is_member(&to) {
-        tx.wake(now.after(PAUSE_MAX), Timer::Remind(to));
+        tx.wake(now.after(NO_MEMBER), Timer::Remind(to));
+        return Ok(());
+    }
+    // What is said anew sets the timer, and must not have all else said again to somebody who is away.
+    if ingress.rest > now && ingress.rest <= now.after(PAUSE_MAX) {
+        tx.wake(ingress.rest, Timer::Remind(to));
         return Ok(());
     }
     let silent = |lack: &Lack| lack.said.is_none_or(|at| now.since(at) >= WATCH);
@@ -222,6 +233,14 @@ pub(crate) fn on_connected(node: &Node, tx: &mut Tx<'_>, peer: NodeId) {
         let soon = tx.now().after(LINK_SETTLES);
         tx.change(Change::Linked(peer));
         tx.wake(soon, Timer::Remind(peer));
+    }
+}
+
+/// An ingress says something new of itself: it may be back.
+pub(crate) fn on_news(node: &Node, tx: &mut Tx<'_>, member: &NodeId) {
+    if node.home.unheard.by.contains_key(member) {
+        tx.change(Change::Linked(*member));
+        tx.wake_by(tx.now().after(LINK_SETTLES), Timer::Remind(*member));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Rows of entities that have had their time, removed page by page.
 //!
-//! Once a day a pass goes through all records of all entities. It removes consumed blocks and ratchet positions older than
+//! Once a week a pass goes through all records of all entities. It removes consumed blocks and ratchet positions older than
 //! [`SEEN_LIFE`]: they tell when somebody wrote. And it removes what is left of entities that were deleted: their heads, and
 //! with them their keys, went first, so a crash in between leaves nothing that could be read. A page is one batch of bounded
 //! size, and its end is the memory of the pass; a restart begins anew.
@@ -31,7 +31,7 @@ const PREFIXES: usize = 256;
 const PAUSE: Duration = Duration::from_millis(20);
 /// A pass begins so long after the start, and after the one before.
 const FIRST: Duration = Duration::from_mins(10);
-const EVERY: Duration = Duration::from_hours(24);
+const EVERY: Duration = Duration::from_hours(7 * 24);
 /// Bytes of a row's key before the record key: table, entity, record table.
 const PREFIX_LEN: usize = 1 + 16 + 1;
 

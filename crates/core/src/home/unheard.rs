@@ -41,6 +41,8 @@ pub(super) struct Ingress {
     pub lacks: BTreeMap<MessageId, Lack>,
     /// Letters in a row that did not arrive.
     pub lost: u32,
+    /// Nothing is said again until then.
+    pub rest: Timestamp,
 }
 
 /// Which ingresses may lack what.
@@ -73,7 +75,7 @@ impl Unheard {
 
     pub fn heard(&mut self, ingress: &NodeId, message: &MessageId, word: Word) {
         let Some(one) = self.by.get_mut(ingress) else { return };
-        one.lost = 0;
+        (one.lost, one.rest) = (0, Timestamp::default());
         if one.lacks.get(message).is_some_and(|lack| lack.word <= word) {
             one.lacks.remove(message);
             self.count = self.count.saturating_sub(1);
@@ -83,9 +85,9 @@ impl Unheard {
         }
     }
 
-    pub fn lost(&mut self, ingress: &NodeId, messages: &[MessageId]) {
+    pub fn lost(&mut self, ingress: &NodeId, messages: &[MessageId], rest: Timestamp) {
         let Some(one) = self.by.get_mut(ingress) else { return };
-        one.lost = one.lost.saturating_add(1);
+        (one.lost, one.rest) = (one.lost.saturating_add(1), rest);
         for message in messages {
             if let Some(lack) = one.lacks.get_mut(message) {
                 lack.said = None;
@@ -101,7 +103,7 @@ impl Unheard {
 
     pub fn linked(&mut self, ingress: &NodeId) {
         if let Some(one) = self.by.get_mut(ingress) {
-            one.lost = 0;
+            (one.lost, one.rest) = (0, Timestamp::default());
         }
     }
 

@@ -10,6 +10,7 @@ use relaymesh_protocol::ids::{InstanceId, NodeId, Timestamp};
 use super::fact::{Fact, Held};
 use super::{Change, Relation, State};
 use crate::delivery;
+use crate::home;
 use crate::locator;
 use crate::node::Node;
 use crate::timer::Timer;
@@ -110,6 +111,7 @@ pub(crate) fn on_ways(node: &Node, tx: &mut Tx<'_>) -> Run {
     // Whoever was known before is a candidate already, where it may be one.
     for (id, _) in ways.nodes.iter().filter(|(_, is_new)| !**is_new) {
         delivery::on_news(node, tx, most, id);
+        home::on_news(node, tx, id);
     }
     if ways.partner {
         locator::on_partner(node, tx);

@@ -74,8 +74,8 @@ fn consumed_blocks_and_positions_are_swept_in_pages_after_150_days_and_not_befor
     world.run_for(minutes(1));
     assert_eq!(world.count("younger"), 1);
     world.nodes[c].largest_batch = 0;
-    // By the daily pass of a node that runs.
-    world.run_for(2 * DAY_MS);
+    // By the weekly pass of a node that runs.
+    world.run_for(8 * DAY_MS);
     assert_eq!((records(&world, c, vault::SEEN), records(&world, c, vault::POSITION)), (1, 1));
     assert!(world.nodes[c].largest_batch <= 130, "{} writes in one batch", world.nodes[c].largest_batch);
     let sms = person.compose("still logged in", true);
