@@ -24,6 +24,23 @@ impl System {
     pub const ALL: [Self; 3] = [Self::Mesh, Self::Islands, Self::Upstream];
 }
 
+/// What it takes to bring a message to its home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Route {
+    /// Its payload has a device ID, by which every node finds its home.
+    Device,
+    /// It has none: only nodes of the home's circle of partners find it, by its sender's number.
+    Number,
+    /// Its home was gone, or the home's Internet was cut, when it was first sent.
+    HomeAway,
+}
+
+impl Route {
+    /// All of them, in the order of reports.
+    pub const ALL: [Self; 3] = [Self::Device, Self::Number, Self::HomeAway];
+}
+
 /// One message of one person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageRow {
@@ -31,6 +48,8 @@ pub struct MessageRow {
     pub id: u32,
     /// Region of its sender, by the scenario's order.
     pub region: u16,
+    /// What it takes to bring it to its home.
+    pub route: Route,
     /// When the person sent it.
     pub sent: Time,
     /// When a node first said that it is safe.

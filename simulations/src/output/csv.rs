@@ -7,12 +7,13 @@ use super::{document, system_name};
 use crate::kernel::Time;
 use crate::outcome::{MessageRow, SeedRun, Told};
 use crate::scenario::Scenario;
-use crate::stats::{Sample, Stage, fate_name, grid};
+use crate::stats::{Sample, Stage, fate_name, grid, route_name};
 
 /// Columns of `metrics.csv`: `t` is a day for `day.*` and `region.*`, seconds for `arrived`, else empty.
 pub const METRIC_COLUMNS: &str = "scenario,tier,seed,system,metric,t,value\n";
 /// Columns of `messages.csv.zst`. Times are seconds since the end of the warm-up; empty = never.
-pub const MESSAGE_COLUMNS: &str = "seed,system,id,region,sent,accepted,published,posts,sends,segments,fate,told\n";
+pub const MESSAGE_COLUMNS: &str =
+    "seed,system,id,region,route,sent,accepted,published,posts,sends,segments,fate,told\n";
 /// Level of compression: rows are made once and read seldom.
 const LEVEL: i32 = 9;
 
@@ -51,13 +52,13 @@ pub fn compress_rows(scenario: &Scenario, run: &SeedRun) -> io::Result<(Vec<u8>,
 
 fn write_row(text: &mut String, scenario: &Scenario, seed: u64, system: &str, row: &MessageRow) {
     // By name, so that a new field is not forgotten here.
-    let MessageRow { id, region, sent, accepted, published, posts, sends, segments, fate, told } = *row;
+    let MessageRow { id, region, route, sent, accepted, published, posts, sends, segments, fate, told } = *row;
     let region = scenario.region.get(usize::from(region)).map_or("", |region| region.name.as_str());
     let (region, sent, accepted, published) =
         (field(region), seconds(Some(sent)), seconds(accepted), seconds(published));
-    let (fate, told) = (fate_name(fate), told_name(told));
+    let (route, fate, told) = (route_name(route), fate_name(fate), told_name(told));
     let line = format_args!(
-        "{seed},{system},{id},{region},{sent},{accepted},{published},{posts},{sends},{segments},{fate},{told}\n"
+        "{seed},{system},{id},{region},{route},{sent},{accepted},{published},{posts},{sends},{segments},{fate},{told}\n"
     );
     text.write_fmt(line).expect("a string takes all");
 }

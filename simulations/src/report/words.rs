@@ -1,9 +1,9 @@
 //! The report's sentences. They say what was found in words of everyday life, and nothing softer than the figures.
 
 use super::{Lang, Report, Table};
-use crate::outcome::{Exposure, System};
+use crate::outcome::{Exposure, Route, System};
 use crate::scenario::Scenario;
-use crate::stats::{Difference, Estimate, Judgement};
+use crate::stats::{Difference, Estimate, Judgement, route_name};
 
 /// A share with its interval: `96.1 % (95.4–96.8)`.
 pub fn with_interval(lang: Lang, value: Estimate, worlds: usize) -> String {
@@ -75,6 +75,7 @@ pub fn answer(report: &Report<'_>, lang: Lang) -> Vec<String> {
     let worlds = report.samples.len();
     let mut sentences = vec![headline(report, lang, worlds)];
     sentences.extend(missing(report, lang, worlds));
+    sentences.extend(routes(report, lang, worlds));
     sentences.extend(pace(report, lang));
     sentences.extend(kept_promises(report, lang, worlds));
     sentences.extend(exposure(report, lang, worlds));
@@ -128,6 +129,53 @@ fn missing(report: &Report<'_>, lang: Lang, worlds: usize) -> Option<String> {
         format!("{share} had not arrived when the simulated time ended."),
         format!("{share} n’étaient pas arrivés à la fin du temps simulé."),
     ))
+}
+
+/// Which messages it is that do not arrive: by what it takes to bring them to their home.
+fn routes(report: &Report<'_>, lang: Lang, worlds: usize) -> Option<String> {
+    let parts: Vec<String> = Route::ALL.iter().filter_map(|route| route_words(report, lang, worlds, *route)).collect();
+    // Where all are of one kind, the headline has said it.
+    let (last, others) = parts.split_last().filter(|(_, others)| !others.is_empty())?;
+    let others = others.join("; ");
+    Some(lang.pick(
+        format!("Taken apart, arrived within 72\u{a0}hours: {others}; and {last}."),
+        format!("En détail, sont arrivés en moins de 72\u{a0}heures : {others} ; et {last}."),
+    ))
+}
+
+fn route_words(report: &Report<'_>, lang: Lang, worlds: usize, route: Route) -> Option<String> {
+    let name = route_name(route);
+    let of = report.figure(System::Mesh, &format!("share.{name}"))?.estimate;
+    let share = |system| {
+        let figure = report.figure(system, &format!("delivered.72h.{name}"))?;
+        Some(with_interval(lang, figure, worlds))
+    };
+    let (mesh, of) = (share(System::Mesh)?, lang.percent(of));
+    let central = share(System::Upstream).map_or_else(String::new, |central| {
+        lang.pick(format!(" (central service {central})"), format!(" (service central {central})"))
+    });
+    Some(match (lang, route) {
+        (Lang::En, Route::Device) => {
+            format!(
+                "of the messages with a device ID, by which every computer finds their home ({of} of all), {mesh}{central}"
+            )
+        }
+        (Lang::En, Route::Number) => {
+            format!("of those without one, whose home only its operators’ partners find ({of}), {mesh}{central}")
+        }
+        (Lang::En, Route::HomeAway) => format!(
+            "of those whose home, the one computer that can publish them, was itself cut off or gone when they were sent ({of}), {mesh}{central}"
+        ),
+        (Lang::Fr, Route::Device) => format!(
+            "parmi les messages avec un identifiant d’appareil, par lequel chaque ordinateur trouve leur foyer ({of} de tous), {mesh}{central}"
+        ),
+        (Lang::Fr, Route::Number) => format!(
+            "parmi ceux qui n’en ont pas, et dont seuls les partenaires de ses opérateurs trouvent le foyer ({of}), {mesh}{central}"
+        ),
+        (Lang::Fr, Route::HomeAway) => format!(
+            "parmi ceux dont le foyer, le seul ordinateur qui puisse les publier, était lui-même coupé ou disparu à l’envoi ({of}), {mesh}{central}"
+        ),
+    })
 }
 
 fn pace(report: &Report<'_>, lang: Lang) -> Option<String> {
@@ -233,6 +281,17 @@ pub fn figure(lang: Lang, name: &str) -> String {
         "24h" => lang.pick("24 hours", "24 heures"),
         _ => lang.pick("72 hours", "72 heures"),
     };
+    let route = |route: &str| match route {
+        "device" => lang.pick("with a device ID", "avec identifiant d’appareil"),
+        "number" => lang.pick("without device ID", "sans identifiant d’appareil"),
+        _ => lang.pick("whose home was cut off or gone", "dont le foyer était coupé ou disparu"),
+    };
+    if let Some(name) = name.strip_prefix("delivered.72h.") {
+        return format!("{}, {}", lang.pick("arrived within 72 hours", "arrivés en moins de 72 heures"), route(name));
+    }
+    if let Some(name) = name.strip_prefix("share.") {
+        return format!("messages {}", route(name));
+    }
     if let Some(share) = name.strip_prefix("delivered.") {
         return if share == "ever" {
             lang.pick("arrived at all", "arrivés un jour").to_owned()

@@ -201,6 +201,7 @@ mod tests {
         let row = |published: Option<u64>, fate| MessageRow {
             id: 0,
             region: 0,
+            route: crate::outcome::Route::Device,
             sent: Time(5),
             accepted: None,
             published: published.map(|seconds| Time(5 + Span::secs(seconds).0)),

@@ -6,11 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{Estimate, Sample, Survival, estimate};
 use crate::kernel::{Span, Time};
-use crate::outcome::{Exposure, Fate, Outcome, Study, System, Told};
+use crate::outcome::{Exposure, Fate, MessageRow, Outcome, Route, Study, System, Told};
 use crate::scenario::Scenario;
 
 /// Windows of delivery: name and seconds.
-const WINDOWS: [(&str, f64); 4] = [("10m", 600.0), ("1h", 3_600.0), ("24h", 86_400.0), ("72h", 259_200.0)];
+const WINDOWS: [(&str, f64); 4] = [("10m", 600.0), ("1h", 3_600.0), ("24h", 86_400.0), ("72h", LATEST)];
+/// The longest of them.
+const LATEST: f64 = 259_200.0;
 /// Percentiles of the time to deliver.
 const PERCENTILES: [(&str, f64); 3] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99)];
 
@@ -39,6 +41,20 @@ pub fn fate_name(fate: Fate) -> &'static str {
     }
 }
 
+/// The name of a route in figures.
+#[must_use]
+pub fn route_name(route: Route) -> &'static str {
+    match route {
+        Route::Device => "device",
+        Route::Number => "number",
+        Route::HomeAway => "home_away",
+    }
+}
+
+fn is_within(row: &MessageRow, window: f64) -> bool {
+    row.published.is_some_and(|at| at.since(row.sent) <= Span::from_secs_f64(window))
+}
+
 /// The figures of one system in one world, by name: shares between 0 and 1, times in seconds. A percentile that was not
 /// reached is not there.
 #[must_use]
@@ -52,10 +68,16 @@ pub fn figures(scenario: &Scenario, outcome: &Outcome) -> BTreeMap<String, f64> 
     put("messages".to_owned(), number(rows.len()));
     let delivered = rows.iter().filter(|row| row.published.is_some()).count();
     for (name, window) in WINDOWS {
-        let within = |row: &&crate::outcome::MessageRow| {
-            row.published.is_some_and(|at| at.since(row.sent) <= Span::from_secs_f64(window))
-        };
-        put(format!("delivered.{name}"), share(rows.iter().filter(within).count(), rows.len()));
+        let within = rows.iter().filter(|row| is_within(row, window)).count();
+        put(format!("delivered.{name}"), share(within, rows.len()));
+    }
+    for route in Route::ALL {
+        let of: Vec<&MessageRow> = rows.iter().filter(|row| row.route == route).collect();
+        put(format!("share.{}", route_name(route)), share(of.len(), rows.len()));
+        if !of.is_empty() {
+            let within = of.iter().filter(|row| is_within(row, LATEST)).count();
+            put(format!("delivered.72h.{}", route_name(route)), share(within, of.len()));
+        }
     }
     put("delivered.ever".to_owned(), share(delivered, rows.len()));
     let survival = Survival::of(rows.iter(), end);
@@ -97,7 +119,7 @@ pub fn figures(scenario: &Scenario, outcome: &Outcome) -> BTreeMap<String, f64> 
 /// Whether a figure is a share.
 #[must_use]
 pub fn is_share(name: &str) -> bool {
-    let shares = ["delivered.", "fate.", "exposed."];
+    let shares = ["delivered.", "share.", "fate.", "exposed."];
     shares.iter().any(|prefix| name.starts_with(prefix))
         || ["published_twice", "accepted_but_lost", "told_wrong", "told"].contains(&name)
 }

@@ -10,5 +10,5 @@ mod survival;
 pub use digest::{Cell, Digest, Sample, Stage, counted_days, grid};
 pub use gain::{Better, Difference, Judgement, Side, better, differences, gains, side};
 pub use interval::{Estimate, Verdict, estimate, paired};
-pub use measure::{Summary, fate_name, figures, is_share, samples, summarise, summarise_samples};
+pub use measure::{Summary, fate_name, figures, is_share, route_name, samples, summarise, summarise_samples};
 pub use survival::Survival;

@@ -72,6 +72,7 @@ mod tests {
         MessageRow {
             id: 0,
             region: 0,
+            route: crate::outcome::Route::Device,
             sent,
             accepted: None,
             published: after.map(|after| sent.after(Span::secs(after))),

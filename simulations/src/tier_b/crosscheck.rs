@@ -124,6 +124,7 @@ mod tests {
         let row = |id| MessageRow {
             id,
             region: 0,
+            route: crate::outcome::Route::Device,
             sent: Time::ZERO,
             accepted: None,
             published: after(id).map(|seconds| Time(Span::secs(seconds).0)),

@@ -97,6 +97,9 @@ impl World<'_> {
         self.count("sms_at_gateway");
         for (node, _) in self.gateways[usize::from(gateway)].posts_to.clone() {
             self.keep(gateway, node, message);
+            if self.keeps_for(gateway, node) {
+                self.note_kept(gateway, node, message);
+            }
         }
         self.on_gateway(gateway, 0);
     }
@@ -115,10 +118,27 @@ impl World<'_> {
         if !self.gateway_up(gateway) || !self.has_network(gateway) {
             return self.try_later(gateway);
         }
+        // What a node that cannot be reached is owed stays: each SMS would come to the same end, and a cut has thousands.
+        let owed: Vec<u16> = self.gateways[usize::from(gateway)].posts_to.iter().map(|(node, _)| *node).collect();
+        let away: Vec<u16> = owed.into_iter().filter(|node| self.keeps_for(gateway, *node)).collect();
         let kept = std::mem::take(&mut self.gateways[usize::from(gateway)].kept);
-        for (message, node) in kept {
+        let (stay, go): (Vec<_>, Vec<_>) = kept.into_iter().partition(|(_, node)| away.contains(node));
+        self.gateways[usize::from(gateway)].kept = stay;
+        for (message, node) in go {
             self.post(gateway, node, message);
         }
+        self.try_later(gateway);
+    }
+
+    /// Whether SMS for a node stay where they are: the gateway client queues them, and the node cannot be reached.
+    fn keeps_for(&self, gateway: u16, node: u16) -> bool {
+        let queues = self.gateway_group(gateway).when_unreachable == WhenUnreachable::Queue;
+        queues && self.system != System::Upstream && !self.reaches(gateway, node)
+    }
+
+    fn reaches(&self, gateway: u16, node: u16) -> bool {
+        let sim = &self.nodes[usize::from(node)];
+        sim.alive() && self.internet.open(&self.gateways[usize::from(gateway)].spot, &sim.spot)
     }
 
     /// A phone posts when it has a network of its own; what stands beside its node always has one.
@@ -165,7 +185,7 @@ impl World<'_> {
         let forwarder = at.posts_to.iter().position(|(other, _)| *other == node).unwrap_or_default();
         let (own, luck) = (&at.spot, self.luck_of_post(gateway, message, forwarder));
         let latency = self.internet.latency(own, &sim.spot, &self.chance, luck);
-        if !sim.alive() || !self.internet.open(own, &sim.spot) {
+        if !self.reaches(gateway, node) {
             return self.not_posted(gateway, node, message);
         }
         self.send_frame(Frame::Post { gateway, node, message }, latency, false);
@@ -218,6 +238,12 @@ impl World<'_> {
         }
     }
 
+    fn note_kept(&mut self, gateway: u16, node: u16, message: u32) {
+        self.note(message, |world| {
+            (world.gateway_name(gateway), format!("{} cannot be reached; it keeps the SMS", world.node_name(node)))
+        });
+    }
+
     /// The node was not there, or would not take it.
     pub(super) fn not_posted(&mut self, gateway: u16, node: u16, message: u32) {
         self.gone(message);
@@ -229,12 +255,7 @@ impl World<'_> {
                 });
             }
             WhenUnreachable::Queue => {
-                self.note(message, |world| {
-                    (
-                        world.gateway_name(gateway),
-                        format!("{} cannot be reached; it keeps the SMS", world.node_name(node)),
-                    )
-                });
+                self.note_kept(gateway, node, message);
                 self.keep(gateway, node, message);
                 self.try_later(gateway);
             }

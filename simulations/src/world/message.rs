@@ -1,13 +1,15 @@
 //! The messages of a world, from the thumb that sends them to the platform.
 
 use crate::kernel::{Span, Time};
-use crate::outcome::{Fate, MessageRow, Told};
+use crate::outcome::{Fate, MessageRow, Route, Told};
 
 /// A message and all that the world knows of it.
 #[derive(Clone, Debug)]
 pub struct Message {
     /// Who wrote it.
     pub person: u32,
+    /// What it takes to bring it to its home.
+    pub route: Route,
     /// When it was first sent.
     pub sent: Time,
     /// The SMS, while it may be sent again.
@@ -45,9 +47,10 @@ pub struct Message {
 impl Message {
     /// A message that is about to be sent.
     #[must_use]
-    pub fn new(person: u32, sent: Time, text: Box<str>) -> Self {
+    pub fn new(person: u32, route: Route, sent: Time, text: Box<str>) -> Self {
         Self {
             person,
+            route,
             sent,
             text: Some(text),
             sends: 0,
@@ -97,6 +100,7 @@ impl Message {
         MessageRow {
             id,
             region,
+            route: self.route,
             sent: shift(self.sent),
             accepted: self.accepted.map(shift),
             published: self.published.map(shift),
@@ -115,7 +119,7 @@ mod tests {
 
     #[test]
     fn what_a_system_without_memory_drops_is_lost_and_not_on_its_way() {
-        let mut own = Message::new(0, Time(1), "sms".into());
+        let mut own = Message::new(0, Route::Device, Time(1), "sms".into());
         own.accepted = Some(Time(2));
         assert_eq!(own.fate(true), Fate::Waiting);
         own.dropped = true;

@@ -8,7 +8,7 @@ use super::people::segments;
 use super::{Event, Notice, World};
 use crate::invariants::{TOLD_NOT_PUBLISHED, TOLD_PUBLISHED};
 use crate::kernel::{Purpose, Span, Time};
-use crate::outcome::Told;
+use crate::outcome::{Route, Told};
 use crate::scenario::Scenario;
 
 /// Share of a day's messages in each hour, as factor of the mean: waking hours with a peak in the evening (assumed).
@@ -69,8 +69,19 @@ impl World<'_> {
         let message = u32::try_from(self.messages.len()).expect("fewer than 2^32 messages");
         let text = self.people[person as usize].compose(self.scenario, &self.chance, person, message);
         self.note_written(person, &text);
-        self.messages.push(Message::new(person, self.now, text.into()));
+        let route = self.route_of(person);
+        self.messages.push(Message::new(person, route, self.now, text.into()));
         self.send(message);
+    }
+
+    fn route_of(&self, person: u32) -> Route {
+        let who = &self.people[person as usize];
+        let home = &self.nodes[usize::from(who.home)];
+        match (home.gone || home.spot.cut > 0, who.names_device) {
+            (true, _) => Route::HomeAway,
+            (false, true) => Route::Device,
+            (false, false) => Route::Number,
+        }
     }
 
     /// Sends a message, or sends it again, through the number that is next.
