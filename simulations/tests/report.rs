@@ -37,6 +37,12 @@ fn digest(scenario: &Scenario, system: System, share: f64, late: f64) -> Digest 
         ("exposed.plaintext", 0.1),
         ("exposed.token", 0.15),
         ("price_per_delivered", 20.0),
+        ("share.device", 0.7),
+        ("share.number", 0.2),
+        ("share.home_away", 0.1),
+        ("delivered.72h.device", share),
+        ("delivered.72h.number", share / 2.0),
+        ("delivered.72h.home_away", share / 4.0),
     ];
     Digest {
         system,
@@ -99,6 +105,31 @@ fn the_first_paragraph_is_the_summary_in_words() {
     }
     assert!(report.answer(Lang::En)[0].starts_with("In 3 simulated worlds, 97.0\u{a0}% ("));
     assert!(report.answer(Lang::Fr)[0].starts_with("Dans 3 mondes simulés, 97,0\u{a0}% ("));
+}
+
+#[test]
+fn which_messages_did_not_arrive_is_told_beside_the_central_service() {
+    let scenario = scenario();
+    let mut all = samples(&scenario);
+    let page =
+        |all: &[Sample], lang| Report::new(&manifest(&scenario, all.to_vec()), &scenario, None).answer(lang).join(" ");
+    let english = page(&all, Lang::En);
+    assert!(
+        english.contains("by which every computer finds their home (70.0\u{a0}% of all), 97.0\u{a0}% ("),
+        "{english}"
+    );
+    assert!(english.contains("partners find (20.0\u{a0}%), 48.5\u{a0}% ("), "{english}");
+    assert!(
+        english.contains("when they were sent (10.0\u{a0}%), 24.3\u{a0}% (")
+            && english.contains("central service 10.5"),
+        "{english}"
+    );
+    assert!(page(&all, Lang::Fr).contains("disparu à l’envoi (10,0\u{a0}%), 24,3\u{a0}% ("));
+    // Where all are of one kind, the first sentence has said it.
+    for digest in all.iter_mut().flat_map(|sample| &mut sample.systems) {
+        digest.figures.retain(|name, _| !name.ends_with(".number") && !name.ends_with(".home_away"));
+    }
+    assert!(!page(&all, Lang::En).contains("Taken apart"));
 }
 
 #[test]

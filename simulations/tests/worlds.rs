@@ -3,10 +3,10 @@
 
 use std::path::Path;
 
-use relaymesh_simulations::outcome::{Fate, Outcome, System};
+use relaymesh_simulations::outcome::{Fate, Outcome, Route, System};
 use relaymesh_simulations::run::{check_determinism, world};
 use relaymesh_simulations::scenario::{Scenario, load};
-use relaymesh_simulations::stats::figures;
+use relaymesh_simulations::stats::{figures, route_name};
 use relaymesh_simulations::world::Bootstrap;
 
 fn small(sets: &[(&str, &str)]) -> Scenario {
@@ -82,5 +82,27 @@ fn every_scenario_of_the_tree_reads() {
         let path = entry.unwrap().path();
         let scenario = load(&path, &[]).unwrap();
         assert_eq!(Some(scenario.name.as_str()), path.file_stem().and_then(|name| name.to_str()));
+    }
+}
+
+#[test]
+fn each_message_has_a_route_and_their_shares_make_up_the_whole() {
+    let cut = [
+        ("people.device_id", "\"50%\""),
+        ("fault", "[{ kind = \"internet_cut\", where = 'region == \"south\"', start = \"12h\" }]"),
+    ];
+    let scenario = small(&cut);
+    let all = outcomes(&scenario, 1, &System::ALL);
+    let routes = |outcome: &Outcome| outcome.messages.iter().map(|row| row.route).collect::<Vec<_>>();
+    for outcome in &all {
+        assert_eq!(routes(outcome), routes(&all[0]), "the route is the message's and not the system's");
+        let figures = figures(&scenario, outcome);
+        let parts = Route::ALL.map(route_name).map(|name| {
+            let share = figures[&format!("share.{name}")];
+            assert!(share > 0.0, "{name}");
+            share * figures[&format!("delivered.72h.{name}")]
+        });
+        let whole: f64 = parts.iter().sum();
+        assert!((whole - figures["delivered.72h"]).abs() < 1e-9, "{parts:?}");
     }
 }

@@ -152,7 +152,7 @@ fn route_words(report: &Report<'_>, lang: Lang, worlds: usize, route: Route) -> 
     };
     let (mesh, of) = (share(System::Mesh)?, lang.percent(of));
     let central = share(System::Upstream).map_or_else(String::new, |central| {
-        lang.pick(format!(" (central service {central})"), format!(" (service central {central})"))
+        lang.pick(format!(", central service {central}"), format!(", service central {central}"))
     });
     Some(match (lang, route) {
         (Lang::En, Route::Device) => {
