@@ -19,8 +19,8 @@ pub(crate) const CONNECTIONS_PER_PEER_MAX: u32 = 3;
 pub(crate) const PENDING_CONNECTIONS_MAX: u32 = 64;
 /// New connections are refused once this share of the machine's memory is used by the process.
 pub(crate) const MEMORY_SHARE_MAX: f64 = 0.8;
-/// Connections that carry nothing are closed after this long. Making one again costs as much as a dozen pings, and the
-/// core's heartbeats come back to a partner every three minutes, on a metered line every twenty.
+/// Connections that carry nothing are closed after this long. Making one again costs as much as a dozen pings. Where nothing changes
+/// the core comes back to a partner every two hours, and as often as this where nobody can dial the node.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 /// From the first byte to an authenticated, multiplexed connection.
 pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -382,7 +382,7 @@ pub struct PlatformModel {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Couriers {
-    /// Trips a day out of each region that is cut.
+    /// Times a day at which somebody sets out from every node that is cut off, each for a node that is not.
     pub daily: f64,
     /// How long a trip takes.
     #[serde(with = "span")]

@@ -9,7 +9,7 @@ use rand_core::Rng;
 use relaymesh_protocol::ids::{MessageId, NodeId, Timestamp};
 
 use super::custody::{self, spread_targets};
-use super::legs::{DELAY_MAX, Held, Leg, SPRAY_EVERY, next_delay};
+use super::legs::{DELAY_MAX, Held, Leg, next_delay};
 use super::{Change, route};
 use crate::input::Follow;
 use crate::node::Node;
@@ -27,9 +27,9 @@ const ONE_IN: Duration = Duration::from_secs(5 * 60);
 const PART: u32 = 16;
 /// So long is long: then that part is more than the longest pause of retries.
 pub(super) const LONG: Duration = Duration::from_hours(4);
-pub(super) const LONGEST: Duration = Duration::from_hours(12);
-/// Without any link for so long, this node itself may have been cut off.
-const ALONE: Duration = Duration::from_hours(2);
+const LONGEST: Duration = Duration::from_hours(12);
+/// Without any link for so long, this node itself may have been cut off: more than two of the longest pauses between comparisons.
+const ALONE: Duration = Duration::from_hours(5);
 
 /// How one candidate is tried.
 #[derive(Clone, Copy, Debug)]
@@ -139,10 +139,12 @@ pub(super) fn rest(node: &Node, tx: &mut Tx<'_>, message: MessageId, missed: Nod
 /// A custodian took a copy of a message that rests: until it is time for more it has nothing to do.
 pub(super) fn rest_sprayed(node: &Node, tx: &mut Tx<'_>, message: MessageId, candidate: NodeId) {
     let Some(held) = node.delivery.held.get(&message) else { return };
-    if held.legs.values().all(|leg| *leg == Leg::Unreachable) {
+    // Somebody who is there and refused, or to whom too much is under way, is asked again soon.
+    let away = |(id, leg): (&NodeId, &Leg)| *leg == Leg::Unreachable && node.delivery.absent.is_out(id);
+    if held.legs.iter().all(away) {
         let now = tx.now();
         let others = held.legs.keys().filter(|other| **other != candidate).map(|other| held.spray_at(other, now));
-        let next = others.chain([now.after(SPRAY_EVERY)]).min().unwrap_or(now);
+        let next = others.chain([held.sprayed_until(now)]).min().unwrap_or(now);
         tx.wake(next, Timer::Route(message));
     }
 }
@@ -172,7 +174,10 @@ pub(crate) fn on_reach(node: &Node, tx: &mut Tx<'_>, candidate: NodeId) -> Run {
             let at = tx.now().after(DELAY_MAX);
             tx.wake(at, Timer::Reach(candidate));
         }
-        None => tx.change(Change::Found(candidate)),
+        None => {
+            tx.change(Change::Found(candidate));
+            custody::on_found(node, tx, candidate);
+        }
     }
     Ok(())
 }

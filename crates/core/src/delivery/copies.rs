@@ -71,6 +71,8 @@ pub(crate) struct Copies {
     own_bytes: usize,
     /// Recipients that could not be reached, and since when.
     away: BTreeMap<NodeId, Timestamp>,
+    /// Recipients that were reached since the start. There are no more than members.
+    met: BTreeSet<NodeId>,
 }
 
 impl Copies {
@@ -90,7 +92,13 @@ impl Copies {
     /// is here: nodes on phones start often, and would begin anew each time to try at the pace of a short outage.
     pub fn missed(&mut self, recipient: NodeId, now: Timestamp) {
         if let Some(copies) = self.by.get(&recipient) {
-            let kept = || copies.values().map(|copy| copy.at).filter(|at| *at > Timestamp::default());
+            let kept = || {
+                copies
+                    .values()
+                    .filter(|_| !self.met.contains(&recipient))
+                    .map(|copy| copy.at)
+                    .filter(|at| *at > Timestamp::default())
+            };
             self.away.entry(recipient).or_insert_with(|| kept().min().map_or(now, |oldest| oldest.min(now)));
         }
     }
@@ -98,6 +106,7 @@ impl Copies {
     /// It was reached.
     pub fn met(&mut self, recipient: &NodeId) {
         self.away.remove(recipient);
+        self.met.insert(*recipient);
     }
 
     /// Since when a recipient is away.
@@ -283,8 +292,8 @@ mod tests {
         copies.missed(node(1), Timestamp(11));
         assert_eq!(copies.away_since(&node(1)), Some(Timestamp(5)), "a copy of unknown age tells nothing");
         copies.met(&node(1));
-        copies.missed(node(1), Timestamp(3));
-        assert_eq!(copies.away_since(&node(1)), Some(Timestamp(3)), "not later than it was missed");
+        copies.missed(node(1), Timestamp(12));
+        assert_eq!(copies.away_since(&node(1)), Some(Timestamp(12)), "it was there since");
     }
 
     #[test]

@@ -21,6 +21,8 @@ use crate::tx::{Run, Tx};
 const OFFERS_PER_RUN: usize = 64;
 /// Copies are offered again after this pause when their recipient seems connected.
 const RETRY: Duration = Duration::from_secs(60);
+/// And when it does not, at least.
+const AWAY_RETRY: Duration = Duration::from_mins(15);
 /// Spread of one copy: how many custodians further on may get one too, each with one less. More of them brought nothing in any
 /// scenario of the simulator, and a cut of weeks filled custodians.
 pub(super) const COPY_BUDGET: u8 = 1;
@@ -149,8 +151,9 @@ fn away_since(node: &Node, recipient: &NodeId) -> Option<Timestamp> {
 /// A copy was stored: it is offered after a pause. Whether somebody who is away is back is tried at the pace of that, and not
 /// once for each copy.
 fn try_after(node: &Node, tx: &mut Tx<'_>, recipient: NodeId, pause: Duration) {
-    let pause = if away_since(node, &recipient).is_some() { away::LONGEST } else { pause };
-    tx.wake_by(tx.now().after(pause), Timer::Custody(recipient));
+    let now = tx.now();
+    let long = away_since(node, &recipient).map(|since| away::long_pause(now.since(since), tx.rng()).max(AWAY_RETRY));
+    tx.wake_by(now.after(long.unwrap_or(pause)), Timer::Custody(recipient));
 }
 
 /// A recipient that was away is there.
@@ -230,7 +233,7 @@ pub(crate) fn on_custody(node: &Node, tx: &mut Tx<'_>, recipient: NodeId) -> Run
         carry(tx, recipient, id, row.envelope, hops, 0, Offer::Copy { recipient });
     }
     let long = away_since(node, &recipient).map(|since| away::long_pause(now.since(since), tx.rng()));
-    let seldom = away::among_many(long.unwrap_or_default().max(RETRY * 15), node.delivery.copies.away().count());
+    let seldom = away::among_many(long.unwrap_or_default().max(AWAY_RETRY), node.delivery.copies.away().count());
     let again = if due.len() == OFFERS_PER_RUN { Duration::from_secs(1) } else { seldom };
     tx.wake(now.after(again), Timer::Custody(recipient));
     Ok(())
@@ -253,7 +256,7 @@ pub(super) fn on_connected(node: &Node, tx: &mut Tx<'_>, peer: NodeId) {
 
 /// A recipient says something new of itself: if it was away, it is tried.
 pub(super) fn on_news(node: &Node, tx: &mut Tx<'_>, recipient: &NodeId) {
-    if node.delivery.copies.away_since(recipient).is_some() {
+    if node.delivery.copies.of(recipient).is_some() && away_since(node, recipient).is_some() {
         tx.wake_by(tx.now(), Timer::Custody(*recipient));
     }
 }
@@ -281,7 +284,7 @@ pub(super) fn on_offered(
         // Who refuses may not know this node as a member yet, and ours may be the only copy left.
         Ok(Taken::Refused) => {
             node.count(tx, "custody_refused");
-            tx.wake(tx.now().after(RETRY * 15), Timer::Custody(recipient));
+            tx.wake(tx.now().after(AWAY_RETRY), Timer::Custody(recipient));
         }
         Ok(Taken::Yes | Taken::Known) => {
             delete_row(tx, copy_key)?;
@@ -377,6 +380,31 @@ mod tests {
             bytes[0] = version;
             assert!(decode::<Row>(&bytes).is_none());
         }
+    }
+
+    /// When a node that holds a copy looks after a recipient that only a message of its own has found away.
+    fn custody_timers(ask: impl Fn(&Node, &mut Tx<'_>)) -> Vec<Timestamp> {
+        let now = Timestamp(100_000_000);
+        let world = World::prepared(|node| {
+            let copy = Copy { from: PEER, own: false, at: now, bytes: 10, budget: 0, expires: Timestamp(u64::MAX) };
+            node.delivery.apply(Change::Stored(RECIPIENT, id(1), copy));
+            node.delivery.apply(Change::Missed(RECIPIENT, Duration::from_secs(2), now));
+        });
+        let (view, idle) = (crate::tx::View::default(), |_: &crate::tx::Lane| false);
+        let mut tx = Tx::new(now, [1; 32], &view, &idle);
+        ask(world.pump.node(), &mut tx);
+        let wakes = tx.effects.timers.iter().filter(|wake| wake.timer == Timer::Custody(RECIPIENT));
+        wakes.map(|wake| Timestamp(wake.at.0 - now.0)).collect()
+    }
+
+    #[test]
+    fn a_copy_for_somebody_that_own_messages_found_away_goes_when_that_one_is_back() {
+        let soon = custody_timers(|node, tx| on_news(node, tx, &RECIPIENT));
+        assert_eq!(soon, [Timestamp(0)], "its newer record");
+        let none = custody_timers(|node, tx| away::on_reach(node, tx, RECIPIENT).unwrap());
+        assert_eq!(none, [Timestamp(0)], "no message of its own tries any more whether it is back");
+        let stored = custody_timers(|node, tx| try_after(node, tx, RECIPIENT, Duration::ZERO));
+        assert_eq!(stored, [Timestamp(AWAY_RETRY.as_millis() as u64)], "one more copy for it");
     }
 
     #[test]

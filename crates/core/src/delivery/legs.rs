@@ -16,7 +16,10 @@ const DELAY_MIN: Duration = Duration::from_secs(2);
 /// Longest pause between attempts.
 pub(super) const DELAY_MAX: Duration = Duration::from_secs(15 * 60);
 /// The same while nobody is known who could be offered the message: whatever names somebody wakes it.
-pub(super) const SEARCH_MAX: Duration = Duration::from_hours(4 * 24);
+const SEARCH_LONG: Duration = Duration::from_hours(24);
+/// And when it has waited for long a part of that time, up to this.
+const SEARCH_MAX: Duration = Duration::from_hours(4 * 24);
+const SEARCH_PART: u32 = 8;
 /// An offer without receipt counts as silent after this.
 pub(super) const SILENT_AFTER: Duration = Duration::from_secs(30);
 /// Whoever declined is asked again after four times the pause before, at most this: what it lacked, an older message say,
@@ -25,10 +28,10 @@ const DECLINED_MAX: Duration = Duration::from_hours(6);
 /// Where no custodian took any, others are asked after this at least, or after so large a part of the time that the message had
 /// waited: where a cut is long, custodians are full.
 const SPRAY_RETRY: Duration = DELAY_MAX;
-const SPRAY_RETRY_PART: u32 = 16;
+const SPRAY_RETRY_PART: u32 = 64;
 /// Custodians get copies of a message again when the first ones are about to end, which live two weeks. One round is four copies:
 /// more would fill custodians with the same, and brought nothing in any scenario of the simulator.
-pub(super) const SPRAY_EVERY: Duration = Duration::from_hours(13 * 24);
+const SPRAY_EVERY: Duration = Duration::from_hours(13 * 24);
 /// A message of which no custodian has a copy looks for one so often; a link that comes up wakes it.
 const SPRAY_LOOK: Duration = Duration::from_hours(24);
 /// So many offers to each candidate that met silence let others pass: whatever it is, this message does not get through.
@@ -100,7 +103,18 @@ impl Held {
     /// a link that comes up wakes the message.
     pub fn spray_at(&self, candidate: &NodeId, now: Timestamp) -> Timestamp {
         let again = self.sprays.get(candidate).map(|last| last.after(SPRAY_EVERY));
-        again.filter(|again| *again > now).unwrap_or(now.after(SPRAY_LOOK))
+        self.looks_at(again.unwrap_or(now), now)
+    }
+
+    /// The same, when a custodian has just taken a copy.
+    pub fn sprayed_until(&self, now: Timestamp) -> Timestamp {
+        self.looks_at(now.after(SPRAY_EVERY), now)
+    }
+
+    /// When a message looks again that has something to do at `again`. What is found by number looks daily all the same: others
+    /// may have to be asked for it, and no filter tells that they know it.
+    fn looks_at(&self, again: Timestamp, now: Timestamp) -> Timestamp {
+        if self.tag.is_some() && again > now { again } else { now.after(SPRAY_LOOK) }
     }
 
     /// From when on a link to somebody who may carry copies is of use to it; none while no candidate is away.
@@ -201,11 +215,12 @@ impl Leg {
     }
 }
 
-/// The pause after `previous` while nobody is known who could be asked: four to five times as long. Pauses that only grow by
-/// chance would make a hundred attempts of what these do in nine.
-pub(crate) fn next_search(previous: Duration, rng: &mut ChaCha20Rng) -> Duration {
+/// The pause after `previous` while nobody is known who could be offered a message that has waited for so long: four to five times
+/// as long. Pauses that only grow by chance would make a hundred attempts of what these do in nine.
+pub(crate) fn next_search(previous: Duration, waited: Duration, rng: &mut ChaCha20Rng) -> Duration {
+    let longest = (waited / SEARCH_PART).clamp(SEARCH_LONG, SEARCH_MAX);
     let previous = previous.max(DELAY_MIN).as_millis() as u64;
-    Duration::from_millis(4 * previous + rng.next_u64() % previous).min(SEARCH_MAX)
+    Duration::from_millis(4 * previous + rng.next_u64() % previous).min(longest)
 }
 
 /// The pause after `previous`: uniform between the shortest and three times the last, capped ("decorrelated jitter").
@@ -317,17 +332,24 @@ mod tests {
         let mut rng = ChaCha20Rng::from_seed([1; 32]);
         let mut delay = DELAY_MIN;
         for attempt in 1..=9 {
-            let next = next_search(delay, &mut rng);
-            assert!(next >= (delay * 4).min(SEARCH_MAX) && next <= SEARCH_MAX, "attempt {attempt}");
+            let next = next_search(delay, Duration::ZERO, &mut rng);
+            assert!(next >= (delay * 4).min(SEARCH_LONG) && next <= SEARCH_LONG, "attempt {attempt}");
             delay = next;
         }
-        assert_eq!(delay, SEARCH_MAX);
+        assert_eq!(delay, SEARCH_LONG);
+        assert_eq!(
+            next_search(delay, SEARCH_LONG * 16, &mut rng),
+            SEARCH_LONG * 2,
+            "an eighth of the time it has waited"
+        );
+        assert_eq!(next_search(delay, SEARCH_MAX * 20, &mut rng), SEARCH_MAX);
     }
 
     #[test]
     fn a_message_whose_copies_lack_only_a_carrier_sleeps_until_one_comes() {
         let home = NodeId([1; 32]);
         let mut held = Held::new(Timestamp(0), None);
+        held.tag = Some(Tag([1; 16]));
         assert_eq!(held.spreads_from(), None, "nobody is away");
         held.set(home, Leg::Unreachable);
         let now = Timestamp(86_400_000);
@@ -340,6 +362,8 @@ mod tests {
         );
         let later = now.after(SPRAY_EVERY);
         assert!(held.may_spray(&home, later) && held.spray_at(&home, later) == later.after(SPRAY_LOOK));
+        held.tag = None;
+        assert_eq!(held.spray_at(&home, now), now.after(SPRAY_LOOK), "what is found by number looks daily");
     }
 
     #[test]

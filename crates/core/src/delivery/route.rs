@@ -94,7 +94,9 @@ pub(crate) fn on_route(node: &Node, tx: &mut Tx<'_>, message: MessageId) -> Run 
     for candidate in &candidates {
         offer(node, tx, message, &outbox, candidate);
     }
-    let delay = if unknown { next_search(held.delay, tx.rng()) } else { next_delay(held.delay, DELAY_MAX, tx.rng()) };
+    let waited = now.since(held.received);
+    let delay =
+        if unknown { next_search(held.delay, waited, tx.rng()) } else { next_delay(held.delay, DELAY_MAX, tx.rng()) };
     tx.then(Change::Attempted(message, delay));
     tx.wake(sleeps.unwrap_or(now.after(delay)), Timer::Route(message));
     Ok(())

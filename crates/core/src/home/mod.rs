@@ -114,7 +114,8 @@ pub(crate) enum Change {
     Mailed(allowance::Via, bool, Timestamp),
     Said(NodeId, MessageId, Word, Option<Timestamp>),
     Heard(NodeId, MessageId, Word),
-    Lost(NodeId, Vec<MessageId>, Timestamp),
+    /// Letters with this did not arrive, then; nothing is said again until so late.
+    Lost(NodeId, Vec<MessageId>, Timestamp, Timestamp),
     Kept(NodeId, MessageId, Word),
     Linked(NodeId),
     Other([u8; 16], NodeId, MessageId),
@@ -191,7 +192,7 @@ impl State {
             }
             Change::Said(to, message, word, at) => self.unheard.said(to, message, word, at),
             Change::Heard(by, message, word) => self.unheard.heard(&by, &message, word),
-            Change::Lost(to, messages, rest) => self.unheard.lost(&to, &messages, rest),
+            Change::Lost(to, messages, now, rest) => self.unheard.lost(&to, &messages, now, rest),
             Change::Kept(to, message, word) => self.unheard.kept(&to, &message, word),
             Change::Linked(ingress) => self.unheard.linked(&ingress),
             Change::Other(block, ingress, message) => self.unheard.other(block, ingress, message),

@@ -27,7 +27,7 @@ const PACE: Duration = Duration::from_millis(250);
 /// What was said and neither heard nor lost after this is said again.
 const WATCH: Duration = Duration::from_secs(30);
 /// Pause after a letter that did not arrive; doubled each time, up to the longest. A link to the ingress or its newer record ends
-/// it, and what waits longest is in custody.
+/// it, and what waits for somebody who is away is in custody.
 const PAUSE_MIN: Duration = Duration::from_secs(2);
 const PAUSE_MAX: Duration = Duration::from_hours(12);
 /// So many doublings reach it.
@@ -162,8 +162,8 @@ pub(crate) fn lost(node: &Node, tx: &mut Tx<'_>, to: NodeId, words: &[(MessageId
     }
     let lost = node.home.unheard.by.get(&to).map_or(0, |one| one.lost);
     let rest = now.after(PAUSE_MIN.saturating_mul(1 << lost.min(PAUSE_STEPS)).min(PAUSE_MAX));
-    tx.then(Change::Lost(to, words.iter().map(|(message, _)| *message).collect(), rest));
-    tx.wake(rest, Timer::Remind(to));
+    tx.then(Change::Lost(to, words.iter().map(|(message, _)| *message).collect(), now, rest));
+    tx.wake_by(rest, Timer::Remind(to));
     Ok(keep)
 }
 

@@ -39,7 +39,7 @@ pub(super) struct Lack {
 #[derive(Debug, Default)]
 pub(super) struct Ingress {
     pub lacks: BTreeMap<MessageId, Lack>,
-    /// Letters in a row that did not arrive.
+    /// How often in a row letters did not arrive.
     pub lost: u32,
     /// Nothing is said again until then.
     pub rest: Timestamp,
@@ -85,9 +85,12 @@ impl Unheard {
         }
     }
 
-    pub fn lost(&mut self, ingress: &NodeId, messages: &[MessageId], rest: Timestamp) {
+    /// A letter did not arrive; others that left with it count no more than it.
+    pub fn lost(&mut self, ingress: &NodeId, messages: &[MessageId], now: Timestamp, rest: Timestamp) {
         let Some(one) = self.by.get_mut(ingress) else { return };
-        (one.lost, one.rest) = (one.lost.saturating_add(1), rest);
+        if one.rest <= now || one.rest > rest {
+            (one.lost, one.rest) = (one.lost.saturating_add(1), rest);
+        }
         for message in messages {
             if let Some(lack) = one.lacks.get_mut(message) {
                 lack.said = None;

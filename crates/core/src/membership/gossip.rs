@@ -15,7 +15,7 @@ use serde_bytes::ByteBuf;
 
 use super::fact::Held;
 use super::partners::Pace;
-use super::{Change, Member, TOKEN_BIT, join, news, parts, take};
+use super::{Change, Member, TOKEN_BIT, join, news, own, parts, take};
 use crate::input::{Input, LinkError, ReplyTo};
 use crate::keys;
 use crate::limit::Bucket;
@@ -139,6 +139,7 @@ pub(super) fn on_heartbeat(node: &Node, tx: &mut Tx<'_>) -> Run {
     if state.renew_at <= tx.now() {
         super::see_to_records(tx);
     }
+    own::note_soon(node, tx, state.heard);
     if keys::is_overdue(node, tx.now()) {
         tx.output(Output::Follow(Input::Timer(Timer::Daily)));
     }

@@ -397,9 +397,7 @@ fn say_back(node: &Node, tx: &mut Tx<'_>) {
     if is_back {
         see_to_records(tx);
     }
-    if now.since(node.membership.noted) >= own::NOTE_EVERY {
-        tx.output(Output::Follow(Input::Timer(Timer::Heard)));
-    }
+    own::note_soon(node, tx, now);
 }
 
 /// A link is gone.

@@ -13,7 +13,9 @@ use super::news::push;
 use super::restore::{HEARD, HeardRow, MESH, MeshRow};
 use super::{Change, peers, put_facts};
 use crate::crypto::Publics;
+use crate::input::Input;
 use crate::node::Node;
+use crate::output::Output;
 use crate::record::{key, put_node};
 use crate::timer::Timer;
 use crate::tx::{Run, Tx};
@@ -53,6 +55,14 @@ impl Ground {
 /// Whether this node holds its instance's key, and so may speak for it.
 pub(super) fn speaks_for_instance(node: &Node) -> bool {
     node.crypto().instance_id(node.keys()) == node.membership.own_instance()
+}
+
+/// Has it noted that somebody was heard of at `heard`, if the last note is old, or of a clock that was ahead.
+pub(super) fn note_soon(node: &Node, tx: &mut Tx<'_>, heard: Timestamp) {
+    let noted = node.membership.noted;
+    if heard.since(noted) >= NOTE_EVERY || noted > tx.now() {
+        tx.output(Output::Follow(Input::Timer(Timer::Heard)));
+    }
 }
 
 /// Notes when somebody was last heard of.

@@ -48,6 +48,8 @@ pub(crate) struct Pace {
     pub rotate: Duration,
 }
 
+/// A link that carries nothing for longer is closed.
+const KEEPS_LINK: Duration = Duration::from_mins(30);
 /// Where bytes are dear, everything is so much slower.
 const METERED: u32 = 10;
 
@@ -55,6 +57,8 @@ impl Pace {
     /// The pace that a node's settings ask for.
     pub fn of(config: &Config) -> Self {
         let config::Pace { compare: every, quiet } = config.pace;
+        // Whom nobody can dial keeps a link that others can use.
+        let quiet = if config.published().is_empty() { quiet.min(KEEPS_LINK) } else { quiet };
         let quiet = quiet.max(every);
         if config.metered {
             let every = every * METERED;

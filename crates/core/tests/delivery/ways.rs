@@ -118,6 +118,32 @@ fn a_home_that_is_busy_is_asked_again_in_measure_and_no_custodian_carries_for_it
 }
 
 #[test]
+fn a_home_that_refuses_at_first_is_asked_again_soon_though_a_custodian_has_a_copy() {
+    let (mut world, a, b, c) = three();
+    let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
+    world.run_for(minutes(3));
+    // As one that does not know the ingress yet; what the custodian hands over gets lost.
+    let refuses = Rc::new(Cell::new(true));
+    let now = Rc::clone(&refuses);
+    world.tap(move |from, to, frame| {
+        match frame {
+            Frame::Envelope(carried) if (from, to) == (a, c) && now.get() => carried.envelope = vec![1; 16],
+            Frame::Envelope(_) if (from, to) == (b, c) => return Fate::Lose,
+            _ => {}
+        }
+        Fate::Pass
+    });
+    let sms = person.compose("asked again", true);
+    person.send(&mut world, a, &sms);
+    world.run_for(minutes(2));
+    assert!(counter(&world, b, "custody_taken") >= 1);
+    assert_eq!(world.count("asked again"), 0);
+    refuses.set(false);
+    world.run_for(minutes(20));
+    assert_eq!(world.count("asked again"), 1);
+}
+
+#[test]
 fn a_custodian_keeps_what_its_recipient_refuses_for_now() {
     let (mut world, a, b, c) = three();
     let mut person = Person::sign_up(&mut world, c, NUMBER, 11);
