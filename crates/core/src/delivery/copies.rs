@@ -91,16 +91,14 @@ impl Copies {
     /// A recipient could not be reached at `now`. The first time after a start it has been away for as long as its oldest copy
     /// is here: nodes on phones start often, and would begin anew each time to try at the pace of a short outage.
     pub fn missed(&mut self, recipient: NodeId, now: Timestamp) {
-        if let Some(copies) = self.by.get(&recipient) {
-            let kept = || {
-                copies
-                    .values()
-                    .filter(|_| !self.met.contains(&recipient))
-                    .map(|copy| copy.at)
-                    .filter(|at| *at > Timestamp::default())
-            };
-            self.away.entry(recipient).or_insert_with(|| kept().min().map_or(now, |oldest| oldest.min(now)));
+        let Some(copies) = self.by.get(&recipient).filter(|_| !self.away.contains_key(&recipient)) else { return };
+        let mut since = now;
+        if !self.met.contains(&recipient) {
+            // A copy of version 1 does not tell its age.
+            let ages = copies.values().map(|copy| copy.at).filter(|at| *at > Timestamp::default());
+            since = ages.fold(now, Timestamp::min);
         }
+        self.away.insert(recipient, since);
     }
 
     /// It was reached.
